@@ -1,0 +1,1 @@
+"""Upkeep keeps deployed infrastructure up to date with its templates."""

@@ -1,0 +1,76 @@
+"""Resources: what runs a version. Environments, service instances and pipelines; a service groups the last two."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.lag import UNMEASURED, Lag
+from upkeep.domain.names import ResourceKey, ResourceName, TemplateName, Version
+
+Inputs = Mapping[str, Any]
+"""Input values by name, as a spec gives them or as merged with the schema's defaults."""
+
+Outputs = Mapping[str, str]
+"""What a stack gives back, by output name. Always texts, as in CloudFormation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The application repository of a service, as templates see it under `service.*`."""
+
+    branch_name: str = ""
+    repository_id: str = ""
+    repository_connection_arn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service: a name, one template, one spec document for all its instances and its pipeline."""
+
+    name: ResourceName
+    template: TemplateName
+    spec: str
+    created_at: datetime
+    owner: str | None = None
+    repository: Repository = field(default_factory=Repository)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource as it stands.
+
+    `version` and `inputs` are those of the last deployment that succeeded (`version` is None before the first);
+    `inputs` are the given ones, without defaults. `status` is the last deployment's. `environment` names where
+    an instance lives, `account_id` the AWS account of an environment. `id` orders pages and is the store's.
+    """
+
+    key: ResourceKey
+    template: TemplateName
+    status: DeploymentStatus
+    created_at: datetime
+    version: Version | None = None
+    inputs: Inputs = field(default_factory=dict)
+    outputs: Outputs = field(default_factory=dict)
+    owner: str | None = None
+    environment: ResourceName | None = None
+    account_id: str | None = None
+    lag: Lag = UNMEASURED
+    snoozed_until: datetime | None = None
+    last_deployment: str | None = None
+    last_succeeded_deployment: str | None = None
+    deployed_at: datetime | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Proton's own five (GetResourcesSummary), with `ahead` for those on a newer version than the recommended."""
+
+    total: int = 0
+    up_to_date: int = 0
+    behind_minor: int = 0
+    behind_major: int = 0
+    failed: int = 0
+    ahead: int = 0

@@ -1,0 +1,42 @@
+"""Work that is due: found in rows, claimed under a lease, fenced by a token."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class WorkKind(StrEnum):
+    """SYNC a source, PREVIEW a draft, DEPLOY a deployment, RELAY a channel's notices. The subject names which."""
+
+    SYNC = "sync"
+    PREVIEW = "preview"
+    DEPLOY = "deploy"
+    RELAY = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A lease on one piece of work. Only the holder of the latest `token` may write for it.
+
+    `cause` is what the last asker gave as reason; `attempts` counts the claims since the work last ended well.
+    """
+
+    kind: WorkKind
+    subject: str
+    token: int
+    attempts: int
+    leased_until: datetime
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DueWork:
+    """A row of the queue as pages and `doctor` show it."""
+
+    kind: WorkKind
+    subject: str
+    due_at: datetime
+    asked_at: datetime
+    attempts: int
+    leased_until: datetime | None
+    failure: str | None

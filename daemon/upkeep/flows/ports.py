@@ -1,0 +1,426 @@
+"""What the flows need from the outside: a store, repositories, a renderer, a provisioner, channels.
+
+Every method raises only UpkeepErrors. What is looked up by name and does not exist is NotFound.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+from upkeep.domain.bundles import Bundle, Part, TemplateFile
+from upkeep.domain.deliveries import Delivery, DeliveryStatus
+from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
+from upkeep.domain.events import Event, JournalEntry
+from upkeep.domain.findings import Finding
+from upkeep.domain.lag import Lag, PublishedVersion, Standing
+from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
+from upkeep.domain.notices import Notice, OwedNotice
+from upkeep.domain.people import Actor, Session, User
+from upkeep.domain.previews import Preview
+from upkeep.domain.resources import Counters, Resource, Service
+from upkeep.domain.sources import Credential, Source
+from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionState
+from upkeep.domain.work import Claim, DueWork, WorkKind
+
+# ---------------------------------------------------------------------------------------------- the store
+
+
+class Store(Protocol):
+    """Rows, in transactions. Times that come back are aware and in UTC."""
+
+    def write(self) -> AbstractContextManager["Unit"]:
+        """One transaction that may write: committed when the block ends, undone when it raises."""
+
+    def read(self) -> AbstractContextManager["Unit"]:
+        """One transaction that sees a single state and writes nothing."""
+
+    def ring(self) -> None:
+        """Wake workers that wait for work, in this process or another, on this host or another."""
+
+    def wait(self, at_most: timedelta) -> None:
+        """Sleep until somebody rings, or for `at_most`. A ring between two waits is not lost."""
+
+
+class Unit(Protocol):
+    """One transaction: the books of the store as they stand in it."""
+
+    @property
+    def sources(self) -> "SourceBook": ...
+    @property
+    def deliveries(self) -> "DeliveryBook": ...
+    @property
+    def registry(self) -> "RegistryBook": ...
+    @property
+    def fleet(self) -> "FleetBook": ...
+    @property
+    def deployments(self) -> "DeploymentBook": ...
+    @property
+    def journal(self) -> "JournalBook": ...
+    @property
+    def outbox(self) -> "OutboxBook": ...
+    @property
+    def work(self) -> "WorkBook": ...
+    @property
+    def people(self) -> "PeopleBook": ...
+
+
+class SourceBook(Protocol):
+    def add(self, source: Source) -> None:
+        """Raises Conflict when the name is taken."""
+
+    def get(self, name: str) -> Source: ...
+    def list(self) -> Sequence[Source]:
+        """All, by name."""
+
+    def save(self, source: Source) -> None: ...
+    def remove(self, name: SourceName) -> None:
+        """Its templates stay and belong to no source any more."""
+
+    def due(self, now: datetime, limit: int) -> Sequence[Source]:
+        """Sources that are not stalled and whose `next_poll_at` has come, longest due first. On PostgreSQL rows
+        that another transaction holds are skipped."""
+
+
+class DeliveryBook(Protocol):
+    def find(self, delivery_id: str) -> Delivery | None: ...
+    def save(self, delivery: Delivery) -> None:
+        """Add it, or replace the one with its id."""
+
+    def recent(
+        self,
+        limit: int,
+        source: SourceName | None = None,
+        status: DeliveryStatus | None = None,
+    ) -> Sequence[Delivery]:
+        """Newest first."""
+
+    def open(self, source: SourceName, before: datetime) -> Sequence[Delivery]:
+        """Those RECEIVED for a source not after `before`."""
+
+
+class RegistryBook(Protocol):
+    """Templates, majors, versions, their bundles and previews."""
+
+    def add_template(self, template: Template) -> None:
+        """Raises Conflict when the name is taken."""
+
+    def template(self, name: str) -> Template: ...
+    def find_template(self, name: str) -> Template | None: ...
+    def templates(self, source: SourceName | None = None) -> Sequence[Template]:
+        """All, or those of one source, by name."""
+
+    def save_template(self, template: Template) -> None: ...
+    def remove_template(self, name: TemplateName) -> None: ...
+
+    def majors(self, template: TemplateName) -> Sequence[Major]:
+        """By number."""
+
+    def majors_of_source(self, source: SourceName) -> Sequence[Major]: ...
+    def find_major(self, template: TemplateName, major: int) -> Major | None: ...
+    def save_major(self, major: Major) -> None:
+        """Add it, or replace the one with its template and number."""
+
+    def add_version(self, version: TemplateVersion) -> None: ...
+    def version(self, template: TemplateName, version: Version) -> TemplateVersion: ...
+    def find_version(self, template: TemplateName, version: Version) -> TemplateVersion | None: ...
+    def versions(self, template: TemplateName, major: int | None = None) -> Sequence[TemplateVersion]:
+        """Newest number first."""
+
+    def latest(
+        self,
+        template: TemplateName,
+        major: int,
+        states: Iterable[VersionState] = tuple(VersionState),
+    ) -> TemplateVersion | None:
+        """The one with the highest minor among those in one of the states."""
+
+    def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
+        """Versions that are PUBLISHED, lowest first."""
+
+    def drafts(self) -> Sequence[TemplateVersion]:
+        """All that wait for a review, oldest first."""
+
+    def save_version(self, version: TemplateVersion) -> None: ...
+    def remove_version(self, template: TemplateName, version: Version) -> None:
+        """Its preview goes with it; its bundle when no other version has the same tree."""
+
+    def in_use(self, template: TemplateName) -> Mapping[Version, int]:
+        """How many resources run each version or are being moved to it."""
+
+    def keep_bundle(self, bundle: Bundle) -> None:
+        """Store it under its tree id, once."""
+
+    def bundle(self, tree: str) -> Bundle: ...
+
+    def save_preview(self, preview: Preview) -> None: ...
+    def find_preview(self, template: TemplateName, version: Version) -> Preview | None: ...
+
+
+class FleetOrder(StrEnum):
+    """How fleet pages are sorted. WORST: failed first, then most majors, most minors, oldest."""
+
+    WORST = "worst"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFilter:
+    """What a fleet page shows; every field narrows it further. `search` is a part of the name or key."""
+
+    search: str = ""
+    template: str = ""
+    owner: str = ""
+    kind: ResourceKind | None = None
+    standing: Standing | None = None
+    failed: bool = False
+    behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPage:
+    """Resources of one page, and the cursor of the next, None on the last."""
+
+    resources: tuple[Resource, ...]
+    next: str | None
+
+
+class FleetBook(Protocol):
+    """Services and resources."""
+
+    def add_service(self, service: Service) -> None:
+        """Raises Conflict when the name is taken."""
+
+    def service(self, name: str) -> Service: ...
+    def services(self) -> Sequence[Service]: ...
+    def save_service(self, service: Service) -> None: ...
+    def remove_service(self, name: ResourceName) -> None: ...
+
+    def add(self, resource: Resource) -> None:
+        """Raises Conflict when the key is taken."""
+
+    def get(self, key: ResourceKey) -> Resource: ...
+    def find(self, key: ResourceKey) -> Resource | None: ...
+    def save(self, resource: Resource) -> None: ...
+    def remove(self, key: ResourceKey) -> None: ...
+    def of_service(self, name: ResourceName) -> Sequence[Resource]:
+        """Its instances by name, then its pipeline."""
+
+    def in_environment(self, name: ResourceName) -> Sequence[Resource]: ...
+    def on_major(self, template: TemplateName, major: int) -> Sequence[Resource]:
+        """Those that run a version of it, by key."""
+
+    def behind(self, template: TemplateName) -> Sequence[Resource]:
+        """Those of the template with a lag, worst first."""
+
+    def page(self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int) -> FleetPage: ...
+    def count(self, wanted: FleetFilter, at_most: int) -> int:
+        """How many match, counted up to `at_most`."""
+
+    def counters(self, template: str | None = None) -> Counters: ...
+    def owners(self) -> Sequence[str]: ...
+    def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
+        """Write one lag on all resources of a template that run one version; returns how many there are."""
+
+    def running_versions(self, template: TemplateName) -> Sequence[Version]: ...
+
+
+class DeploymentBook(Protocol):
+    def add(self, deployment: Deployment) -> None:
+        """Raises Conflict, naming the other, when one is under way on the resource."""
+
+    def get(self, deployment_id: str) -> Deployment: ...
+    def save(self, deployment: Deployment) -> None: ...
+    def of_resource(self, key: ResourceKey, limit: int) -> Sequence[Deployment]:
+        """Newest first."""
+
+    def recent(self, limit: int, status: DeploymentStatus | None = None) -> Sequence[Deployment]: ...
+    def under_way(self, key: ResourceKey) -> Deployment | None: ...
+    def keep_rendered(self, deployment_id: str, rendered: str) -> None: ...
+    def rendered(self, deployment_id: str) -> str | None: ...
+
+
+class JournalBook(Protocol):
+    def record(self, event: Event, actor: Actor, at: datetime) -> int:
+        """Write the audit row; returns its id."""
+
+    def entries(
+        self,
+        limit: int,
+        before: int | None = None,
+        subject: str | None = None,
+        kind: str | None = None,
+        actor: str | None = None,
+    ) -> Sequence[JournalEntry]:
+        """Newest first, those with an id below `before`."""
+
+
+class OutboxBook(Protocol):
+    def owe(self, notice: Notice, at: datetime) -> bool:
+        """Owe it and ask for its channel to be relayed; False when its key is already there for the channel."""
+
+    def unsent(self, channel: str, limit: int) -> Sequence[OwedNotice]:
+        """Oldest first."""
+
+    def save(self, owed: OwedNotice) -> None: ...
+    def receipt(self, channel: str, thread: str) -> str | None:
+        """The receipt of the first message sent in a thread."""
+
+    def recent(self, limit: int) -> Sequence[OwedNotice]: ...
+
+
+class WorkBook(Protocol):
+    """The queue. One row for each (kind, subject); asking while it runs makes it run once more."""
+
+    def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
+        """Make it due at `due_at`, or sooner if it already was; the last cause stays."""
+
+    def claim(self, kinds: Iterable[WorkKind], now: datetime, lease_for: timedelta) -> Claim | None:
+        """The longest due work nobody has a lease on, leased and with a fresh token."""
+
+    def hold(self, claim: Claim) -> None:
+        """Raise LostLease unless the claim is still the latest. In a writing transaction it stays so until its end."""
+
+    def renew(self, claim: Claim, leased_until: datetime) -> bool:
+        """Prolong the lease; False when it was lost."""
+
+    def done(self, claim: Claim, again_at: datetime | None = None) -> None:
+        """The work ended well: the row goes, unless it was asked for again meanwhile or `again_at` is given."""
+
+    def retry(self, claim: Claim, due_at: datetime, failure: str) -> None:
+        """It did not end well: due again then, its attempts kept."""
+
+    def next_due_at(self) -> datetime | None:
+        """When the earliest unleased work is due, or the earliest lease ends."""
+
+    def list(self, limit: int) -> Sequence[DueWork]: ...
+
+
+class PeopleBook(Protocol):
+    def add(self, user: User) -> None:
+        """Raises Conflict when the name is taken."""
+
+    def find(self, name: str) -> User | None: ...
+    def list(self) -> Sequence[User]: ...
+    def save(self, user: User) -> None: ...
+    def remove(self, name: str) -> None:
+        """Their sessions go with them."""
+
+    def add_session(self, session: Session) -> None: ...
+    def session(self, token_hash: str) -> Session | None: ...
+    def remove_session(self, token_hash: str) -> None: ...
+    def failed_sign_ins(self, name: str, since: datetime) -> int: ...
+    def note_failed_sign_in(self, name: str, at: datetime) -> None: ...
+    def secret(self, name: str, fresh: bytes) -> bytes:
+        """The stored random key of that name; `fresh` is kept and returned the first time."""
+
+
+# ------------------------------------------------------------------------------------------- repositories
+
+
+@dataclass(frozen=True, slots=True)
+class FolderChange:
+    """One row of a tree comparison: a folder (`path` from the repository's root) and its tree ids before and
+    after; None where it did not exist."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A first-parent commit and all folders that it changed, at any depth."""
+
+    commit: Commit
+    folders: tuple[FolderChange, ...]
+
+
+class Repositories(Protocol):
+    """Mirrors of the sources' repositories."""
+
+    def head(self, source: Source) -> str:
+        """The commit at the branch's head, asked of the remote. TransientError when it does not answer,
+        StalledError when it is gone, forbidden, or has no such branch."""
+
+    def fetch(self, source: Source) -> AbstractContextManager["Mirror"]:
+        """Bring the mirror up to the branch's head and open it. Errors as for `head`."""
+
+
+class Mirror(Protocol):
+    """A fetched repository. Paths and folders count from the repository's root."""
+
+    @property
+    def head(self) -> str:
+        """The commit at the branch's head."""
+
+    def commit(self, commit_id: str) -> Commit:
+        """NotFound when the repository does not have it."""
+
+    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
+        """The first-parent commits behind `after` up to `until`, oldest first, one git process for all.
+
+        None when `after` is not on the first-parent line of `until`: then only trees can be compared.
+        """
+
+    def history(self, until: str, subdirectory: str) -> Iterator[Step]:
+        """The same from the first commit on, which is compared with nothing."""
+
+    def folders(self, commit_id: str, subdirectory: str) -> Mapping[str, str]:
+        """All folders at a commit below the subdirectory, with their tree ids."""
+
+    def bundle(self, tree: str) -> Bundle:
+        """The files below a tree."""
+
+
+# ------------------------------------------------------------------- rendering, provisioning and channels
+
+
+class Renderer(Protocol):
+    """Jinja, behind limits of time and memory."""
+
+    def check(self, template: TemplateFile, part: Part) -> Sequence[Finding]:
+        """What is wrong with it before any value is known: syntax, names outside its part's namespace."""
+
+    def render(self, template: TemplateFile, namespace: Mapping[str, Any]) -> str:
+        """The text. BundleError naming file, line and cause when the template fails or breaks a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a provisioner is asked to do. `deployment` is the client token: the same plan twice acts once."""
+
+    deployment: str
+    resource: ResourceKey
+    action: Action
+    template_body: str
+    tags: Mapping[str, str]
+
+
+class Provisioner(Protocol):
+    """What makes stacks: local files, or CloudFormation."""
+
+    def begin(self, plan: Plan) -> str:
+        """Start the work and return its handle, or return the handle of the work already started for the plan."""
+
+    def observe(self, handle: str) -> Progress:
+        """How it is going now."""
+
+
+class Channels(Protocol):
+    """Where notices go, by channel name."""
+
+    def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
+        """Deliver one and return the channel's id of the message, if it has ids.
+
+        TransientError (with `retry_after` when told) to try again, StalledError when a person must act.
+        """
+
+
+class Secrets(Protocol):
+    """Where references to secrets are followed."""
+
+    def reveal(self, credential: Credential) -> str | None:
+        """The secret, None for a reference of kind `none`. StalledError when it stands nowhere."""

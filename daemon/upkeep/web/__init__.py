@@ -1,0 +1,1 @@
+"""Pages and hooks: the only room that knows Flask."""

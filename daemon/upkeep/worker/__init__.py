@@ -1,0 +1,1 @@
+"""Finds due work in rows and does it, under leases."""
