@@ -82,11 +82,16 @@ class Session:
     expires_at: datetime
 
 
+def may(actor: Actor, act: Act) -> bool:
+    """Whether the actor's role allows the act: what a page offers, and what a flow refuses."""
+    return actor != NOBODY and act in _MAY[actor.role]
+
+
 def require(actor: Actor, act: Act) -> None:
     """Raise SignedOut or Forbidden unless the actor's role allows the act."""
     if actor == NOBODY:
         raise SignedOut("you are not signed in", cure="sign in and try again")
-    if act not in _MAY[actor.role]:
+    if not may(actor, act):
         raise Forbidden(
             f"{actor.name} is a {actor.role} and may not {act}",
             cure="ask an admin to do it or to change your role",

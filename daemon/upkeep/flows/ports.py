@@ -37,6 +37,9 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager["Unit"]:
         """One transaction that sees a single state and writes nothing."""
 
+    def check(self) -> None:
+        """Raise an UpkeepError saying what is wrong unless rows of the expected schema can be read and written."""
+
     def ring(self) -> None:
         """Wake workers that wait for work, in this process or another, on this host or another."""
 
