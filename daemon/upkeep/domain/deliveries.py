@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 from upkeep.domain.errors import CallerError
 from upkeep.domain.names import SourceName
 
 _URL_FIELDS = ("clone_url", "ssh_url", "git_url", "html_url", "svn_url")
+_USUAL_PORT = re.compile(r":(22|80|443)$")
 _SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[^/:]+):(?P<path>.+)")
 
 
@@ -75,12 +75,13 @@ def same_repository(one: str, other: str) -> bool:
 
 def _normal(url: str) -> str:
     if "://" in url:
-        parts = urlsplit(url)
-        host, path = (parts.hostname or "").lower(), parts.path
-        if parts.port not in (None, 22, 80, 443):
-            host = f"{host}:{parts.port}"
+        # Not urlsplit: it raises on some texts, and this compares addresses that others wrote.
+        place, _, path = url.partition("://")[2].partition("/")
+        host = place.rpartition("@")[2]
+        if _USUAL_PORT.search(host):
+            host = host.rpartition(":")[0]
     elif (scp := _SCP.fullmatch(url)) is not None:
-        host, path = scp["host"].lower(), scp["path"]
+        host, path = scp["host"], scp["path"]
     else:
         host, path = "", url
     return f"{host}/{path.strip('/').removesuffix('.git')}".lower()

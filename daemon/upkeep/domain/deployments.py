@@ -61,7 +61,8 @@ class State:
 class Deployment:
     """One attempt. `id` is a UUID and the client token of everything it asks of the provisioner.
 
-    `initial` is None for a creation. `handle` is what the provisioner calls the work once it has begun.
+    `initial` is None for a creation. `begun_at` is written before the provisioner is asked for anything, so that
+    nothing begun is ever cancelled as if it were not; `handle` is what the provisioner calls the work.
     `outputs` are None until it succeeded. `message` says why it failed, or what it waits for.
     """
 
@@ -73,6 +74,7 @@ class Deployment:
     asked_by: str
     created_at: datetime
     initial: State | None = None
+    begun_at: datetime | None = None
     handle: str | None = None
     message: str | None = None
     outputs: Mapping[str, str] | None = field(default=None)

@@ -1,12 +1,29 @@
 """Enroll: resources come into being from a spec, change hands and go."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from uuid import uuid4
 
-from upkeep.domain.deployments import Deployment
-from upkeep.domain.names import ResourceKey, Version
-from upkeep.domain.people import Actor
-from upkeep.domain.resources import Repository
+from upkeep.domain import events, schemas, specs
+from upkeep.domain.bundles import Part
+from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
+from upkeep.domain.errors import CallerError, Conflict, Forbidden
+from upkeep.domain.names import (
+    ResourceKey,
+    ResourceKind,
+    ResourceName,
+    Version,
+    environment_key,
+    instance_key,
+    parse_resource_name,
+    pipeline_key,
+)
+from upkeep.domain.people import Act, Actor, Role, require
+from upkeep.domain.resources import Inputs, Repository, Resource, Service
+from upkeep.domain.specs import InstanceSpec
+from upkeep.domain.versions import TemplateKind, TemplateVersion, VersionState
+from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import Unit
 
 
@@ -26,7 +43,19 @@ def create_environment(
 
     Asks for its first deployment. A draft may be named by an admin only.
     """
-    raise NotImplementedError
+    require(actor, Act.ENROLL)
+    taken = chosen_version(unit, template, TemplateKind.ENVIRONMENT, version, actor)
+    inputs = specs.parse_environment_spec(spec).inputs
+    check_inputs(taken, Part.ENVIRONMENT, inputs)
+    resource = Resource(
+        key=environment_key(name),
+        template=taken.template,
+        status=DeploymentStatus.IN_PROGRESS,
+        created_at=now,
+        owner=owner,
+        account_id=account_id,
+    )
+    return _create(unit, resource, State(taken.version, inputs), actor, now)
 
 
 def create_service(
@@ -46,26 +75,226 @@ def create_service(
     Instances are deployed first; the pipeline waits for them. Refused when an instance's environment does not
     come from a compatible environment template.
     """
-    raise NotImplementedError
+    require(actor, Act.ENROLL)
+    taken = chosen_version(unit, template, TemplateKind.SERVICE, version, actor)
+    wanted = specs.parse_service_spec(spec)
+    if not wanted.instances:
+        raise CallerError("the spec lists no instances", where="spec", cure="list at least one under `instances:`")
+    if wanted.pipeline is not None and not taken.has_pipeline:
+        raise CallerError(
+            f"the spec has a `pipeline` section, but {taken.template} {taken.version} has no pipeline",
+            where="spec",
+            cure="remove the section",
+        )
+    service = Service(
+        name=parse_resource_name(name),
+        template=taken.template,
+        spec=spec,
+        created_at=now,
+        owner=owner,
+        repository=repository or Repository(),
+    )
+    unit.fleet.add_service(service)
+    asked = [_create_instance(unit, service, instance, taken, actor, now) for instance in wanted.instances]
+    if taken.has_pipeline:
+        inputs = wanted.pipeline or {}
+        check_inputs(taken, Part.PIPELINE, inputs)
+        pipeline = Resource(
+            key=pipeline_key(service.name),
+            template=taken.template,
+            status=DeploymentStatus.IN_PROGRESS,
+            created_at=now,
+            owner=owner,
+        )
+        asked.append(_create(unit, pipeline, State(taken.version, inputs), actor, now))
+    return asked
 
 
 def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datetime) -> Sequence[Deployment]:
     """Bring a service to the instances its new spec lists: new ones are created at the recommended version, those
     no longer listed are deleted. What stays is not deployed: instances and the pipeline are updated one by one."""
-    raise NotImplementedError
+    require(actor, Act.ENROLL)
+    service = unit.fleet.service(name)
+    wanted = {instance.name: instance for instance in specs.parse_service_spec(spec).instances}
+    present = {r.key.name: r for r in unit.fleet.of_service(service.name) if r.key.kind is ResourceKind.INSTANCE}
+    if not wanted:
+        raise CallerError(
+            "the spec lists no instances", where="spec", cure="keep at least one, or delete the service as a whole"
+        )
+    for resource in unit.fleet.of_service(service.name):
+        _refuse_under_way(unit, resource.key)
+    unit.fleet.save_service(replace(service, spec=spec))
+    taken = chosen_version(unit, service.template, TemplateKind.SERVICE, None, actor)
+    asked = [
+        _create_instance(unit, service, instance, taken, actor, now)
+        for instance in wanted.values()
+        if instance.name not in present
+    ]
+    gone = [resource for instance_name, resource in present.items() if instance_name not in wanted]
+    return asked + [_delete(unit, resource, actor, now) for resource in gone]
 
 
 def delete_resource(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Deployment:
-    """Delete what was deployed, then the record. Refused for an environment that something lives in, and for the
-    last instance of a service."""
-    raise NotImplementedError
+    """Delete what was deployed, then the record. Refused for an environment that something lives in, for the
+    last instance of a service, and for a pipeline, which goes with its service."""
+    require(actor, Act.ENROLL)
+    resource = unit.fleet.get(key)
+    match key.kind:
+        case ResourceKind.ENVIRONMENT:
+            living = unit.fleet.in_environment(key.name)
+            if living:
+                raise Conflict(
+                    f"{key.short} cannot be deleted while {_some(living)} live in it", cure="delete or move them first"
+                )
+        case ResourceKind.INSTANCE if key.service is not None:
+            siblings = [r for r in unit.fleet.of_service(key.service) if r.key.kind is ResourceKind.INSTANCE]
+            if len(siblings) == 1:
+                raise Conflict(
+                    f"{key.short} is the last instance of its service",
+                    cure=f"delete the service with `upkeep service delete {key.service}`",
+                )
+        case _:
+            raise Conflict(
+                f"the pipeline of {key.name} goes with its service",
+                cure=f"delete the service with `upkeep service delete {key.name}`",
+            )
+    return _delete(unit, resource, actor, now)
 
 
 def delete_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Sequence[Deployment]:
-    """Delete the instances and the pipeline of a service, then the service."""
-    raise NotImplementedError
+    """Delete the instances and the pipeline of a service; its record goes with the last of them."""
+    require(actor, Act.ENROLL)
+    service = unit.fleet.service(name)
+    return [_delete(unit, resource, actor, now) for resource in unit.fleet.of_service(service.name)]
 
 
 def give(unit: Unit, key: ResourceKey, owner: str | None, *, actor: Actor, now: datetime) -> None:
-    """Make a team the owner of a resource: it hears when the resource is behind."""
-    raise NotImplementedError
+    """Make a team the owner of a resource: it hears when the resource is behind. None leaves it without one."""
+    require(actor, Act.ENROLL)
+    resource = unit.fleet.get(key)
+    if resource.owner == owner:
+        return
+    unit.fleet.save(replace(resource, owner=owner))
+    unit.journal.record(events.OwnerChanged(str(key), resource.owner, owner), actor, now)
+
+
+def chosen_version(
+    unit: Unit, template: str, kind: TemplateKind, named: Version | None, actor: Actor
+) -> TemplateVersion:
+    """The version a resource is to take: the named one, else the recommended one.
+
+    Refuses templates of the other kind and versions that are not offered; a draft only to others than admins.
+    """
+    family = unit.registry.template(template)
+    if family.kind is not kind:
+        raise CallerError(f"{template} is {_article(family.kind)} template", cure=f"name {_article(kind)} template")
+    version = named or family.recommended
+    if version is None:
+        raise Conflict(f"no version of {template} is published yet", cure="publish one, or name a version")
+    found = unit.registry.version(family.name, version)
+    if found.state is VersionState.DRAFT and actor.role is not Role.ADMIN:
+        raise Forbidden(
+            f"{template} {version} is a draft and only admins may deploy it", cure="wait until it is published"
+        )
+    if found.state in (VersionState.REGISTRATION_FAILED, VersionState.WITHDRAWN):
+        raise Conflict(
+            f"{template} {version} is {found.state} and cannot be deployed", cure="choose a published version"
+        )
+    return found
+
+
+def check_inputs(version: TemplateVersion, part: Part, inputs: Inputs) -> None:
+    """Raise CallerError unless the inputs fit the version's schema."""
+    if version.schema is not None:
+        specs.merge(schemas.parse(version.schema).inputs_of(part), inputs)
+
+
+def check_environment(unit: Unit, version: TemplateVersion, environment: ResourceName) -> None:
+    """Raise Conflict unless instances of the version can live in the environment."""
+    home = unit.fleet.get(environment_key(environment))
+    running = home.version or _first_target(unit, home)
+    compatible = any(c.template == home.template and c.major == running.major for c in version.compatible_environments)
+    if not compatible:
+        able = ", ".join(str(c) for c in version.compatible_environments) or "no environment template at all"
+        raise Conflict(
+            f"{version.template} {version.version} cannot run in `{environment}`, "
+            f"which is {home.template}:{running.major}",
+            cure=f"it is compatible with {able}",
+        )
+
+
+def ask_deployment(
+    unit: Unit, resource: Resource, action: Action, target: State, actor: Actor, now: datetime
+) -> Deployment:
+    """Write down a deployment and ask for its work. Conflict when another one is under way on the resource."""
+    _refuse_under_way(unit, resource.key)
+    deployment = Deployment(
+        id=str(uuid4()),
+        resource=resource.key,
+        action=action,
+        status=DeploymentStatus.DELETE_IN_PROGRESS if action is Action.DELETE else DeploymentStatus.IN_PROGRESS,
+        initial=None if resource.version is None else State(resource.version, resource.inputs),
+        target=target,
+        asked_by=actor.name,
+        created_at=now,
+    )
+    unit.deployments.add(deployment)
+    unit.fleet.save(replace(resource, status=deployment.status, last_deployment=deployment.id))
+    before = None if resource.version is None else str(resource.version)
+    unit.journal.record(
+        events.DeploymentAsked(str(resource.key), deployment.id, action, before, str(target.version)), actor, now
+    )
+    unit.work.ask(WorkKind.DEPLOY, deployment.id, now)
+    return deployment
+
+
+def _create_instance(
+    unit: Unit, service: Service, wanted: InstanceSpec, taken: TemplateVersion, actor: Actor, now: datetime
+) -> Deployment:
+    environment = parse_resource_name(wanted.environment)
+    check_environment(unit, taken, environment)
+    check_inputs(taken, Part.INSTANCE, wanted.inputs)
+    resource = Resource(
+        key=instance_key(service.name, wanted.name),
+        template=taken.template,
+        status=DeploymentStatus.IN_PROGRESS,
+        created_at=now,
+        owner=service.owner,
+        environment=environment,
+    )
+    return _create(unit, resource, State(taken.version, wanted.inputs), actor, now)
+
+
+def _create(unit: Unit, resource: Resource, target: State, actor: Actor, now: datetime) -> Deployment:
+    unit.fleet.add(resource)
+    unit.journal.record(events.ResourceEnrolled(str(resource.key), resource.template, str(target.version)), actor, now)
+    return ask_deployment(unit, resource, Action.CREATE, target, actor, now)
+
+
+def _delete(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> Deployment:
+    version = resource.version or _first_target(unit, resource)
+    return ask_deployment(unit, resource, Action.DELETE, State(version, resource.inputs), actor, now)
+
+
+def _first_target(unit: Unit, resource: Resource) -> Version:
+    """What a resource that never ran anything was meant to run."""
+    return unit.deployments.of_resource(resource.key, limit=1)[0].target.version
+
+
+def _refuse_under_way(unit: Unit, key: ResourceKey) -> None:
+    other = unit.deployments.under_way(key)
+    if other is not None:
+        raise Conflict(
+            f"deployment {other.id} of {key.short} to {other.target.version} is under way",
+            cure="wait until it has ended",
+        )
+
+
+def _some(resources: Sequence[Resource]) -> str:
+    names = [resource.key.short for resource in resources[:3]]
+    more = len(resources) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _article(kind: TemplateKind) -> str:
+    return "an environment" if kind is TemplateKind.ENVIRONMENT else "a service"
