@@ -37,7 +37,12 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class OwedNotice:
-    """A notice in the outbox. `receipt` is the channel's own id of the sent message."""
+    """A notice in the outbox.
+
+    `receipt` is the channel's own id of the sent message, `attempts` and `failure` tell of sends that failed.
+    `not_before` is the earliest time the channel accepts another try, when it said so. `given_up_at` is set when
+    the channel refused this very message too often: it is not sent any more.
+    """
 
     id: int
     notice: Notice
@@ -46,6 +51,8 @@ class OwedNotice:
     sent_at: datetime | None = None
     receipt: str | None = None
     failure: str | None = None
+    not_before: datetime | None = None
+    given_up_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,7 +265,7 @@ class OutboxBook(Protocol):
         """Owe it and ask for its channel to be relayed; False when its key is already there for the channel."""
 
     def unsent(self, channel: str, limit: int) -> Sequence[OwedNotice]:
-        """Oldest first."""
+        """Those neither sent nor given up, oldest first."""
 
     def save(self, owed: OwedNotice) -> None: ...
     def receipt(self, channel: str, thread: str) -> str | None:
@@ -418,8 +418,12 @@ class Channels(Protocol):
     def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
         """Deliver one and return the channel's id of the message, if it has ids.
 
-        TransientError (with `retry_after` when told) to try again, StalledError when a person must act.
+        TransientError (with `retry_after` when told) to try again, StalledError when a person must act, CallerError
+        when the channel takes messages but not this one.
         """
+
+    def pace(self, channel: str) -> timedelta:
+        """The least time between two messages to a channel; zero when it takes them as they come."""
 
 
 class Secrets(Protocol):
