@@ -1,14 +1,24 @@
 """A notice: a message that a person reads, owed to a channel until it is delivered."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
-from upkeep.domain.deployments import Deployment
-from upkeep.domain.names import TemplateName
+from upkeep.domain.deployments import Action, Deployment, DeploymentStatus
+from upkeep.domain.findings import Finding, Severity
+from upkeep.domain.lag import Lag
+from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.resources import Resource
 from upkeep.domain.sources import Source
 from upkeep.domain.versions import TemplateVersion
+
+LINES_AT_MOST = 10
+"""How many findings or resources a notice lists before it says how many more there are."""
+
+_TEXT_AT_MOST = 500
+_SUBJECT_AT_MOST = 120
+_LATE_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +33,9 @@ class Link:
 class Notice:
     """What is owed. `key` is its identity: owing the same key to the same channel twice owes it once.
 
-    `headline` is one sentence, `lines` are more, in plain text without any channel's markup; `thread` names the
-    conversation it belongs to, so that a channel which has threads can keep them together.
+    `headline` is one sentence, `lines` are more, in plain text without any channel's markup. `thread` names
+    the conversation this one belongs to, so that a channel which has threads can keep them together; the notice
+    whose key begins with it opens it. What must be seen by everybody answers to no thread.
     """
 
     key: str
@@ -78,24 +89,158 @@ class Routing:
 
 def draft_ready(channel: str, draft: TemplateVersion) -> Notice:
     """For a template's channel: a draft waits for its review."""
-    raise NotImplementedError
+    remarks = [finding for finding in draft.findings if finding.severity is Severity.WARNING]
+    return Notice(
+        key=_key("draft-ready", draft),
+        channel=channel,
+        headline=f"{draft.template} {draft.version} is ready to review",
+        lines=(
+            f"{_commit(draft)} · {_text(draft.commit.author_name, _SUBJECT_AT_MOST)}",
+            *([f"{_count(len(remarks), 'warning')}:", *_findings(draft, remarks)] if remarks else []),
+        ),
+        links=(Link(f"Review {draft.version}", f"/templates/{draft.template}/{draft.version}/review"),),
+    )
 
 
 def registration_failed(channel: str, failed: TemplateVersion) -> Notice:
     """For a template's channel, naming the commit's author: a commit could not be registered, and why."""
-    raise NotImplementedError
+    faults = [finding for finding in failed.findings if finding.severity is Severity.ERROR]
+    author = _text(failed.commit.author_name, _SUBJECT_AT_MOST)
+    return Notice(
+        key=_key("registration-failed", failed),
+        channel=channel,
+        headline=f"{failed.template} {failed.version} could not be registered",
+        lines=(
+            f"{author}, your commit {_commit(failed)} has {_count(len(faults), 'error')}:",
+            *_findings(failed, faults),
+            f"Push a mended commit: it becomes the next minor. {failed.version} stays unused.",
+        ),
+        links=(Link(f"See {failed.template}", f"/templates/{failed.template}"),),
+    )
 
 
 def now_behind(channel: str, published: TemplateVersion, behind: Sequence[Resource]) -> Notice:
-    """For an owners' channel: a version is recommended now and these of theirs are behind it."""
-    raise NotImplementedError
+    """For an owners' channel: a version is recommended now and these of theirs are behind it, worst first."""
+    owners = {resource.owner for resource in behind}
+    wanted = {"template": str(published.template)} | ({"owner": next(iter(owners)) or ""} if len(owners) == 1 else {})
+    note = f" — “{_text(published.note)}”" if published.note else ""
+    return Notice(
+        key=_key("now-behind", published),
+        channel=channel,
+        headline=f"{published.template} {published.version} is now recommended",
+        lines=(
+            f"Published by {published.published_by}{note}",
+            f"{len(behind)} of yours {'is' if len(behind) == 1 else 'are'} behind:",
+            *_listed(f"{r.key.short}: {r.version} → {published.version} ({_distance(r.lag)})" for r in behind),
+        ),
+        links=(Link("Review updates", f"/?{urlencode({name: value for name, value in wanted.items() if value})}"),),
+        thread=_thread(published.template, published.version),
+    )
 
 
 def deployment_settled(channel: str, deployment: Deployment, resource: Resource) -> Notice:
-    """For the owner's channel: an update is done or failed, and why."""
-    raise NotImplementedError
+    """For the owner's channel: an update is done or failed, and why.
+
+    A success goes into the thread of the version it brought; a failure is for everybody to see.
+    """
+    name, target = resource.key.short, f"{resource.template} {deployment.target.version}"
+    before = deployment.initial.version if deployment.initial else None
+    attempt = {
+        Action.CREATE: f"The creation of {name} with {target}",
+        Action.UPDATE: f"The update of {name} to {target}",
+        Action.DELETE: f"The deletion of {name}",
+    }[deployment.action]
+    match deployment.status:
+        case DeploymentStatus.SUCCEEDED if deployment.action is Action.CREATE:
+            headline = f"{name} was created with {target}"
+        case DeploymentStatus.SUCCEEDED if before == deployment.target.version:
+            headline = f"{name} was updated and still runs {target}"
+        case DeploymentStatus.SUCCEEDED:
+            headline = f"{name} now runs {target}"
+        case DeploymentStatus.DELETE_COMPLETE:
+            headline = f"{name} was deleted"
+        case DeploymentStatus.CANCELLED:
+            headline = f"{attempt} was cancelled"
+        case _:
+            headline = f"{attempt} failed"
+    succeeded = deployment.status is DeploymentStatus.SUCCEEDED
+    lines = [
+        _text(deployment.message) if deployment.message and not succeeded else "",
+        f"It was on {before} before" if before and succeeded and before != deployment.target.version else "",
+        f"The last version that worked is {resource.version}" if resource.version and not succeeded else "",
+        f"Asked for by {deployment.asked_by}",
+    ]
+    return Notice(
+        key=f"deployment/{deployment.id}/{deployment.status}",
+        channel=channel,
+        headline=headline,
+        lines=tuple(line for line in lines if line),
+        links=(Link("See the deployment", f"/deployments/{deployment.id}"),),
+        thread=_thread(resource.template, deployment.target.version) if succeeded else None,
+    )
 
 
 def source_stalled(channel: str, source: Source) -> Notice:
-    """For the operators: a source is not synced any more until a person acts."""
-    raise NotImplementedError
+    """For the operators: a source is not synced any more until a person acts. The source must be stalled."""
+    stall = source.stall
+    if stall is None:
+        raise ValueError(f"source `{source.name}` is not stalled")
+    return Notice(
+        key=f"source-stalled/{source.name}/{stall.at.isoformat()}",
+        channel=channel,
+        headline=f"Source {source.name} is not synced any more",
+        lines=(_text(stall.reason), f"To mend it: {_text(stall.cure)}"),
+        links=(Link(f"See {source.name}", f"/sources/{source.name}"),),
+    )
+
+
+def as_sent(owed: OwedNotice, now: datetime) -> OwedNotice:
+    """The notice as it goes out now: it says so when it comes more than a day late."""
+    late_for = now - owed.owed_at
+    if late_for <= _LATE_AFTER:
+        return owed
+    remark = f"{_count(late_for.days, 'day')} late: this happened on {owed.owed_at:%Y-%m-%d at %H:%M} UTC"
+    return replace(owed, notice=replace(owed.notice, lines=(remark, *owed.notice.lines)))
+
+
+def _key(what: str, version: TemplateVersion) -> str:
+    """Unique also when a deleted template returns and its numbers begin again."""
+    return f"{what}/{version.template}/{version.version}/{version.commit.id[:12]}"
+
+
+def _thread(template: TemplateName, version: Version) -> str:
+    return f"now-behind/{template}/{version}"
+
+
+def _commit(version: TemplateVersion) -> str:
+    return f"{version.commit.id[:7]} “{_text(version.commit.subject, _SUBJECT_AT_MOST)}”"
+
+
+def _findings(version: TemplateVersion, findings: Iterable[Finding]) -> list[str]:
+    return _listed(
+        _text(": ".join(part for part in (finding.where, finding.message) if part))
+        + (f" — {_text(finding.cure)}" if finding.cure else "")
+        for finding in (finding.under(version.path) for finding in findings)
+    )
+
+
+def _listed(texts: Iterable[str]) -> list[str]:
+    listed = [f"• {text}" for text in texts]
+    more = len(listed) - LINES_AT_MOST
+    return [*listed[:LINES_AT_MOST], *([f"• and {more} more"] if more > 0 else [])]
+
+
+def _distance(lag: Lag) -> str:
+    majors = _count(lag.majors, "major version") if lag.majors else ""
+    minors = str(lag.minors) if lag.minors else ""
+    return f"{' and '.join(part for part in (majors, minors) if part) or 'not'} behind"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _text(text: str, at_most: int = _TEXT_AT_MOST) -> str:
+    """One printable line of a text somebody else wrote: no control characters, no marks that turn the direction."""
+    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return line if len(line) <= at_most else line[: at_most - 1].rstrip() + "…"

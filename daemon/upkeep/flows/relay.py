@@ -1,11 +1,94 @@
 """Relay: pay the notices owed to a channel."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from upkeep.domain.errors import CallerError, StalledError, TransientError, UpkeepError
+from upkeep.domain.notices import OwedNotice, as_sent
 from upkeep.domain.work import Claim
-from upkeep.flows.ports import Channels, Store
+from upkeep.flows.ports import Channels, Store, Unit
+
+FIRST_RETRY_AFTER = timedelta(seconds=5)
+"""How long after a failure a notice is sent again; doubled with every further one."""
+
+LONGEST_RETRY_AFTER = timedelta(hours=1)
+"""The longest wait between two tries, and the usual one while a channel waits for a person."""
+
+REFUSALS_AT_MOST = 3
+"""A notice the channel itself refuses is given up when it has been tried this often, so that the next one goes."""
+
+SENT_AT_MOST = 50
+"""How many notices go out under one claim."""
 
 
 def relay(store: Store, channels: Channels, claim: Claim, *, now: datetime) -> None:
-    """Do one RELAY work: send what is owed to the channel that is the work's subject, oldest first."""
-    raise NotImplementedError
+    """Do one RELAY work: send what is owed to the channel that is the work's subject, oldest first.
+
+    Every message is written down as sent before the next one goes out, so that a crash in between repeats one
+    message at most. A channel that cannot be reached keeps its notices and is asked again later.
+    """
+    for _ in range(SENT_AT_MOST):
+        with store.write() as unit:
+            unit.work.hold(claim)
+            owed = _next(unit, claim, now)
+            if owed is None:
+                return
+            parent = _parent(unit, owed)
+        try:
+            receipt = channels.send(as_sent(owed, now), parent)
+        except (TransientError, StalledError, CallerError) as failure:
+            with store.write() as unit:
+                unit.work.hold(claim)
+                _put_off(unit, claim, owed, failure, now)
+            return
+        with store.write() as unit:
+            unit.work.hold(claim)
+            unit.outbox.save(replace(owed, sent_at=now, receipt=receipt, failure=None, not_before=None))
+            pace = channels.pace(claim.subject)
+            if pace:
+                unit.work.done(claim, again_at=now + pace)
+                return
+    with store.write() as unit:
+        unit.work.hold(claim)
+        unit.work.done(claim, again_at=now)
+
+
+def _next(unit: Unit, claim: Claim, now: datetime) -> OwedNotice | None:
+    """The oldest notice that may go now; without one the work is ended or put off."""
+    owed = next(iter(unit.outbox.unsent(claim.subject, 1)), None)
+    if owed is None:
+        unit.work.done(claim)
+    elif owed.not_before is not None and owed.not_before > now:
+        unit.work.retry(claim, owed.not_before, owed.failure or "the channel asked to wait")
+        return None
+    return owed
+
+
+def _parent(unit: Unit, owed: OwedNotice) -> str | None:
+    notice = owed.notice
+    if notice.thread is None or notice.key.startswith(notice.thread):
+        return None
+    return unit.outbox.receipt(notice.channel, notice.thread)
+
+
+def _put_off(unit: Unit, claim: Claim, owed: OwedNotice, failure: UpkeepError, now: datetime) -> None:
+    """Keep the notice and why it could not go. Only a message that is itself refused is ever given up."""
+    attempts = owed.attempts + 1
+    wait = min(FIRST_RETRY_AFTER * 2 ** min(owed.attempts, 16), LONGEST_RETRY_AFTER)
+    told_to_wait = failure.retry_after if isinstance(failure, TransientError) else None
+    if isinstance(failure, StalledError):
+        wait = LONGEST_RETRY_AFTER
+    given_up = isinstance(failure, CallerError) and attempts >= REFUSALS_AT_MOST
+    unit.outbox.save(
+        replace(
+            owed,
+            attempts=attempts,
+            failure=str(failure),
+            not_before=None if told_to_wait is None else now + told_to_wait,
+            given_up_at=now if given_up else None,
+        )
+    )
+    if given_up:
+        unit.work.done(claim, again_at=now)
+    else:
+        unit.work.retry(claim, now + (wait if told_to_wait is None else told_to_wait), str(failure))

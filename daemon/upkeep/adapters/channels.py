@@ -1,0 +1,43 @@
+"""Channels by name: which way a notice goes to the people of a channel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from upkeep.domain.errors import StalledError
+from upkeep.domain.notices import OwedNotice
+
+
+class Channel(Protocol):
+    """One place that people read."""
+
+    @property
+    def pace(self) -> timedelta:
+        """The least time between two messages."""
+
+    def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
+        """Deliver one, and return the place's own id of the message. Errors as for `Channels.send`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedChannels:
+    """The channels of the configuration."""
+
+    channels: Mapping[str, Channel]
+
+    def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
+        """Deliver one through the channel it names; StalledError when no channel has that name."""
+        name = owed.notice.channel
+        channel = self.channels.get(name)
+        if channel is None:
+            raise StalledError(
+                f"there is no channel `{name}`",
+                cure=f"name `{name}` in `channels:` of the configuration, or route its notices to another channel",
+            )
+        return channel.send(owed, thread_receipt)
+
+    def pace(self, channel: str) -> timedelta:
+        """The least time between two messages to a channel; zero for one that does not exist."""
+        known = self.channels.get(channel)
+        return timedelta() if known is None else known.pace
