@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.flows.given import ADMIN, DEVELOPER, VIEWER, a_source
+from tests.builders import ADMIN, DEVELOPER, VIEWER, a_source
 from upkeep.domain.errors import Conflict, Forbidden
 from upkeep.domain.sources import Drafts, Origin, Stall
 from upkeep.domain.work import WorkKind

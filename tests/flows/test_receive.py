@@ -2,13 +2,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.flows.given import ADMIN, a_source
+from tests.builders import ADMIN, a_source
 from upkeep.domain.deliveries import DeliveryStatus, Push
 from upkeep.domain.sources import Cause
 from upkeep.domain.work import WorkKind
 from upkeep.flows import follow, receive
 
-URL = "https://git.example/acme/templates.git"
+URL = "https://git.example.com/platform/templates.git"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_push_to_a_followed_branch_asks_its_source_to_sync(followed, now):
         (push(ref="refs/heads/other"), "push", None, "no source reads branch `other`"),
         (push(ref="refs/tags/v1"), "push", None, "`refs/tags/v1` is not a branch"),
         (push(deleted=True), "push", None, "branch `main` was deleted"),
-        (push(url="https://git.example/acme/else.git"), "push", None, "no source reads this repository"),
+        (push(url="https://git.example.com/platform/else.git"), "push", None, "no source reads this repository"),
         (push(), "push", {"another"}, "it was signed with the secret of another source"),
     ],
 )

@@ -2,7 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.flows.given import ADMIN, DEVELOPER, a_resource, a_version, environment_bundle
+from tests.builders import ADMIN, DEVELOPER
+from tests.flows.given import environment_bundle, registered, running
 from upkeep.domain.errors import Conflict, Forbidden, NotFound
 from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key
@@ -19,7 +20,7 @@ def drafts(store, now):
     """A template with five drafts."""
     with store.write() as unit:
         for minor in range(5):
-            a_version(unit, "vpc", f"1.{minor}", environment_bundle(), now)
+            registered(unit, "vpc", f"1.{minor}", environment_bundle(), now)
     return store
 
 
@@ -42,7 +43,7 @@ def test_a_published_draft_becomes_the_recommended_version(drafts, now):
     assert recommended(drafts) == ("1.0", 0)
     with drafts.read() as unit:
         found = unit.registry.version(VPC, Version(1, 0))
-        assert (found.state, found.published_by, found.note) == (VersionState.PUBLISHED, "dana", "first")
+        assert (found.state, found.published_by, found.note) == (VersionState.PUBLISHED, "ada", "first")
         kinds = [entry.kind for entry in unit.journal.entries(10)]
     assert kinds.count("version_published") == 1
     assert kinds.count("recommended_moved") == 2
@@ -64,7 +65,7 @@ def test_publishing_an_older_draft_late_does_not_move_the_recommended_version(dr
 
 def test_a_new_minor_of_an_older_major_moves_only_that_major(drafts, now):
     with drafts.write() as unit:
-        a_version(unit, "vpc", "2.0", environment_bundle(), now)
+        registered(unit, "vpc", "2.0", environment_bundle(), now)
     publish(drafts, "1.0", now)
     publish(drafts, "2.0", now)
     publish(drafts, "1.4", now)
@@ -85,7 +86,7 @@ def test_only_admins_publish(drafts, now):
 
 def test_a_failed_registration_cannot_be_published(store, now):
     with store.write() as unit:
-        a_version(unit, "vpc", "1.0", environment_bundle(), now, VersionState.REGISTRATION_FAILED)
+        registered(unit, "vpc", "1.0", environment_bundle(), now, VersionState.REGISTRATION_FAILED)
     with pytest.raises(Conflict, match="REGISTRATION_FAILED"):
         publish(store, "1.0", now)
 
@@ -93,9 +94,9 @@ def test_a_failed_registration_cannot_be_published(store, now):
 def test_publishing_marks_older_resources_behind_and_tells_each_owner_once(drafts, now):
     publish(drafts, "1.0", now)
     with drafts.write() as unit:
-        a_resource(unit, environment_key("test"), "vpc", "1.0", now, owner="shop")
-        a_resource(unit, environment_key("stage"), "vpc", "1.0", now, owner="shop")
-        a_resource(unit, environment_key("prod"), "vpc", "1.0", now)
+        running(unit, environment_key("test"), "vpc", "1.0", owner="shop")
+        running(unit, environment_key("stage"), "vpc", "1.0", owner="shop")
+        running(unit, environment_key("prod"), "vpc", "1.0")
     outcome = publish(drafts, "1.2", now + timedelta(days=1))
     assert outcome.behind == 3
     with drafts.read() as unit:
@@ -124,7 +125,7 @@ def test_an_older_version_can_be_recommended_and_the_next_publish_moves_on(draft
     for text in ("1.0", "1.1", "1.2"):
         publish(drafts, text, now)
     with drafts.write() as unit:
-        a_resource(unit, environment_key("test"), "vpc", "1.2", now)
+        running(unit, environment_key("test"), "vpc", "1.2")
         review.recommend(unit, VPC, Version(1, 1), actor=ADMIN, now=now)
     with drafts.read() as unit:
         assert unit.registry.template("vpc").pinned
@@ -140,7 +141,7 @@ def test_a_version_in_use_is_not_deleted(drafts, now):
     publish(drafts, "1.0", now)
     publish(drafts, "1.1", now)
     with drafts.write() as unit:
-        a_resource(unit, environment_key("test"), "vpc", "1.0", now)
+        running(unit, environment_key("test"), "vpc", "1.0")
     with pytest.raises(Conflict, match="in use by 1 resource"), drafts.write() as unit:
         review.delete(unit, VPC, Version(1, 0), actor=ADMIN, now=now)
 
@@ -153,7 +154,7 @@ def test_the_recommended_version_is_not_deleted_while_others_exist(drafts, now):
 
 def test_the_last_version_can_be_deleted_and_leaves_no_pointer_behind(store, now):
     with store.write() as unit:
-        a_version(unit, "vpc", "1.0", environment_bundle(), now)
+        registered(unit, "vpc", "1.0", environment_bundle(), now)
     publish(store, "1.0", now)
     with store.write() as unit:
         review.delete(unit, VPC, Version(1, 0), actor=ADMIN, now=now)

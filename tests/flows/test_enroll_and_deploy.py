@@ -1,0 +1,363 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from tests.builders import ADMIN, DEVELOPER, ENVIRONMENT_SPEC, SERVICE_SPEC, VIEWER
+from tests.flows.given import environment_bundle, registered, service_bundle
+from upkeep.domain.deployments import Action, DeploymentStatus, Progress, ProgressState
+from upkeep.domain.errors import CallerError, Conflict, Forbidden, LostLease, NotFound, TransientError
+from upkeep.domain.lag import Standing
+from upkeep.domain.names import TemplateName, Version, environment_key, instance_key, pipeline_key
+from upkeep.domain.notices import Routing
+from upkeep.domain.versions import VersionState
+from upkeep.domain.work import WorkKind
+from upkeep.flows import deploy, enroll, review
+from upkeep.flows.ports import Plan
+
+ENV, SVC = TemplateName("network-env"), TemplateName("web-svc")
+TEST, INSTANCE, PIPELINE = environment_key("test"), instance_key("checkout", "test"), pipeline_key("checkout")
+ROUTING = Routing(default="platform")
+TWO_INSTANCES = SERVICE_SPEC + '  - name: "prod"\n    environment: "test"\n    spec: {}\n'
+
+
+@dataclass
+class Stacks:
+    """A provisioner in memory: answers what it was told to, and remembers what it was asked."""
+
+    outputs: Mapping[str, str] = field(default_factory=lambda: {"NetworkId": "vpc-1"})
+    answer: ProgressState = ProgressState.SUCCEEDED
+    begun: dict[str, Plan] = field(default_factory=dict)
+    before_begin: object = None
+
+    def begin(self, plan: Plan) -> str:
+        if isinstance(self.before_begin, Exception):
+            raise self.before_begin
+        self.begun.setdefault(plan.deployment, plan)
+        return f"stack/{plan.deployment}"
+
+    def observe(self, handle: str) -> Progress:
+        reason = "Resource VPC failed: limit exceeded" if self.answer is ProgressState.FAILED else None
+        return Progress(self.answer, reason, self.outputs)
+
+
+class Texts:
+    """A renderer that writes the namespace's own names, so that tests can read what a template would see."""
+
+    def check(self, template, part):
+        return ()
+
+    def render(self, template, namespace):
+        return f"{template.path}: {sorted(namespace)}"
+
+
+@pytest.fixture
+def stacks():
+    return Stacks()
+
+
+@pytest.fixture
+def offered(store, now):
+    """A store with both templates published at 1.0."""
+    with store.write() as unit:
+        registered(unit, ENV, "1.0", environment_bundle(), now)
+        registered(unit, SVC, "1.0", service_bundle(), now)
+        for name in (ENV, SVC):
+            review.publish(
+                unit, name, Version(1, 0), seen_tree=None, note=None, routing=Routing(), actor=ADMIN, now=now
+            )
+    return store
+
+
+def work(store, stacks, now, rounds=20):
+    """Do due DEPLOY work until none is left, or for so many rounds; returns the rounds it took."""
+    for done in range(rounds):
+        at = now + deploy.LOOK_AGAIN_AFTER * done
+        with store.write() as unit:
+            claim = unit.work.claim([WorkKind.DEPLOY], at, timedelta(minutes=1))
+        if claim is None:
+            with store.read() as unit:
+                if not [due for due in unit.work.list(10) if due.kind is WorkKind.DEPLOY]:
+                    return done
+            continue
+        deploy.deploy(store, Texts(), stacks, claim, routing=ROUTING, now=at)
+    return rounds
+
+
+def with_environment(store, stacks, now):
+    with store.write() as unit:
+        enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
+    work(store, stacks, now)
+
+
+def with_service(store, stacks, now, spec=SERVICE_SPEC):
+    with_environment(store, stacks, now)
+    with store.write() as unit:
+        enroll.create_service(unit, "checkout", SVC, spec, actor=DEVELOPER, now=now)
+    work(store, stacks, now)
+
+
+def get(store, key):
+    with store.read() as unit:
+        return unit.fleet.get(key)
+
+
+def publish_minor(store, now, minor=1):
+    with store.write() as unit:
+        registered(unit, ENV, f"1.{minor}", environment_bundle(), now)
+        version = Version(1, minor)
+        review.publish(unit, ENV, version, seen_tree=None, note=None, routing=Routing(), actor=ADMIN, now=now)
+
+
+def test_an_environment_is_created_at_the_recommended_version(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    resource = get(offered, TEST)
+    assert (resource.status, str(resource.version)) == (DeploymentStatus.SUCCEEDED, "1.0")
+    assert resource.inputs == {"cidr": "10.1.0.0/16"}
+    assert resource.outputs == {"NetworkId": "vpc-1"}
+    assert resource.lag.standing is Standing.UP_TO_DATE
+    plan = next(iter(stacks.begun.values()))
+    assert plan.tags == {
+        "upkeep:resource": "environment/test",
+        "upkeep:template": "network-env",
+        "upkeep:version": "1.0",
+    }
+
+
+def test_a_viewer_may_neither_create_nor_update(offered, stacks, now):
+    with pytest.raises(Forbidden), offered.write() as unit:
+        enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=VIEWER, now=now)
+    with_environment(offered, stacks, now)
+    with pytest.raises(Forbidden), offered.write() as unit:
+        deploy.update(unit, TEST, actor=VIEWER, now=now)
+
+
+def test_a_draft_is_deployed_by_admins_only(offered, now):
+    with offered.write() as unit:
+        registered(unit, ENV, "1.1", environment_bundle(), now)
+    arguments = {"version": Version(1, 1), "now": now}
+    with pytest.raises(Forbidden, match="is a draft"), offered.write() as unit:
+        enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, **arguments)
+    with offered.write() as unit:
+        enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=ADMIN, **arguments)
+
+
+def test_without_a_published_version_nothing_is_created(store, now):
+    with store.write() as unit:
+        registered(unit, ENV, "1.0", environment_bundle(), now)
+    with pytest.raises(Conflict, match="no version of network-env is published yet"), store.write() as unit:
+        enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=ADMIN, now=now)
+
+
+def test_inputs_that_do_not_fit_the_schema_are_refused_and_leave_nothing(offered, now):
+    with pytest.raises(CallerError, match="cidr"), offered.write() as unit:
+        enroll.create_environment(unit, "test", ENV, "proton: EnvironmentSpec\nspec: {cidr: 7}\n", actor=ADMIN, now=now)
+    with pytest.raises(NotFound):
+        get(offered, TEST)
+
+
+def test_a_pipeline_is_deployed_after_the_instances_it_reads(offered, stacks, now):
+    with_service(offered, stacks, now, TWO_INSTANCES)
+    order = [plan.resource for plan in stacks.begun.values()]
+    assert order == [TEST, INSTANCE, instance_key("checkout", "prod"), PIPELINE]
+    assert get(offered, PIPELINE).status is DeploymentStatus.SUCCEEDED
+
+
+def test_a_failed_instance_cancels_the_pipeline_in_protons_words(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    stacks.answer = ProgressState.FAILED
+    with offered.write() as unit:
+        enroll.create_service(unit, "checkout", SVC, SERVICE_SPEC, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    with offered.read() as unit:
+        (attempt,) = unit.deployments.of_resource(PIPELINE, 5)
+    assert attempt.status is DeploymentStatus.CANCELLED
+    assert attempt.message == "Service Instance(s): [checkout/test] failed to deploy - canceling pipeline deployment"
+
+
+def test_a_service_waits_for_an_environment_that_is_being_created(offered, stacks, now):
+    with offered.write() as unit:
+        enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
+        enroll.create_service(unit, "checkout", SVC, SERVICE_SPEC, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert [plan.resource for plan in stacks.begun.values()] == [TEST, INSTANCE, PIPELINE]
+
+
+def test_an_instance_needs_a_compatible_environment(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    with offered.write() as unit:
+        registered(unit, TemplateName("other-env"), "1.0", environment_bundle(), now)
+        other = environment_key("other")
+        enroll.create_environment(
+            unit, "other", "other-env", ENVIRONMENT_SPEC, version=Version(1, 0), actor=ADMIN, now=now
+        )
+    spec = SERVICE_SPEC.replace('environment: "test"', f'environment: "{other.name}"')
+    with pytest.raises(Conflict, match="cannot run in `other`"), offered.write() as unit:
+        enroll.create_service(unit, "checkout", SVC, spec, actor=DEVELOPER, now=now)
+
+
+def test_an_update_moves_the_resource_and_its_lag_goes(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    publish_minor(offered, now)
+    assert get(offered, TEST).lag.standing is Standing.BEHIND_MINOR
+    with offered.write() as unit:
+        asked = deploy.update(unit, TEST, actor=DEVELOPER, now=now)
+    assert (asked.action, str(asked.initial.version), str(asked.target.version)) == (Action.UPDATE, "1.0", "1.1")
+    work(offered, stacks, now)
+    resource = get(offered, TEST)
+    assert (str(resource.version), resource.lag.standing) == ("1.1", Standing.UP_TO_DATE)
+    with offered.read() as unit:
+        assert [owed.notice.key for owed in unit.outbox.unsent("platform", 10)] == [f"deployment/{asked.id}/SUCCEEDED"]
+
+
+def test_a_second_update_is_refused_naming_the_first(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    publish_minor(offered, now)
+    with offered.write() as unit:
+        first = deploy.update(unit, TEST, actor=DEVELOPER, now=now)
+    with pytest.raises(Conflict, match=first.id), offered.write() as unit:
+        deploy.update(unit, TEST, actor=DEVELOPER, now=now)
+
+
+def test_a_failed_update_leaves_the_resource_where_it_was_and_says_why(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    publish_minor(offered, now)
+    stacks.answer = ProgressState.FAILED
+    with offered.write() as unit:
+        asked = deploy.update(unit, TEST, inputs={"cidr": "10.9.0.0/16"}, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    resource = get(offered, TEST)
+    assert (str(resource.version), resource.inputs, resource.status) == (
+        "1.0",
+        {"cidr": "10.1.0.0/16"},
+        DeploymentStatus.FAILED,
+    )
+    with offered.read() as unit:
+        assert unit.deployments.get(asked.id).message == "Resource VPC failed: limit exceeded"
+    stacks.answer = ProgressState.SUCCEEDED
+    with offered.write() as unit:
+        deploy.retry(unit, asked.id, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert get(offered, TEST).inputs == {"cidr": "10.9.0.0/16"}
+
+
+def test_an_update_to_an_older_minor_is_the_way_back_and_to_a_lower_major_is_refused(offered, stacks, now):
+    publish_minor(offered, now)
+    with_environment(offered, stacks, now)
+    assert str(get(offered, TEST).version) == "1.1"
+    with offered.write() as unit:
+        deploy.update(unit, TEST, to=Version(1, 0), actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert str(get(offered, TEST).version) == "1.0"
+    with offered.write() as unit:
+        registered(unit, ENV, "0.1", environment_bundle(), now, VersionState.PUBLISHED)
+    with pytest.raises(Conflict, match="cannot go back to major 0"), offered.write() as unit:
+        deploy.update(unit, TEST, to=Version(0, 1), actor=ADMIN, now=now)
+
+
+def test_current_val_keeps_a_stored_input(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    with offered.write() as unit:
+        asked = deploy.update(
+            unit, TEST, to=Version(1, 0), inputs={"cidr": "${Proton::CURRENT_VAL}"}, actor=DEVELOPER, now=now
+        )
+    assert asked.target.inputs == {"cidr": "10.1.0.0/16"}
+
+
+def test_what_has_not_begun_can_be_cancelled_and_retried(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    publish_minor(offered, now)
+    with offered.write() as unit:
+        asked = deploy.update(unit, TEST, actor=DEVELOPER, now=now)
+        deploy.cancel(unit, asked.id, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert (str(get(offered, TEST).version), get(offered, TEST).status) == ("1.0", DeploymentStatus.CANCELLED)
+    assert len(stacks.begun) == 1
+    with offered.write() as unit:
+        deploy.retry(unit, asked.id, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert str(get(offered, TEST).version) == "1.1"
+
+
+def test_what_has_begun_is_followed_to_its_end(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    publish_minor(offered, now)
+    stacks.answer = ProgressState.RUNNING
+    with offered.write() as unit:
+        asked = deploy.update(unit, TEST, actor=DEVELOPER, now=now)
+    assert work(offered, stacks, now, rounds=3) == 3
+    with pytest.raises(Conflict, match="has begun"), offered.write() as unit:
+        deploy.cancel(unit, asked.id, actor=DEVELOPER, now=now)
+    stacks.answer = ProgressState.SUCCEEDED
+    work(offered, stacks, now + timedelta(minutes=5))
+    assert str(get(offered, TEST).version) == "1.1"
+
+
+def test_a_worker_that_died_before_the_provisioner_answered_is_followed_by_one_that_asks_the_same_again(
+    offered, stacks, now
+):
+    with offered.write() as unit:
+        asked = enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
+    with offered.write() as unit:
+        claim = unit.work.claim([WorkKind.DEPLOY], now, timedelta(seconds=1))
+    stacks.before_begin = TransientError("the connection was lost")
+    with pytest.raises(TransientError):
+        deploy.deploy(offered, Texts(), stacks, claim, routing=ROUTING, now=now)
+    stacks.before_begin = None
+    later = now + timedelta(minutes=1)
+    with offered.write() as unit:
+        successor = unit.work.claim([WorkKind.DEPLOY], later, timedelta(minutes=1))
+    deploy.deploy(offered, Texts(), stacks, successor, routing=ROUTING, now=later)
+    assert list(stacks.begun) == [asked.id]
+    assert get(offered, TEST).status is DeploymentStatus.SUCCEEDED
+    with pytest.raises(LostLease):
+        deploy.deploy(offered, Texts(), stacks, claim, routing=ROUTING, now=later)
+
+
+def test_an_environment_that_something_lives_in_is_not_deleted(offered, stacks, now):
+    with_service(offered, stacks, now)
+    with pytest.raises(Conflict, match="checkout/test live in it"), offered.write() as unit:
+        enroll.delete_resource(unit, TEST, actor=DEVELOPER, now=now)
+
+
+def test_the_last_instance_and_the_pipeline_go_with_their_service(offered, stacks, now):
+    with_service(offered, stacks, now)
+    with pytest.raises(Conflict, match="last instance"), offered.write() as unit:
+        enroll.delete_resource(unit, INSTANCE, actor=DEVELOPER, now=now)
+    with pytest.raises(Conflict, match="goes with its service"), offered.write() as unit:
+        enroll.delete_resource(unit, PIPELINE, actor=DEVELOPER, now=now)
+    with offered.write() as unit:
+        enroll.delete_service(unit, "checkout", actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    with offered.read() as unit:
+        assert unit.fleet.services() == ()
+        assert unit.fleet.in_environment("test") == ()
+    with offered.write() as unit:
+        enroll.delete_resource(unit, TEST, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    with pytest.raises(NotFound):
+        get(offered, TEST)
+
+
+def test_a_service_follows_the_instances_its_spec_lists(offered, stacks, now):
+    with_service(offered, stacks, now)
+    with offered.write() as unit:
+        enroll.update_service(unit, "checkout", TWO_INSTANCES, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert get(offered, instance_key("checkout", "prod")).status is DeploymentStatus.SUCCEEDED
+    with offered.write() as unit:
+        enroll.update_service(unit, "checkout", SERVICE_SPEC, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    with pytest.raises(NotFound):
+        get(offered, instance_key("checkout", "prod"))
+
+
+def test_a_new_owner_is_written_down_once(offered, stacks, now):
+    with_environment(offered, stacks, now)
+    for _ in range(2):
+        with offered.write() as unit:
+            enroll.give(unit, TEST, "shop", actor=DEVELOPER, now=now)
+    with offered.read() as unit:
+        assert unit.fleet.get(TEST).owner == "shop"
+        assert [entry.kind for entry in unit.journal.entries(20)].count("owner_changed") == 1
