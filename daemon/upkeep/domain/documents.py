@@ -1,0 +1,408 @@
+"""YAML, and JSON as a part of it: the only door to the parser. Every value keeps the line it stands on.
+
+YAML 1.1 as PyYAML understands it, with these differences, all of them on the safe side:
+
+- keys are texts as they are written (`80:` is the key `"80"`, `on:` the key `"on"`), and a key given twice is an error;
+- dates stay texts, because neither a spec nor a template has dates; `.inf` and `.nan` are errors, because JSON has no
+  such numbers;
+- of the tags only YAML's own for texts, numbers, truth values, null, lists and mappings are accepted. A CloudFormation
+  template may use the short forms of its functions, which are turned into their long forms
+  (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html);
+- size, depth and what aliases expand to are bounded.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from upkeep.domain.errors import CallerError
+from upkeep.domain.findings import Finding, error
+
+MAX_CHARACTERS = 2 * 1024 * 1024
+"""How long a document may be; Proton's quota for a schema, a manifest or a template file is 2 MB."""
+
+MAX_DEPTH = 100
+"""How deep lists and mappings may nest."""
+
+MAX_EXPANSION = 100_000
+"""How many values all aliases together may stand for."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER: Any = yaml.resolver.Resolver()
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+
+_CORE = "tag:yaml.org,2002:"
+_TEXT, _SEQUENCE, _MAPPING, _MERGE = (f"{_CORE}{name}" for name in ("str", "seq", "map", "merge"))
+_SCALARS = {
+    f"{_CORE}int": _CONSTRUCTOR.construct_yaml_int,
+    f"{_CORE}float": _CONSTRUCTOR.construct_yaml_float,
+    f"{_CORE}bool": _CONSTRUCTOR.construct_yaml_bool,
+    f"{_CORE}null": _CONSTRUCTOR.construct_yaml_null,
+}
+_READ_AS_TEXT = frozenset({_TEXT, f"{_CORE}timestamp", f"{_CORE}value", _MERGE})
+
+_FUNCTIONS = {
+    "!Ref": "Ref",
+    "!Condition": "Condition",
+    **{
+        f"!{name}": f"Fn::{name}"
+        for name in (
+            "And", "Base64", "Cidr", "Contains", "EachMemberEquals", "EachMemberIn", "Equals", "FindInMap", "GetAZs",
+            "GetAtt", "If", "ImportValue", "Join", "Length", "Not", "Or", "RefAll", "Select", "Split", "Sub",
+            "ToJsonString", "Transform", "ValueOf", "ValueOfAll",
+        )
+    },
+}  # fmt: skip
+
+_LONGEST_NUMBER = 100
+_UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufeff\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+class DocumentError(CallerError):
+    """A text is not the document it should be. `findings` are all its faults, each with file and line."""
+
+    slug = "document"
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        first = findings[0]
+        more = [f"{other.where}: {other.message}" for other in findings[1:]]
+        super().__init__("\n".join([first.message, *more]), where=first.where, cure=first.cure)
+        self.findings = tuple(findings)
+
+
+Places = Mapping[str, tuple[int, Any]] | Sequence[tuple[int, Any]] | None
+"""Beside every mapping and list: the line of each member, and the places inside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a text says: dicts, lists, texts, numbers, truth values and None; an empty text says None.
+
+    Values an alias repeats are the same object each time, so nothing in a document may be changed.
+    """
+
+    value: Any
+    path: str
+    places: Places = None
+
+    def line(self, *keys: str | int) -> int:
+        """The line (from 1) of the member that the keys lead to, or of the nearest one above it that exists."""
+        line, places = 1, self.places
+        for key in keys:
+            if places is None or not _leads_on(places, key):
+                break
+            line, places = places[key]  # type: ignore[index]
+        return line
+
+    def where(self, *keys: str | int) -> str:
+        """The same place as `path:line`."""
+        return f"{self.path}:{self.line(*keys)}"
+
+
+def _leads_on(places: Mapping[str, Any] | Sequence[Any], key: str | int) -> bool:
+    if isinstance(places, Mapping):
+        return key in places
+    return isinstance(key, int) and 0 <= key < len(places)
+
+
+def decode(content: bytes, path: str) -> str:
+    """The text of a file without a byte order mark; DocumentError when it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        message = f"byte {fault.start} (0x{content[fault.start]:02x}) is not UTF-8"
+        raise DocumentError([error("encoding", message, path, line, "save the file as UTF-8")]) from fault
+
+
+def load(text: str, path: str) -> Document:
+    """Read a plain document; DocumentError when it is not one."""
+    return _document_or_error(*read(text, path))
+
+
+def load_template(text: str, path: str) -> Document:
+    """Read a rendered CloudFormation template; DocumentError when it is not one."""
+    return _document_or_error(*_read(text, path, _FUNCTIONS))
+
+
+def read(text: str, path: str) -> tuple[Document | None, tuple[Finding, ...]]:
+    """Read a plain document, with all faults as error findings instead of an exception.
+
+    The document is None when nothing can be made of the text; with faults such as a key given twice it holds the
+    rest.
+    """
+    return _read(text, path, {})
+
+
+def _document_or_error(document: Document | None, faults: Sequence[Finding]) -> Document:
+    if document is None or faults:
+        raise DocumentError(faults)
+    return document
+
+
+def _read(text: str, path: str, functions: Mapping[str, str]) -> tuple[Document | None, tuple[Finding, ...]]:
+    text = text.removeprefix("\ufeff")
+    if len(text) > MAX_CHARACTERS:
+        message = f"the file has {len(text)} characters, more than {MAX_CHARACTERS}"
+        return None, (error("too-large", message, path, cure="make it smaller"),)
+    if found := _UNREADABLE.search(text):
+        return None, (_unreadable_character(text, found.start(), path),)
+    builder = _Builder(path, functions)
+    events: Any = yaml.parse(text, Loader=_LOADER)
+    try:
+        for event in events:
+            builder.take(event)
+    except _Hopeless:
+        return None, tuple(builder.faults)
+    except yaml.YAMLError as fault:
+        return None, (*builder.faults, _syntax_fault(fault, text, path))
+    finally:
+        events.close()
+    return Document(builder.root, path, builder.root_places), tuple(builder.faults)
+
+
+def _unreadable_character(text: str, position: int, path: str) -> Finding:
+    character = text[position]
+    name = "a NUL byte" if character == "\0" else f"the character U+{ord(character):04X}"
+    line = text.count("\n", 0, position) + 1
+    return error("unreadable-character", f"{name} cannot stand in YAML", path, line, "remove it")
+
+
+def _syntax_fault(fault: yaml.YAMLError, text: str, path: str) -> Finding:
+    mark = getattr(fault, "problem_mark", None) or getattr(fault, "context_mark", None)
+    line = mark.line + 1 if mark else None
+    lines = text.splitlines()
+    there = lines[line - 1] if line and line <= len(lines) else ""
+    indentation = there[: len(there) - len(there.lstrip())]
+    if "\t" in indentation:
+        return error("yaml-tab", "a tab indents this line, YAML allows spaces only", path, line, "indent with spaces")
+    problem = getattr(fault, "problem", None) or "it cannot be read"
+    if "{%" in there or "{{" in there:
+        cure = "quote the value that starts with `{`; Jinja is only rendered in infrastructure templates"
+    elif "mapping values are not allowed" in problem:
+        cure = "check the indentation, and quote a value that holds `: `"
+    else:
+        cure = "check indentation, quotes and brackets on this line and the one before"
+    return error("yaml-syntax", f"this is not YAML: {problem}", path, line, cure)
+
+
+class _Hopeless(Exception):
+    """Reading on makes no sense."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list whose end has not come yet."""
+
+    line: int
+    anchor: str | None
+    function: str | None
+    value: Any
+    places: Any
+    key: str | None = None
+    key_line: int = 0
+    merging: bool = False
+    merged: list[tuple[Any, Any]] = field(default_factory=list)
+    weight: int = 1
+    height: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """A finished value that aliases may repeat, with how many values and levels it stands for."""
+
+    value: Any
+    places: Places
+    weight: int
+    height: int
+
+
+class _Builder:
+    """Makes values and their places of a stream of parser events, without recursion."""
+
+    def __init__(self, path: str, functions: Mapping[str, str]) -> None:
+        self.root: Any = None
+        self.root_places: Places = None
+        self.faults: list[Finding] = []
+        self._path = path
+        self._functions = functions
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._documents = 0
+        self._expanded = 0
+
+    def take(self, event: Any) -> None:
+        line = event.start_mark.line + 1
+        match event:
+            case yaml.ScalarEvent():
+                self._scalar(event, line)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._open(event, line)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._close()
+            case yaml.AliasEvent():
+                self._alias(str(event.anchor), line)
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    self._give_up(
+                        "several-documents",
+                        "a second document starts here",
+                        line,
+                        "keep one document in the file and remove the others with their `---`",
+                    )
+
+    def _fault(self, slug: str, message: str, line: int, cure: str) -> None:
+        self.faults.append(error(slug, message, self._path, line, cure))
+
+    def _give_up(self, slug: str, message: str, line: int, cure: str) -> None:
+        self._fault(slug, message, line, cure)
+        raise _Hopeless
+
+    def _awaits_key(self) -> bool:
+        return bool(self._stack) and isinstance(self._stack[-1].value, dict) and self._stack[-1].key is None
+
+    def _scalar(self, event: Any, line: int) -> None:
+        plain = event.implicit[0]
+        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, (True, False)) if plain else event.tag
+        if self._awaits_key():
+            self._take_key(event.value, line, merging=plain and tag == _MERGE)
+            return
+        function = None
+        if plain or not event.implicit[1]:
+            function = self._function(tag, line, (*_SCALARS, *_READ_AS_TEXT))
+        value: Any = event.value
+        places: Places = None
+        if function:
+            value, places = self._applied(function, value, None, line)
+        elif tag in _SCALARS and (plain or not event.implicit[1]):
+            value = self._number_or_truth(tag, value, line)
+        if event.anchor:
+            self._anchors[event.anchor] = _Anchored(value, places, 1, 1)
+        self._attach(value, places, line, weight=1, height=1)
+
+    def _number_or_truth(self, tag: str, text: str, line: int) -> Any:
+        value: Any = None
+        try:
+            if len(text) > _LONGEST_NUMBER:
+                raise OverflowError
+            value = _SCALARS[tag](yaml.ScalarNode(tag, text))
+        except (ValueError, KeyError, OverflowError, IndexError):
+            pass
+        else:
+            if not isinstance(value, float) or math.isfinite(value):
+                return value
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        self._fault("bad-value", f"`{shown}` is no value that can be used", line, "quote it if it is a text")
+        return value if value is None else 0.0
+
+    def _function(self, tag: str | None, line: int, accepted: Sequence[str]) -> str | None:
+        """The long name of a CloudFormation function when the tag is one; a fault for any other unaccepted tag."""
+        if tag is None or tag == "!" or tag in accepted:
+            return None
+        if tag in self._functions:
+            return self._functions[tag]
+        shown = tag.replace(_CORE, "!!")
+        hint = "remove the tag"
+        if tag in _FUNCTIONS:
+            hint = "CloudFormation's functions can be used in infrastructure templates only"
+        self._fault("yaml-tag", f"the tag `{shown}` is not accepted here", line, hint)
+        return None
+
+    def _applied(self, function: str, value: Any, places: Places, line: int) -> tuple[Any, Places]:
+        if function == "Fn::GetAtt" and isinstance(value, str):
+            logical_id, dot, attribute = value.partition(".")
+            if not dot:
+                self._fault("bad-value", f"`!GetAtt {value}` names no attribute", line, "write NAME.ATTRIBUTE")
+            value, places = [logical_id, attribute], ((line, None), (line, None))
+        return {function: value}, {function: (line, places)}
+
+    def _take_key(self, key: str, line: int, merging: bool) -> None:
+        frame = self._stack[-1]
+        frame.key, frame.key_line, frame.merging = key, line, merging
+        if key in frame.value and not merging:
+            first = frame.places[key][0]
+            self._fault("duplicate-key", f"the key `{key}` was given in line {first} already", line, "keep one of them")
+
+    def _open(self, event: Any, line: int) -> None:
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        if self._awaits_key():
+            self._give_up(
+                "bad-key",
+                "a list or mapping cannot be a key",
+                line,
+                "quote a value that starts with `{` or `[`",
+            )
+        if len(self._stack) >= MAX_DEPTH:
+            self._give_up("too-deep", f"lists and mappings nest deeper than {MAX_DEPTH}", line, "flatten the document")
+        function = self._function(event.tag, line, (_MAPPING if mapping else _SEQUENCE,))
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        empty: Any = {} if mapping else []
+        self._stack.append(_Open(line, event.anchor, function, empty, empty.copy()))
+
+    def _close(self) -> None:
+        frame = self._stack.pop()
+        value, places = frame.value, frame.places
+        if frame.merged:
+            # Explicit keys win over merged ones, earlier merged mappings over later (https://yaml.org/type/merge.html).
+            merged: dict[str, Any] = {}
+            merged_places: dict[str, Any] = {}
+            for other, other_places in reversed(frame.merged):
+                merged.update(other)
+                merged_places.update(other_places)
+            value, places = {**merged, **value}, {**merged_places, **places}
+        if frame.function:
+            value, places = self._applied(frame.function, value, places, frame.line)
+        if frame.anchor:
+            self._anchors[frame.anchor] = _Anchored(value, places, frame.weight, frame.height)
+        self._attach(value, places, frame.line, frame.weight, frame.height)
+
+    def _alias(self, name: str, line: int) -> None:
+        if self._awaits_key():
+            self._give_up("bad-key", f"the alias `*{name}` cannot be a key", line, "write the key out")
+        if name not in self._anchors:
+            self._give_up(
+                "unknown-anchor", f"`*{name}` refers to no anchor", line, f"put `&{name}` before a value above"
+            )
+        anchored = self._anchors[name]
+        if anchored is None:
+            self._give_up("endless-alias", f"`*{name}` stands inside its own anchor", line, "write the value out")
+            return
+        self._expanded += anchored.weight
+        if self._expanded > MAX_EXPANSION:
+            message = f"the aliases stand for more than {MAX_EXPANSION} values"
+            self._give_up("alias-bomb", message, line, "write the values out, or repeat less")
+        if len(self._stack) + anchored.height > MAX_DEPTH:
+            self._give_up("too-deep", f"lists and mappings nest deeper than {MAX_DEPTH}", line, "flatten the document")
+        self._attach(anchored.value, anchored.places, line, anchored.weight, anchored.height)
+
+    def _attach(self, value: Any, places: Places, line: int, weight: int, height: int) -> None:
+        if not self._stack:
+            self.root, self.root_places = value, places
+            return
+        frame = self._stack[-1]
+        frame.weight += weight
+        frame.height = max(frame.height, height + 1)
+        if isinstance(frame.value, list):
+            frame.value.append(value)
+            frame.places.append((line, places))
+        elif frame.merging:
+            self._merge(frame, value, places, line)
+        else:
+            frame.value[frame.key] = value
+            frame.places[frame.key] = (frame.key_line, places)
+        frame.key, frame.merging = None, False
+
+    def _merge(self, frame: _Open, value: Any, places: Any, line: int) -> None:
+        several = isinstance(value, list)
+        values = value if several else [value]
+        if not all(isinstance(one, dict) for one in values):
+            self._fault("bad-merge", "`<<` takes a mapping or a list of mappings", line, "write `<<: *name`")
+            return
+        inner = [place for _, place in places] if several else [places]
+        frame.merged.extend(zip(values, inner, strict=True))
