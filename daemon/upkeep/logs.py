@@ -1,0 +1,103 @@
+"""Logs: one format for us, gunicorn and every library; one JSON object a line, or coloured lines on a terminal.
+
+What a line is about (`delivery`, `source`, `resource`, …) is bound with `structlog.contextvars` where it is known and
+stands in every line written below it.
+"""
+
+import logging
+import logging.config
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.types import EventDict, Processor
+
+_SECRET_NAME = re.compile(r"secret|password|token|authorization|cookie|signature|api_?key", re.IGNORECASE)
+_SECRET_TEXT = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.\-]*://[^\s/:@]*:)[^\s/@]+(?=@)"
+    r"|(?P<slack>hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s\"']+"
+    r"|\bxox[a-z]-[0-9A-Za-z\-]+"
+    r"|\bgh[pousr]_[0-9A-Za-z]{16,}|\bgithub_pat_[0-9A-Za-z_]{16,}",
+    re.IGNORECASE,
+)
+_HIDDEN = "********"
+
+_QUIET = ("apscheduler", "alembic", "git", "sqlalchemy", "urllib3", "slack_sdk")
+"""Libraries that say at INFO what only their authors want to know."""
+
+
+def configure(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Send everything that is logged in this process to a stream, stderr unless one is given.
+
+    `level` is the least one shown; `form` is `json`, `console`, or `auto`: console on a terminal, else json.
+    """
+    out = stream or sys.stderr
+    for_people = form == "console" or (form == "auto" and out.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=not for_people),
+    ]
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _hide_secrets]
+    if for_people:
+        last.append(
+            structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        )
+    else:
+        last[1:1] = [structlog.processors.format_exc_info]
+        last.append(structlog.processors.JSONRenderer(ensure_ascii=False))
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger], processors=last)
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(
+            max(logging.WARNING, root.level) if root.level > logging.DEBUG else logging.NOTSET
+        )
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _name_logger(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Say which library speaks; our own lines need no name."""
+    record = event.get("_record")
+    if record is not None:
+        event["logger"] = record.name
+    return event
+
+
+def _hide_secrets(logger: Any, method: str, event: EventDict) -> EventDict:
+    """The last guard: a secret that reached a line by mistake does not leave in it."""
+    return _without_secrets(event)
+
+
+def _without_secrets(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if _SECRET_NAME.search(name) and value:
+            event[name] = _HIDDEN
+        elif isinstance(value, str):
+            event[name] = hidden(value)
+        elif isinstance(value, dict):
+            event[name] = _without_secrets(dict(value))
+    return event
+
+
+def hidden(text: str) -> str:
+    """The text without passwords in addresses, Slack addresses, and tokens of Slack and GitHub."""
+    return _SECRET_TEXT.sub(lambda found: (found["scheme"] or found["slack"] or "") + _HIDDEN, text)

@@ -1,0 +1,720 @@
+"""Settings: the configuration file, read once at start and checked as a whole.
+
+A file in YAML, in which texts may refer to environment variables as `${NAME}` or `${NAME:-default}` (`$${` writes
+a plain `${`); then environment variables named `UPKEEP_SECTION__KEY`, which win over the file. Every fault found is
+reported at once, with its place. `config/upkeep.yaml` in the source documents each setting.
+"""
+
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from upkeep.domain import documents
+from upkeep.domain.documents import Document
+from upkeep.domain.errors import CallerError, SettingsError, UpkeepError
+from upkeep.domain.names import SourceName, parse_source_name
+from upkeep.domain.notices import Routing
+from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source
+
+ENVIRONMENT_PREFIX = "UPKEEP_"
+CONFIG_VARIABLE = "UPKEEP_CONFIG"
+"""The environment variable that names the configuration file."""
+
+SYSTEM_FILE = Path("/etc/upkeep/upkeep.yaml")
+LOCAL_FILE = Path("upkeep.yaml")
+
+_STRICT = ConfigDict(extra="forbid", validate_default=True)
+
+# ------------------------------------------------------------------------------------- durations and sizes
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB)", re.IGNORECASE)
+_UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+
+
+def parse_duration(text: object) -> timedelta:
+    """Read `30s`, `5m`, `1h30m` or `2d`. ValueError, with a cure, for anything else."""
+    if isinstance(text, timedelta):
+        return text
+    found = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None or not any(found.groups()):
+        raise _fault(f"`{text}` is not a duration", "write a number and its unit, for example 30s, 5m, 1h30m or 2d")
+    days, hours, minutes, seconds = (int(group or 0) for group in found.groups())
+    try:
+        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        raise _fault(f"`{text}` is too long", "write a duration of at most some years") from None
+
+
+def write_duration(span: timedelta) -> str:
+    """The shortest text that `parse_duration` reads as this span; whole seconds."""
+    seconds = int(span.total_seconds())
+    parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def _parse_size(text: object) -> int:
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text
+    found = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise _fault(f"`{text}` is not a size", "write a number and its unit, for example 512MB")
+    return int(found[1]) * _UNITS[found[2].upper()]
+
+
+def _write_size(size: int) -> str:
+    unit = next(unit for unit in reversed(_UNITS) if size % _UNITS[unit] == 0)
+    return f"{size // _UNITS[unit]}{unit}"
+
+
+def _parse_path(text: object, info: ValidationInfo) -> object:
+    """Relative paths count from the folder of the configuration file."""
+    if not isinstance(text, str | Path):
+        return text
+    if not str(text).strip():
+        raise _fault("the path is empty", "name a file or folder, or leave the setting out")
+    folder = (info.context or {}).get("folder", Path())
+    return (Path(folder) / Path(text).expanduser()).absolute()
+
+
+def _parse_url(text: object) -> object:
+    if isinstance(text, str) and text:
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise _fault(f"`{text}` is not an http address", "write it as https://upkeep.example.com")
+        return text.rstrip("/")
+    return text
+
+
+def _fault(message: str, cure: str) -> PydanticCustomError:
+    return PydanticCustomError("upkeep", "{message}", {"message": message, "cure": cure})
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Span = Annotated[Duration, Field(ge=timedelta(seconds=1))]
+Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
+FilePath = Annotated[Path, BeforeValidator(_parse_path)]
+HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+# ------------------------------------------------------------------------------------------------ sections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class KeptText:
+    """A secret where it stands: written here, in a file, or in an environment variable; exactly one of them."""
+
+    value: SecretStr | None = None
+    file: FilePath | None = None
+    env: VariableName | None = None
+
+    @property
+    def credential(self) -> Credential:
+        """The reference to follow; of kind `none` when the value stands in the configuration itself."""
+        return _credential(self.file, self.env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Database:
+    """Where rows are kept. Without any of the three, an SQLite file in the state folder."""
+
+    url: SecretStr | None = None
+    url_file: FilePath | None = None
+    url_env: VariableName | None = None
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> "Database":
+        _at_most_one(url=self.url, url_file=self.url_file, url_env=self.url_env)
+        return self
+
+    @property
+    def kept(self) -> KeptText | None:
+        """Where the address stands, None for the default."""
+        return _kept(self.url, self.url_file, self.url_env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Web:
+    """The web server. `public_url` is how people and GitHub reach it, if not at its host and port."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    threads: Annotated[int, Field(ge=1, le=256)] = 8
+    public_url: HttpUrl = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Work:
+    """The worker. `concurrency` counts for each kind of work by itself, so that no kind starves another."""
+
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    lease: Annotated[Duration, Field(ge=timedelta(seconds=3))] = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Git:
+    """How repositories are read. `allow_local` accepts `file:` addresses and paths."""
+
+    timeout: Span = timedelta(minutes=2)
+    allow_local: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class DeclaredSource:
+    """One repository, branch and folder that templates are read from."""
+
+    name: str
+    url: str
+    branch: Annotated[str, Field(min_length=1, max_length=200)] = "main"
+    subdirectory: str = ""
+    token_file: FilePath | None = None
+    token_env: VariableName | None = None
+    ssh_key_file: FilePath | None = None
+    webhook_secret_file: FilePath | None = None
+    webhook_secret_env: VariableName | None = None
+    drafts: Drafts = Drafts.PER_COMMIT
+    poll_every_for: Span = timedelta(minutes=5)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DeclaredSource":
+        try:
+            parse_source_name(self.name)
+        except CallerError as error:
+            raise _fault(error.message, error.cure or "") from None
+        if not self.url.strip():
+            raise _fault("`url` is empty", "write the address that git would fetch from")
+        if "://" in self.url and urlsplit(self.url).password:
+            raise _fault("`url` holds a password", "take it out and name the token by `token_file` or `token_env`")
+        if ".." in self.subdirectory.split("/"):
+            raise _fault("`subdirectory` leaves the repository", "write a folder inside the repository")
+        _at_most_one(token_file=self.token_file, token_env=self.token_env, ssh_key_file=self.ssh_key_file)
+        _at_most_one(webhook_secret_file=self.webhook_secret_file, webhook_secret_env=self.webhook_secret_env)
+        return self
+
+    @property
+    def source(self) -> Source:
+        """As the flows know it."""
+        credential = (
+            Credential(CredentialKind.SSH_KEY_FILE, str(self.ssh_key_file))
+            if self.ssh_key_file
+            else _credential(self.token_file, self.token_env)
+        )
+        return Source(
+            name=SourceName(self.name),
+            url=self.url.strip(),
+            branch=self.branch,
+            subdirectory=self.subdirectory.strip("/"),
+            credential=credential,
+            webhook_secret=_credential(self.webhook_secret_file, self.webhook_secret_env),
+            drafts=self.drafts,
+            poll_every_for=self.poll_every_for,
+            origin=Origin.CONFIG,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Webhooks:
+    """Secrets that sign webhooks of any source; several while they are rotated. A file holds one a line."""
+
+    secrets: tuple[SecretStr, ...] = ()
+    secrets_file: FilePath | None = None
+    secrets_env: VariableName | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "Webhooks":
+        if any(not secret.get_secret_value().strip() for secret in self.secrets):
+            raise _fault("a webhook secret is empty", "write the secret or remove the line")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Rendering:
+    """The limits of one rendering."""
+
+    time: Span = timedelta(seconds=3)
+    memory: Annotated[Size, Field(ge=64 << 20)] = 512 << 20
+    output: Size = 2 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class ConsoleNotices:
+    """Notices written into the worker's own output."""
+
+    kind: Literal["console"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class SlackWebhook:
+    """Notices posted to a Slack incoming webhook, whose address is the secret."""
+
+    kind: Literal["slack_webhook"]
+    url: SecretStr | None = None
+    url_file: FilePath | None = None
+    url_env: VariableName | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "SlackWebhook":
+        _exactly_one(url=self.url, url_file=self.url_file, url_env=self.url_env)
+        return self
+
+    @property
+    def kept(self) -> KeptText:
+        """Where the address stands."""
+        return KeptText(value=self.url, file=self.url_file, env=self.url_env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class SlackBot:
+    """Notices posted to a Slack channel by a bot, in threads. `channel` is its id (`C…`) or `#name`."""
+
+    kind: Literal["slack_bot"]
+    channel: Annotated[str, Field(min_length=1)]
+    token: SecretStr | None = None
+    token_file: FilePath | None = None
+    token_env: VariableName | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "SlackBot":
+        _exactly_one(token=self.token, token_file=self.token_file, token_env=self.token_env)
+        return self
+
+    @property
+    def kept(self) -> KeptText:
+        """Where the token stands."""
+        return KeptText(value=self.token, file=self.token_file, env=self.token_env)
+
+
+Channel = Annotated[ConsoleNotices | SlackWebhook | SlackBot, Discriminator("kind")]
+
+
+def _console() -> dict[str, Channel]:
+    return {"console": ConsoleNotices(kind="console")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Notices:
+    """Which channel hears of what. An empty name means that nobody is told."""
+
+    default: str = "console"
+    operators: str = "console"
+    templates: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=_console)
+
+    @property
+    def routing(self) -> Routing:
+        """As the flows know it."""
+        return Routing(self.default, self.operators, self.templates, self.owners)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Log:
+    """What is logged, and how: JSON lines, a console's coloured lines, or whichever fits where it goes."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Settings:
+    """All settings, checked. Paths are absolute."""
+
+    state: FilePath = Path("upkeep-state")
+    database: Database = field(default_factory=Database)
+    web: Web = field(default_factory=Web)
+    worker: Work = field(default_factory=Work)
+    git: Git = field(default_factory=Git)
+    sources: tuple[DeclaredSource, ...] = ()
+    webhooks: Webhooks = field(default_factory=Webhooks)
+    rendering: Rendering = field(default_factory=Rendering)
+    provisioner: Literal["local"] = "local"
+    notices: Notices = field(default_factory=Notices)
+    log: Log = field(default_factory=Log)
+
+    @property
+    def public_url(self) -> str:
+        """How people reach the web server, without a final slash."""
+        host = "localhost" if self.web.host in ("", "0.0.0.0", "::") else self.web.host  # noqa: S104  (compared only)
+        if ":" in host:
+            host = f"[{host}]"
+        return self.web.public_url or f"http://{host}:{self.web.port}"
+
+    @property
+    def declared(self) -> tuple[Source, ...]:
+        """The sources of the file, as the flows know them."""
+        return tuple(declared.source for declared in self.sources)
+
+
+_SETTINGS = TypeAdapter(Settings)
+
+
+def _kept(value: SecretStr | None, file: Path | None, env: str | None) -> KeptText | None:
+    return KeptText(value=value, file=file, env=env) if value or file or env else None
+
+
+def _credential(file: Path | None, env: str | None) -> Credential:
+    if file:
+        return Credential(CredentialKind.TOKEN_FILE, str(file))
+    return Credential(CredentialKind.TOKEN_ENV, env) if env else Credential()
+
+
+def _at_most_one(**given: object) -> None:
+    named = [f"`{name}`" for name, value in given.items() if value]
+    if len(named) > 1:
+        raise _fault(f"{' and '.join(named)} are given together", "keep one of them")
+
+
+def _exactly_one(**given: object) -> None:
+    if not any(given.values()):
+        raise _fault(f"none of {', '.join(f'`{name}`' for name in given)} is given", "give one of them")
+    _at_most_one(**given)
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+Key = tuple[str | int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Fault:
+    line: int
+    where: str
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.cure})" if self.cure else "")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Place:
+    """Finds the place of a setting: in the file, or the environment variable that overrode it."""
+
+    document: Document
+    overrides: Mapping[Key, str]
+
+    def fault(self, key: Key, what: str, cure: str = "") -> _Fault:
+        for length in range(len(key), 0, -1):
+            if variable := self.overrides.get(key[:length]):
+                return _Fault(0, f"environment variable {variable}", what, cure)
+        return _Fault(self.document.line(*key), self.document.where(*key), what, cure)
+
+
+def find(named: Path | None, environ: Mapping[str, str], folder: Path) -> Path | None:
+    """The configuration file: the named one, `UPKEEP_CONFIG`, `upkeep.yaml` in the folder, the system's, or none.
+
+    A file that was named has to exist: `load` says so otherwise.
+    """
+    if named is not None:
+        return named
+    if environ.get(CONFIG_VARIABLE):
+        return Path(environ[CONFIG_VARIABLE])
+    return next((path for path in (folder / LOCAL_FILE, SYSTEM_FILE) if path.is_file()), None)
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings: the file, if any, then the environment. Raises SettingsError with every fault."""
+    text = ""
+    name = "the defaults"
+    if path is not None:
+        name = str(path)
+        try:
+            text = documents.decode(path.read_bytes(), name)
+        except OSError as error:
+            cure = f"create it, correct --config or {CONFIG_VARIABLE}, or make it readable for you"
+            raise SettingsError([f"{path}: cannot be read: {error.strerror} ({cure})"]) from error
+        except UpkeepError as error:
+            raise SettingsError([str(error)]) from error
+    return read(text, name, folder=path.parent if path else Path(), environ=environ)
+
+
+def read(text: str, name: str, *, folder: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings that a file's text and an environment give. Relative paths count from `folder`."""
+    document, findings = documents.read(text, name)
+    faults = [_Fault(found.line or 0, found.where, found.message, found.cure or "") for found in findings]
+    if document is None:
+        raise SettingsError([str(fault) for fault in faults])
+    given = {} if document.value is None else document.value
+    if not isinstance(given, dict):
+        raise SettingsError([f"{name}:1: the file is not a mapping of settings (write `section:` lines)"])
+    overridden, overrides, faults_there = _overridden(given, environ)
+    place = _Place(document, overrides)
+    data, missing = _interpolated(overridden, (), environ, place)
+    faults += faults_there + missing
+    try:
+        settings = _SETTINGS.validate_python(data, context={"folder": folder})
+    except ValidationError as error:
+        faults += [_fault_of(details, data, place) for details in error.errors(include_url=False)]
+    else:
+        faults += _contradictions(settings, place)
+        if not faults:
+            return settings
+    raise SettingsError([str(fault) for fault in sorted(faults, key=lambda fault: (fault.line, fault.where))])
+
+
+def _overridden(
+    given: dict[Any, Any], environ: Mapping[str, str]
+) -> tuple[dict[Any, Any], dict[Key, str], list[_Fault]]:
+    data = {section: dict(values) if isinstance(values, dict) else values for section, values in given.items()}
+    overrides: dict[Key, str] = {}
+    faults = []
+    known = {"__".join(key).upper(): key for key in _keys(Settings)}
+    for variable in sorted(environ):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        wanted = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if wanted not in known:
+            # Kubernetes gives every container of a namespace with a service `upkeep` variables such as UPKEEP_PORT.
+            if "__" in wanted:
+                cure = _suggestion(wanted, known, prefix=ENVIRONMENT_PREFIX)
+                faults.append(_Fault(0, f"environment variable {variable}", "names no setting", cure))
+            continue
+        key = known[wanted]
+        value: Any = environ[variable]
+        if _is_collection(key):
+            try:
+                value = documents.load(value, f"environment variable {variable}").value
+            except UpkeepError as error:
+                faults.append(
+                    _Fault(0, error.where or f"environment variable {variable}", error.message, error.cure or "")
+                )
+                continue
+        into = data
+        for section in key[:-1]:
+            if not isinstance(into.get(section), dict):
+                into[section] = {}
+            into = into[section]
+        into[key[-1]] = value
+        overrides[key] = variable
+    return data, overrides, faults
+
+
+def _keys(section: type, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    hints = typing.get_type_hints(section)
+    for each in dataclasses.fields(section):
+        if dataclasses.is_dataclass(hints[each.name]):
+            yield from _keys(hints[each.name], (*above, each.name))
+        else:
+            yield (*above, each.name)
+
+
+def _is_collection(key: Sequence[str]) -> bool:
+    section: Any = Settings
+    for name in key:
+        section = typing.get_type_hints(section)[name]
+    return typing.get_origin(section) in (tuple, dict)
+
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{[^}]*\}?")
+
+
+def _interpolated(value: Any, key: Key, environ: Mapping[str, str], place: _Place) -> tuple[Any, list[_Fault]]:
+    """The value with its references followed and everything empty left out, so that its default counts."""
+    faults: list[_Fault] = []
+    if isinstance(value, dict):
+        filled = {}
+        for name, inner in value.items():
+            if inner is not None:
+                filled[name], found = _interpolated(inner, (*key, name), environ, place)
+                faults += found
+        return filled, faults
+    if isinstance(value, list):
+        items = [_interpolated(inner, (*key, index), environ, place) for index, inner in enumerate(value)]
+        return [item for item, _ in items], [fault for _, found in items for fault in found]
+    if not isinstance(value, str) or any(key[:length] in place.overrides for length in range(len(key) + 1)):
+        return value, []
+
+    def follow(found: re.Match[str]) -> str:
+        if found[0] == "$${":
+            return "${"
+        variable, default = found[1], found[2]
+        if variable is None:
+            faults.append(place.fault(key, f"`{found[0]}` is no reference", "write ${NAME} or ${NAME:-default}"))
+        elif environ.get(variable) or (variable in environ and default is None):
+            return environ[variable]
+        elif default is None:
+            faults.append(
+                place.fault(
+                    key, f"environment variable {variable} is not set", f"set it, or write ${{{variable}:-default}}"
+                )
+            )
+        return default or ""
+
+    return _REFERENCE.sub(follow, value), faults
+
+
+def _contradictions(settings: Settings, place: _Place) -> list[_Fault]:
+    faults = []
+    names: set[str] = set()
+    branches: dict[tuple[str, str, str], str] = {}
+    for index, source in enumerate(settings.sources):
+        if source.name in names:
+            faults.append(
+                place.fault(("sources", index, "name"), f"the name `{source.name}` is used twice", "rename one")
+            )
+        names.add(source.name)
+        read_by = branches.setdefault((source.url, source.branch, source.subdirectory.strip("/")), source.name)
+        if read_by != source.name:
+            what = f"`{source.name}` reads the same branch and folder as `{read_by}`"
+            faults.append(place.fault(("sources", index, "url"), what, "remove one of them"))
+    notices = settings.notices
+    routes: list[tuple[Key, str]] = [(("default",), notices.default), (("operators",), notices.operators)]
+    routes += [(("templates", name), channel) for name, channel in notices.templates.items()]
+    routes += [(("owners", name), channel) for name, channel in notices.owners.items()]
+    for key, channel in routes:
+        if channel and channel not in notices.channels:
+            cure = _suggestion(channel, notices.channels) or "describe it under `notices.channels`"
+            faults.append(place.fault(("notices", *key), f"there is no channel `{channel}`", cure))
+    return faults
+
+
+# ------------------------------------------------------------------------------------ faults in our words
+
+
+def _fault_of(details: ErrorDetails, data: Any, place: _Place) -> _Fault:
+    key = _key_in(details["loc"], data)
+    dotted = _dotted(key)
+    kind, context, given = details["type"], details.get("ctx", {}), details["input"]
+    if kind == "upkeep":
+        return place.fault(key, f"{dotted}: {context['message']}", context["cure"])
+    if kind == "unexpected_keyword_argument":
+        siblings = _siblings(key, data)
+        cure = _suggestion(str(key[-1]), siblings) or f"known here: {', '.join(siblings)}"
+        return place.fault(key, f"unknown setting `{dotted}`", cure)
+    if kind == "missing":
+        missing = str(details["loc"][-1])
+        return place.fault(key, f"`{missing}` is missing" + (f" in `{dotted}`" if key else ""), f"add `{missing}: …`")
+    if kind in ("dataclass_type", "dict_type", "model_attributes_type"):
+        return place.fault(key, f"`{dotted}` is not a mapping", "write its settings below it, indented")
+    if kind == "tuple_type":
+        return place.fault(key, f"`{dotted}` is not a list", "write its entries below it, each after `- `")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        kinds = context.get("expected_tags", "'console', 'slack_webhook', 'slack_bot'").replace("'", "`")
+        return place.fault(key, f"`{dotted}` has no kind that is known", f"write `kind:` and one of {kinds}")
+    if kind in ("literal_error", "enum"):
+        expected = str(context["expected"]).replace("'", "")
+        return place.fault(key, f"`{dotted}` cannot be `{given}`", f"write {expected}")
+    if kind in ("string_type", "string_sub_type"):
+        return place.fault(key, f"`{dotted}` is not a text", "put it into quotes")
+    if kind.startswith(("int_", "bool_")):
+        what = "a whole number" if kind.startswith("int_") else "`true` or `false`"
+        return place.fault(key, f"`{dotted}` is not {what}", f"write {what}")
+    if kind in ("greater_than_equal", "less_than_equal"):
+        limit = context.get("ge", context.get("le"))
+        limit = write_duration(limit) if isinstance(limit, timedelta) else limit
+        bound = "at least" if kind == "greater_than_equal" else "at most"
+        return place.fault(
+            key, f"`{dotted}` is too {'small' if bound == 'at least' else 'large'}", f"write {bound} {limit}"
+        )
+    if kind == "string_pattern_mismatch":
+        return place.fault(key, f"`{dotted}` is not the name of an environment variable", "use letters, digits and `_`")
+    return place.fault(key, f"`{dotted}`: {details['msg'][:1].lower()}{details['msg'][1:]}")
+
+
+def _key_in(location: Sequence[str | int], data: Any) -> Key:
+    """The key path of a pydantic location, without the names of union members that it holds besides keys."""
+    key: list[str | int] = []
+    for part in location:
+        if (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
+            data = data[part]
+        else:
+            continue
+        key.append(part)
+    return tuple(key)
+
+
+def _siblings(key: Key, data: Any) -> list[str]:
+    """The settings that are known where an unknown one stands."""
+    section: Any = Settings
+    for part in key[:-1]:
+        data = data[part]
+        if isinstance(part, int) or typing.get_origin(section) is dict:
+            section = _section_within(section, data)
+        else:
+            section = typing.get_type_hints(section)[part]
+    return [each.name for each in dataclasses.fields(section)]
+
+
+def _section_within(collection: Any, data: Any) -> Any:
+    if typing.get_origin(collection) is tuple:
+        return typing.get_args(collection)[0]
+    of_kind = {"console": ConsoleNotices, "slack_webhook": SlackWebhook, "slack_bot": SlackBot}
+    return of_kind[data["kind"]]
+
+
+def _dotted(key: Key) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return text.removeprefix(".")
+
+
+def _suggestion(given: str, known: Iterable[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f"did you mean `{prefix}{close[0]}`?" if close else ""
+
+
+# ------------------------------------------------------------------------------------------------- showing
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings as a tree of plain values for people to read; secrets are replaced by `********`."""
+    tree = _shown(settings)
+    if settings.database.url is not None:
+        tree["database"]["url"] = without_password(settings.database.url.get_secret_value())
+    return typing.cast(dict[str, Any], tree)
+
+
+def without_password(url: str) -> str:
+    """A database address that may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = f"{parts.username or ''}:********@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return urlunsplit(parts._replace(netloc=host))
+
+
+def _shown(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        sizes = ("memory", "output") if isinstance(value, Rendering) else ()
+        return {
+            each.name: _write_size(inner) if each.name in sizes else _shown(inner)
+            for each in dataclasses.fields(value)
+            if (inner := getattr(value, each.name)) is not None
+        }
+    match value:
+        case SecretStr():
+            return "********"
+        case timedelta():
+            return write_duration(value)
+        case Path():
+            return str(value)
+        case tuple():
+            return [_shown(each) for each in value]
+        case dict():
+            return {name: _shown(each) for name, each in value.items()}
+        case Drafts():
+            return value.value
+    return value
