@@ -34,8 +34,11 @@ _ANSWERS_WITHIN_S = 10
 # Slack's SDK writes whole requests, webhook addresses included, to its logger. It gets one that is silent.
 _SILENT = logging.Logger("slack", logging.CRITICAL + 1)
 
+# The SDK would send plain HTTP through HTTPS_PROXY and the reverse. urllib keeps them apart, as git and curl do.
+_AS_URLLIB_FINDS_IT = None
+
 _PASSING = frozenset(
-    [
+    {
         "fatal_error",
         "internal_error",
         "message_limit_exceeded",
@@ -45,10 +48,10 @@ _PASSING = frozenset(
         "rollup_error",
         "service_unavailable",
         "team_added_to_org",
-    ]
+    }
 )
 _REFUSED = frozenset(
-    [
+    {
         "invalid_arg_name",
         "invalid_arguments",
         "invalid_array_arg",
@@ -65,17 +68,17 @@ _REFUSED = frozenset(
         "msg_too_long",
         "no_text",
         "too_many_attachments",
-    ]
+    }
 )
 _THREAD_GONE = frozenset(
-    [
+    {
         "cannot_reply_to_message",
         "invalid_thread_ts",
         "message_not_found",
         "restricted_action_thread_locked",
         "restricted_action_thread_only_channel",
         "thread_not_found",
-    ]
+    }
 )
 _CURES = dict.fromkeys(
     ["account_inactive", "invalid_auth", "not_allowed_token_type", "not_authed", "token_expired", "token_revoked"],
@@ -117,7 +120,7 @@ class SlackWebhookChannel:
                 cure="copy it from the Slack app's page “Incoming Webhooks”",
             )
         client = WebhookClient(url, timeout=_ANSWERS_WITHIN_S, logger=_SILENT, retry_handlers=[])
-        client.proxy = None
+        client.proxy = _AS_URLLIB_FINDS_IT
         try:
             answer = client.send(**_message(owed.notice, self.public_url))
         except (OSError, HTTPException, ValueError, LookupError) as failure:
@@ -146,7 +149,7 @@ class SlackBotChannel:
         """Post one notice and return Slack's `ts` of it. A thread that is gone is done without."""
         token = _revealed(self.secrets, self.token, "the bot token")
         client = WebClient(token, base_url=self.api_url, timeout=_ANSWERS_WITHIN_S, logger=_SILENT, retry_handlers=[])
-        client.proxy = None
+        client.proxy = _AS_URLLIB_FINDS_IT
         try:
             return self._post(client, owed.notice, thread_receipt)
         except SlackApiError as failure:
@@ -207,7 +210,8 @@ def _paragraphs(lines: Iterable[str]) -> list[str]:
 
 
 def _link(link: Link, public_url: str) -> str:
-    return f"<{quote(public_url.rstrip('/') + link.path, safe=':/?#[]@!$&()*+,;=%~')}|{_escaped(link.label)}>"
+    url = quote(public_url.rstrip("/") + link.path, safe=":/?#[]@!$&()*+,;=%~")
+    return f"<{_escaped(url)}|{_escaped(link.label)}>"
 
 
 def _escaped(text: str) -> str:
