@@ -3,7 +3,7 @@
 Every method raises only UpkeepErrors. What is looked up by name and does not exist is NotFound.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -384,8 +384,14 @@ class Mirror(Protocol):
 class Renderer(Protocol):
     """Jinja, behind limits of time and memory."""
 
-    def check(self, template: TemplateFile, part: Part) -> Sequence[Finding]:
-        """What is wrong with it before any value is known: syntax, names outside its part's namespace."""
+    def check(
+        self, template: TemplateFile, part: Part, declared: Mapping[Part, Collection[str]] | None = None
+    ) -> Sequence[Finding]:
+        """What is wrong with it before any value is known: syntax, names outside its part's namespace.
+
+        `declared` are the names of the inputs the schema declares for each part; an input outside of them is a
+        finding. Without it, inputs are not checked.
+        """
 
     def render(self, template: TemplateFile, namespace: Mapping[str, Any]) -> str:
         """The text. BundleError naming file, line and cause when the template fails or breaks a limit."""

@@ -1,0 +1,251 @@
+"""The renderer as the rest of the house sees it: it keeps worker processes, and replaces those that overrun."""
+
+import hashlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from upkeep.adapters.jinja.frames import HEADER, JSON, LARGEST, READY, TEXT, framed
+from upkeep.domain.bundles import Part, TemplateFile
+from upkeep.domain.errors import BundleError, CallerError, TransientError
+from upkeep.domain.findings import Finding, Severity, error
+
+_START_FOR = timedelta(seconds=30)
+"""How long a worker may take to start, on a machine that has much else to do."""
+
+
+class _Gone(Exception):
+    """The worker did not answer. `returncode` as of `subprocess`; None when it was stopped for taking too long."""
+
+    def __init__(self, returncode: int | None, *, answered_before: bool) -> None:
+        super().__init__(returncode)
+        self.returncode = returncode
+        self.answered_before = answered_before
+
+
+class JinjaRenderer:
+    """Checks and renders templates in worker processes, started when first needed and one for each concurrent caller.
+
+    `time_for` bounds the processor time of one render, `memory_bytes` a worker's address space, `output_bytes` the
+    rendered text in UTF-8. Implements the `Renderer` port; safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        time_for: timedelta = timedelta(seconds=3),
+        memory_bytes: int = 512 * 1024 * 1024,
+        output_bytes: int = 2_000_000,
+        workers: int = 2,
+    ) -> None:
+        self._time_for = time_for
+        self._memory_bytes = memory_bytes
+        self._output_bytes = output_bytes
+        self._places = threading.BoundedSemaphore(workers)
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers that are idle. A later call starts new ones."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.stop()
+
+    def check(
+        self, template: TemplateFile, part: Part, declared: Mapping[Part, Collection[str]] | None = None
+    ) -> Sequence[Finding]:
+        """What is wrong with a template before any value is known.
+
+        `declared` are the inputs of each part's schema type, as far as known. A template that breaks a limit while
+        it is read has that as its finding.
+        """
+        question = {
+            "ask": "check",
+            "path": template.path,
+            "text": template.text,
+            "part": part.value,
+            "declared": {name.value: sorted(inputs) for name, inputs in (declared or {}).items()},
+        }
+        try:
+            answer = self._ask(template, question)
+            if "limit" in answer:
+                raise self._broken(template, answer)
+        except BundleError as fault:
+            return (error("template-limit", fault.message, template.path, cure=fault.cure),)
+        return tuple(Finding(**{**row, "severity": Severity(row["severity"])}) for row in answer["findings"])
+
+    def render(self, template: TemplateFile, namespace: Mapping[str, Any]) -> str:
+        """The text of a template with the values of its namespace.
+
+        Raises BundleError naming file, line and cause when the template fails or breaks a limit, and CallerError for
+        values that JSON has no word for.
+        """
+        digest = hashlib.sha256(template.text.encode("utf-8", "surrogatepass")).hexdigest()
+        question: dict[str, Any] = {"ask": "render", "digest": digest, "namespace": namespace}
+        answer = self._ask(template, question)
+        if isinstance(answer, str):
+            return answer
+        raise self._broken(template, answer)
+
+    def _ask(self, template: TemplateFile, question: Mapping[str, Any]) -> Any:
+        with self._places:
+            for _ in range(2):
+                worker = self._hire()
+                try:
+                    answer = worker.ask(_encoded(question))
+                    if isinstance(answer, dict) and answer.get("send") == "text":
+                        answer = worker.ask(_encoded({**question, "text": template.text}))
+                except _Gone as gone:
+                    if gone.answered_before and gone.returncode not in (None, -signal.SIGPROF):
+                        continue  # it may have died of something earlier: let a fresh one try
+                    raise self._overrun(template, gone) from gone
+                except BaseException:
+                    worker.stop()
+                    raise
+                if isinstance(answer, dict) and answer.get("limit") in ("memory", "recursion"):
+                    used = worker.answers > 2
+                    worker.stop()
+                    if used and answer["limit"] == "memory":
+                        continue  # its memory may have been taken by others: let a fresh one try
+                    return answer
+                with self._lock:
+                    self._idle.append(worker)
+                return answer
+        raise TransientError("the template worker died twice", where=template.path)
+
+    def _hire(self) -> "_Worker":
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return _Worker(self._time_for, self._memory_bytes, self._output_bytes)
+
+    def _broken(self, template: TemplateFile, answer: Mapping[str, Any]) -> BundleError:
+        limit = answer.get("limit")
+        line = answer.get("line")
+        where = template.path if line is None else f"{template.path}:{line}"
+        if limit == "memory":
+            message = f"rendering this template takes more than {self._memory_bytes // (1024 * 1024)} MB of memory"
+            return BundleError(message, where=where, cure="look for texts or lists that grow with each repetition")
+        if limit == "output":
+            message = f"the rendered template is longer than {self._output_bytes:,} bytes"
+            return BundleError(message, where=where, cure="look for a loop that writes too much")
+        if limit == "recursion":
+            message = "this template is nested too deeply, or a macro calls itself without end"
+            return BundleError(message, where=where, cure="nest fewer blocks, brackets and calls")
+        return BundleError(str(answer["message"]), where=where, cure=answer.get("cure"))
+
+    def _overrun(self, template: TemplateFile, gone: _Gone) -> BundleError:
+        if gone.returncode is None or gone.returncode == -signal.SIGPROF:
+            message = f"rendering this template takes more than {self._time_for.total_seconds():g} s"
+            return BundleError(message, where=template.path, cure="look for loops within loops and huge numbers")
+        return BundleError(f"rendering this template ended its worker ({gone.returncode})", where=template.path)
+
+
+def _encoded(question: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(question, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise CallerError(f"the inputs hold a value that cannot be written as JSON: {fault}") from fault
+
+
+class _Worker:
+    """One worker process and its pipes. Used by one caller at a time."""
+
+    def __init__(self, time_for: timedelta, memory_bytes: int, output_bytes: int) -> None:
+        # Waiting for the processor counts here too, so there is more of it than the worker may use.
+        self._answer_for = 3 * time_for + timedelta(seconds=1)
+        self.answers = 0
+        self._process = subprocess.Popen(  # noqa: S603  (our own module)
+            [
+                sys.executable,
+                "-m",
+                "upkeep.adapters.jinja.worker",
+                str(memory_bytes),
+                str(time_for.total_seconds()),
+                str(output_bytes),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            cwd="/",
+            env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"},
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._questions = self._process.stdin.fileno()
+        self._answers = self._process.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._answers, select.POLLIN)
+        try:
+            started = self._receive(_START_FOR)
+        except _Gone as gone:
+            raise TransientError("a template worker could not be started") from gone
+        assert started == READY
+
+    def ask(self, question: bytes) -> Any:
+        """The answer: a text, or what the JSON says. Raises _Gone when there is none."""
+        try:
+            left = memoryview(framed(question))
+            while left:
+                left = left[os.write(self._questions, left) :]
+        except BrokenPipeError:
+            raise self._gone(self._process.wait()) from None
+        answer = self._receive(self._answer_for)
+        self.answers += 1
+        if answer[:1] == TEXT:
+            return answer[1:].decode()
+        assert answer[:1] == JSON
+        return json.loads(answer[1:])
+
+    def stop(self) -> None:
+        """Kill the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _receive(self, within: timedelta) -> bytes:
+        end = time.monotonic() + within.total_seconds()
+        (length,) = HEADER.unpack(self._receive_exactly(HEADER.size, end))
+        if length > LARGEST:
+            self.stop()
+            raise self._gone(0)
+        return self._receive_exactly(length, end)
+
+    def _receive_exactly(self, length: int, end: float) -> bytes:
+        chunks = []
+        while length:
+            if not self._poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                self.stop()
+                raise self._gone(None)
+            chunk = os.read(self._answers, length)
+            if not chunk:
+                self._process.wait()
+                raise self._gone(self._process.returncode)
+            chunks.append(chunk)
+            length -= len(chunk)
+        return b"".join(chunks)
+
+    def _gone(self, returncode: int | None) -> _Gone:
+        self.stop()
+        return _Gone(returncode, answered_before=self.answers > 0)
