@@ -232,13 +232,20 @@ def merge(input_type: InputType | None, given: Inputs, place: Place = NOWHERE) -
     """
     if input_type is None:
         return {}
+    unkept = tuple(_kept_places({name: given[name] for name in input_type.properties if name in given}))
     faults = [
-        _Fault(f"`{place.spelled(*violation.keys)}` {violation.message}", place.where(*violation.keys), violation.cure)
-        for violation in violations(input_type, dict(given))
+        _Fault(
+            f"`{place.spelled(*keys)}` keeps its current value, and there is none",
+            place.where(*keys),
+            "write the value out",
+        )
+        for keys in unkept
     ]
-    for keys in _kept_places({name: given[name] for name in input_type.properties if name in given}):
-        message = f"`{place.spelled(*keys)}` keeps its current value, and there is none"
-        faults.append(_Fault(message, place.where(*keys), "write the value out"))
+    faults += [
+        _Fault(f"`{place.spelled(*fault.keys)}` {fault.message}", place.where(*fault.keys), fault.cure)
+        for fault in violations(input_type, dict(given))
+        if fault.keys not in unkept
+    ]
     if faults:
         raise _refusal(faults)
     return completed_members(input_type, given, keep_unnamed=False)
