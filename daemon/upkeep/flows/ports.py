@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from upkeep.domain.bundles import Bundle, Part, TemplateFile
+from upkeep.domain.changes import Step
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
 from upkeep.domain.events import Event, JournalEntry
@@ -71,6 +72,8 @@ class Unit(Protocol):
 
 
 class SourceBook(Protocol):
+    """Which repositories are read, and how far."""
+
     def add(self, source: Source) -> None:
         """Raises Conflict when the name is taken."""
 
@@ -88,6 +91,8 @@ class SourceBook(Protocol):
 
 
 class DeliveryBook(Protocol):
+    """Webhook deliveries and what became of them."""
+
     def find(self, delivery_id: str) -> Delivery | None: ...
     def save(self, delivery: Delivery) -> None:
         """Add it, or replace the one with its id."""
@@ -101,7 +106,8 @@ class DeliveryBook(Protocol):
         """Newest first."""
 
     def open(self, source: SourceName, before: datetime) -> Sequence[Delivery]:
-        """Those RECEIVED for a source not after `before`."""
+        """Those that a sync of the source which began at `before` settles: received for it not later, and still
+        RECEIVED, or FAILED by a sync before."""
 
 
 class RegistryBook(Protocol):
@@ -231,6 +237,8 @@ class FleetBook(Protocol):
 
 
 class DeploymentBook(Protocol):
+    """Attempts to move resources, and what was rendered for them."""
+
     def add(self, deployment: Deployment) -> None:
         """Raises Conflict, naming the other, when one is under way on the resource."""
 
@@ -246,6 +254,8 @@ class DeploymentBook(Protocol):
 
 
 class JournalBook(Protocol):
+    """The audit trail. It only grows."""
+
     def record(self, event: Event, actor: Actor, at: datetime) -> int:
         """Write the audit row; returns its id."""
 
@@ -261,6 +271,8 @@ class JournalBook(Protocol):
 
 
 class OutboxBook(Protocol):
+    """Notices, owed until their channel took them."""
+
     def owe(self, notice: Notice, at: datetime) -> bool:
         """Owe it and ask for its channel to be relayed; False when its key is already there for the channel."""
 
@@ -302,6 +314,8 @@ class WorkBook(Protocol):
 
 
 class PeopleBook(Protocol):
+    """Users, their sessions, and the random keys of this installation."""
+
     def add(self, user: User) -> None:
         """Raises Conflict when the name is taken."""
 
@@ -321,24 +335,6 @@ class PeopleBook(Protocol):
 
 
 # ------------------------------------------------------------------------------------------- repositories
-
-
-@dataclass(frozen=True, slots=True)
-class FolderChange:
-    """One row of a tree comparison: a folder (`path` from the repository's root) and its tree ids before and
-    after; None where it did not exist."""
-
-    path: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A first-parent commit and all folders that it changed, at any depth."""
-
-    commit: Commit
-    folders: tuple[FolderChange, ...]
 
 
 class Repositories(Protocol):

@@ -1,0 +1,62 @@
+import sys
+from collections import defaultdict
+
+import pytest
+from importlinter import cli
+
+from tests.house.rooms import ROOT, imports, modules
+
+DOORS = {
+    "alembic": ["upkeep.adapters.store"],
+    "apscheduler": ["upkeep.worker.schedule"],
+    "argon2": ["upkeep.adapters.passwords"],
+    "click": ["upkeep.cli"],
+    "flask": ["upkeep.web"],
+    "flask_wtf": ["upkeep.web"],
+    "git": ["upkeep.adapters.git"],
+    "jinja2": ["upkeep.adapters.jinja"],
+    "markupsafe": ["upkeep.web"],
+    "psycopg": ["upkeep.adapters.store"],
+    "pydantic": ["upkeep.settings"],
+    "pydantic_core": ["upkeep.settings"],
+    "regex": ["upkeep.domain.patterns"],
+    "slack_sdk": ["upkeep.adapters.slack"],
+    "sqlalchemy": ["upkeep.adapters.store"],
+    "structlog": ["upkeep.logs", "upkeep.worker"],
+    "werkzeug": ["upkeep.web"],
+    "yaml": ["upkeep.domain.documents"],
+}
+"""The only rooms that may import each third-party package."""
+
+
+def entered() -> dict[str, set[str]]:
+    """Which of our modules import which third-party package."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, module in modules().items():
+        for imported in imports(module):
+            package = imported.partition(".")[0]
+            if package != "upkeep" and package not in sys.stdlib_module_names:
+                found[package].add(name)
+    return found
+
+
+def inside(module: str, rooms: list[str]) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def test_the_import_contracts_hold(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    broken = cli.lint_imports(config_filename=str(ROOT / "setup.cfg"), no_cache=True)
+    assert not broken, capsys.readouterr().out
+
+
+def test_every_third_party_package_has_a_door():
+    unlisted = {package: sorted(names) for package, names in entered().items() if package not in DOORS}
+    assert unlisted == {}
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_a_package_is_imported_through_its_door_and_nowhere_else(package):
+    names = entered()[package]
+    assert names, f"nothing imports {package} any more: take it off the list and out of setup.cfg"
+    assert sorted(name for name in names if not inside(name, DOORS[package])) == []
