@@ -1,0 +1,257 @@
+"""The one module that imports GitPython, and of it the command layer only: git processes in a closed environment.
+
+GitPython's objects keep processes and descriptors until they are collected. Here each process lives in a `with`
+block, leads a process group of its own, and is killed with that group when the block ends or its time is up.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from upkeep.domain.errors import StalledError, TransientError
+
+# GitPython asks `git version` while it is imported and raises ImportError without git; we say it when git is needed.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import git
+
+_CHUNK = 1 << 16
+_MOST_COMPLAINTS = 1 << 14
+
+_KEPT_VARIABLES = {"GIT_EXEC_PATH", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"}
+"""The only inherited GIT_… variables that mean nothing but where things are installed."""
+
+_CLOSED = {
+    "HOME": os.devnull,
+    "XDG_CONFIG_HOME": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "SSH_ASKPASS_REQUIRE": "never",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_PROTOCOL_FROM_USER": "0",
+}
+
+# A repository's own configuration may name programs and change what is printed: each such setting is taken back.
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.askPass=",
+    "core.commitGraph=true",
+    "credential.helper=",
+    "safe.directory=*",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "fetch.recurseSubmodules=false",
+    "fetch.writeCommitGraph=false",
+    "log.showSignature=false",
+    "log.showRoot=true",
+    "log.follow=false",
+    "log.mailmap=false",
+    "diff.orderFile=/dev/null",
+    "diff.ignoreSubmodules=none",
+    "i18n.logOutputEncoding=UTF-8",
+)
+
+
+class CommandFailed(TransientError):
+    """A git command ended with an error. `complaint` is what it wrote, to be translated by who asked."""
+
+    slug = "git"
+
+    def __init__(self, command: str, complaint: str) -> None:
+        super().__init__(f"git {command} failed: {complaint.strip() or 'without a word'}")
+        self.complaint = complaint
+
+
+class CommandTimedOut(TransientError):
+    """A git command was killed because its time was up."""
+
+    slug = "git-timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class GitCommand:
+    """Git aimed at one folder. `seconds` bounds a whole `run`, and each silence of a `stream` or `converse`.
+
+    `protocols` are the transports it may use, `extra` more environment variables, which is where secrets go because
+    other users cannot read them there; `held` are descriptors that its processes keep open.
+    """
+
+    folder: Path
+    seconds: float
+    git_dir: Path | None = None
+    protocols: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+    held: tuple[int, ...] = ()
+
+    def run(self, *arguments: str) -> bytes:
+        """Everything the command prints. Raises CommandFailed or CommandTimedOut."""
+        deadline = monotonic() + self.seconds
+        with self._started(arguments, talk=False) as process:
+            return b"".join(self._output(process, arguments[0], deadline))
+
+    @contextmanager
+    def stream(self, *arguments: str) -> Iterator[Iterator[bytes]]:
+        """What the command prints, in chunks as they come; iterating raises like `run`. Leaving early ends it."""
+        with self._started(arguments, talk=False) as process:
+            yield self._output(process, arguments[0], None)
+
+    @contextmanager
+    def converse(self, *arguments: str) -> Iterator["Conversation"]:
+        """A command that answers what is written to it, until the block ends."""
+        with self._started(arguments, talk=True) as process:
+            yield Conversation(process, arguments[0], self.seconds)
+
+    @contextmanager
+    def _started(self, arguments: Sequence[str], talk: bool) -> Iterator["subprocess.Popen[bytes]"]:
+        repository = [f"--git-dir={self.git_dir}"] if self.git_dir else []
+        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        environment = {
+            **_CLOSED,
+            "GIT_CEILING_DIRECTORIES": str(self.folder.parent),
+            "GIT_ALLOW_PROTOCOL": ":".join(self.protocols) or "none",
+            **self.extra,
+        }
+        try:
+            started = git.Git(self.folder).execute(
+                [*_forgetting(environment), "git", "--no-pager", *repository, *settings, *arguments],
+                istream=subprocess.PIPE if talk else None,
+                as_process=True,
+                env=environment,
+                start_new_session=True,
+                pass_fds=self.held,
+            )
+        except (git.GitCommandNotFound, PermissionError) as missing:
+            raise StalledError("git cannot be run", cure="install git 2.30 or newer, within PATH") from missing
+        except OSError as refused:
+            raise TransientError(f"git could not be started: {refused.strerror}") from refused
+        process = started.proc
+        assert process is not None
+        try:
+            yield process
+        finally:
+            _end(process)
+
+    def _output(self, process: "subprocess.Popen[bytes]", name: str, deadline: float | None) -> Iterator[bytes]:
+        assert process.stdout is not None and process.stderr is not None
+        out, err = process.stdout.fileno(), process.stderr.fileno()
+        complaint = bytearray()
+        poll = select.poll()
+        poll.register(out, select.POLLIN)
+        poll.register(err, select.POLLIN)
+        waiting = {out, err}
+        while waiting:
+            patience = self.seconds if deadline is None else deadline - monotonic()
+            for descriptor, _ in poll.poll(max(patience, 0) * 1000) or [(-1, 0)]:
+                if descriptor == -1:
+                    raise CommandTimedOut(f"git {name} was stopped after {self.seconds:g} s without an end")
+                chunk = os.read(descriptor, _CHUNK)
+                if not chunk:
+                    poll.unregister(descriptor)
+                    waiting.discard(descriptor)
+                elif descriptor == out:
+                    yield chunk
+                elif len(complaint) < _MOST_COMPLAINTS:
+                    complaint += chunk
+        if process.wait() != 0:
+            raise CommandFailed(name, complaint.decode("utf-8", "replace"))
+
+
+class Conversation:
+    """Questions written to a git process, answers read from it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", name: str, seconds: float) -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._process = process
+        self._name = name
+        self._seconds = seconds
+        self._stdin, self._stdout = process.stdin.fileno(), process.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._stdout, select.POLLIN)
+        self._read = bytearray()
+
+    def ask(self, question: bytes) -> None:
+        """Write it. Keep what is asked and not yet answered below a pipe's 64 KiB, or both sides wait forever."""
+        try:
+            while question:
+                question = question[os.write(self._stdin, question) :]
+        except OSError as closed:
+            raise self._ended() from closed
+
+    def line(self) -> bytes:
+        """The next line of the answer, without its end."""
+        start = 0
+        while (end := self._read.find(b"\n", start)) < 0:
+            start = len(self._read)
+            self._more()
+        line = bytes(self._read[:end])
+        del self._read[: end + 1]
+        return line
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes of the answer."""
+        while len(self._read) < size:
+            self._more()
+        taken = bytes(self._read[:size])
+        del self._read[:size]
+        return taken
+
+    def skip(self, size: int) -> None:
+        """Pass over `size` bytes of the answer without keeping them."""
+        while size > 0:
+            if not self._read:
+                self._more()
+            passed = min(size, len(self._read))
+            del self._read[:passed]
+            size -= passed
+
+    def _more(self) -> None:
+        if not self._poll.poll(self._seconds * 1000):
+            raise CommandTimedOut(f"git {self._name} gave no answer within {self._seconds:g} s")
+        chunk = os.read(self._stdout, _CHUNK)
+        if not chunk:
+            raise self._ended()
+        self._read += chunk
+
+    def _ended(self) -> CommandFailed:
+        assert self._process.stderr is not None
+        _kill(self._process)
+        complaint = self._process.stderr.read(_MOST_COMPLAINTS)
+        return CommandFailed(self._name, complaint.decode("utf-8", "replace"))
+
+
+def _forgetting(environment: Mapping[str, str]) -> list[str]:
+    """A prefix that drops inherited GIT_… variables, such as GIT_DIR when we are called from a hook."""
+    inherited = {name for name in os.environ if name.startswith("GIT_") and not name.startswith("GIT_PYTHON_")}
+    stray = sorted(inherited - _KEPT_VARIABLES - environment.keys())
+    return ["env", *(part for name in stray for part in ("-u", name))] if stray else []
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    _kill(process)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()

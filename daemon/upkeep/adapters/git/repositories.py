@@ -1,0 +1,220 @@
+"""Mirrors: one bare repository for each source, brought up to a branch's head and read where it lies."""
+
+import base64
+import contextlib
+import fcntl
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+from upkeep.adapters.git import faults
+from upkeep.adapters.git.command import CommandFailed, GitCommand
+from upkeep.adapters.git.mirror import GitMirror
+from upkeep.domain.addresses import check_address, check_branch
+from upkeep.domain.errors import CallerError, StalledError, TransientError
+from upkeep.domain.names import SourceName
+from upkeep.domain.sources import CredentialKind, Source
+from upkeep.flows.ports import Secrets
+
+_HEAD = "refs/upkeep/head"
+"""Where a mirror keeps the head it fetched, whatever the branch is called: `a` cannot stand in the way of `a/b`."""
+
+_LOCK_WAIT = 15.0
+_REMOTE = ("https", "http", "ssh")
+
+
+@dataclass(frozen=True, slots=True)
+class GitRepositories:
+    """Mirrors below `folder`, one for each source. Implements flows.ports.Repositories.
+
+    `timeout_for` bounds each talk with a remote. `allow_local` admits addresses on this machine, as demos and tests
+    use them. A mirror is a copy and may be deleted at any time: what is missing or damaged is fetched anew.
+    """
+
+    folder: Path
+    secrets: Secrets
+    timeout_for: timedelta
+    allow_local: bool
+
+    def head(self, source: Source) -> str:
+        """See flows.ports.Repositories."""
+        self._check(source)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        reference = f"refs/heads/{source.branch}"
+        try:
+            listed = self._command(source).run("ls-remote", "--", source.url, reference)
+        except CommandFailed as failed:
+            raise faults.of_remote(failed, source.url, source.branch) from failed
+        for line in listed.decode("utf-8", "replace").splitlines():
+            commit, _, name = line.partition("\t")
+            if name == reference:
+                return commit
+        raise faults.no_branch(source.url, source.branch)
+
+    @contextmanager
+    def fetch(self, source: Source) -> Iterator[GitMirror]:
+        """See flows.ports.Repositories. One process at a time works on a mirror; a damaged one is fetched anew."""
+        self._check(source)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self._place(source.name)
+        with _alone(place.with_suffix(".lock")) as lock:
+            command = self._command(source, git_dir=place, held=(lock,))
+            mirror = self._fetched(source, command, place)
+            try:
+                yield mirror
+            except CommandFailed as failed:
+                shutil.rmtree(place, ignore_errors=True)
+                raise TransientError(
+                    f"the mirror of {source.name} was damaged and is fetched anew: {failed}"
+                ) from failed
+            finally:
+                mirror.close()
+
+    def discard(self, name: SourceName) -> None:
+        """Delete the mirror of a source that is followed no longer."""
+        place = self._place(name)
+        if place.exists():
+            with _alone(place.with_suffix(".lock")):
+                shutil.rmtree(place, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Pack what many small fetches left, in every mirror that nobody uses at the moment. For once a night."""
+        for place in sorted(self.folder.glob("*.git")):
+            with contextlib.suppress(TransientError), _alone(place.with_suffix(".lock"), 0.0) as lock:
+                GitCommand(place, self.timeout_for.total_seconds(), place, held=(lock,)).run("gc", "--quiet")
+
+    def _place(self, name: SourceName) -> Path:
+        return self.folder / f"{name}.git"
+
+    def _fetched(self, source: Source, command: GitCommand, place: Path) -> GitMirror:
+        for attempt in (1, 2):
+            if not (place / "HEAD").exists():
+                self._create(place)
+            mirror = GitMirror(command, _HEAD)
+            try:
+                self._bring_up(source, command)
+                if mirror.head:
+                    return mirror
+            except CommandFailed as failed:
+                mirror.close()
+                if faults.is_lock(failed) and attempt == 1:
+                    _unlock(place)
+                elif faults.is_corruption(failed) and attempt == 1:
+                    shutil.rmtree(place, ignore_errors=True)
+                else:
+                    raise faults.of_remote(failed, source.url, source.branch) from failed
+            except BaseException:
+                mirror.close()
+                raise
+        raise TransientError(f"the mirror of {source.name} could not be brought up")
+
+    def _create(self, place: Path) -> None:
+        fresh = place.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+        try:
+            GitCommand(self.folder, self.timeout_for.total_seconds()).run(
+                "init", "--bare", "--quiet", "--template=", "--", str(fresh)
+            )
+            fresh.rename(place)
+        except OSError as refused:
+            raise TransientError(
+                f"the mirror {place} cannot be made: {refused.strerror}", cure="check the state folder"
+            ) from refused
+
+    def _bring_up(self, source: Source, command: GitCommand) -> None:
+        command.run(
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--no-show-forced-updates",
+            "--update-head-ok",
+            "--",
+            source.url,
+            f"+refs/heads/{source.branch}:{_HEAD}",
+        )
+
+    def _check(self, source: Source) -> None:
+        try:
+            check_address(source.url, allow_local=self.allow_local)
+            check_branch(source.branch)
+        except CallerError as wrong:
+            raise StalledError(wrong.message, cure=wrong.cure) from wrong
+
+    def _command(self, source: Source, git_dir: Path | None = None, held: tuple[int, ...] = ()) -> GitCommand:
+        return GitCommand(
+            git_dir or self.folder,
+            self.timeout_for.total_seconds(),
+            git_dir,
+            (*_REMOTE, "file") if self.allow_local else _REMOTE,
+            self._environment(source),
+            held,
+        )
+
+    def _environment(self, source: Source) -> Mapping[str, str]:
+        """How the repository is entered. Nothing secret stands among the arguments, where every user can see it."""
+        settings = {
+            "http.lowSpeedLimit": "100",
+            "http.lowSpeedTime": str(max(1, round(self.timeout_for.total_seconds()))),
+        }
+        ssh = [
+            *("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new", "-o", "ControlPath=none"),
+            *("-o", f"UserKnownHostsFile={self.folder.absolute() / 'known_hosts'}", "-o", "ConnectTimeout=15"),
+        ]
+        match source.credential.kind:
+            case CredentialKind.SSH_KEY_FILE:
+                key = Path(source.credential.reference).expanduser()
+                if not key.is_file():
+                    raise StalledError(
+                        f"there is no SSH key at {key}", cure=f"put it there, or change the credential of {source.name}"
+                    )
+                ssh += ["-o", "IdentitiesOnly=yes", "-i", str(key)]
+            case CredentialKind.TOKEN_FILE | CredentialKind.TOKEN_ENV:
+                token = self.secrets.reveal(source.credential)
+                address = urlsplit(source.url)
+                if token and address.scheme in ("http", "https"):
+                    pair = f"{address.username or 'x-access-token'}:{token}".encode()
+                    header = f"Authorization: Basic {base64.b64encode(pair).decode('ascii')}"
+                    origin = f"{address.scheme}://{address.netloc.rpartition('@')[2]}/"
+                    settings[f"http.{origin}.extraHeader"] = header
+                    # A redirection would carry the header to wherever it leads.
+                    settings["http.followRedirects"] = "false"
+        environment = {"GIT_SSH_COMMAND": shlex.join(ssh), "GIT_CONFIG_COUNT": str(len(settings))}
+        for number, (name, value) in enumerate(settings.items()):
+            environment[f"GIT_CONFIG_KEY_{number}"] = name
+            environment[f"GIT_CONFIG_VALUE_{number}"] = value
+        return environment
+
+
+@contextmanager
+def _alone(path: Path, wait: float = _LOCK_WAIT) -> Iterator[int]:
+    """Hold a mirror's lock. Git processes inherit it, so that it is held as long as one of them lives, even when
+    this process was killed; whoever holds it may therefore take any other lock in the mirror for a leftover."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as held:
+                if monotonic() >= deadline:
+                    raise TransientError(f"another process works on {path.stem}") from held
+                sleep(0.02)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _unlock(place: Path) -> None:
+    for lock in (*place.glob("*.lock"), *place.glob("refs/**/*.lock"), *place.glob("objects/**/*.lock")):
+        lock.unlink(missing_ok=True)
