@@ -105,7 +105,7 @@ def test_what_is_behind_is_listed_as_it_comes_with_its_distance():
         "• checkout/staging: 1.2 → 1.6 (3 behind)",
         "• checkout pipeline: 0.8 → 1.6 (2 major versions and 2 behind)",
     )
-    assert notice.links == (Link("Review updates", "/?template=lb-fargate-svc&owner=shop"),)
+    assert notice.links == (Link("Review updates", "/?template=lb-fargate-svc&status=behind&owner=shop"),)
 
 
 def test_one_resource_behind_is_spoken_of_as_one():
@@ -116,9 +116,9 @@ def test_one_resource_behind_is_spoken_of_as_one():
 @pytest.mark.parametrize(
     ("owners", "path"),
     [
-        (["a&b team", "a&b team"], "/?template=lb-fargate-svc&owner=a%26b+team"),
-        (["one", "two"], "/?template=lb-fargate-svc"),
-        ([None], "/?template=lb-fargate-svc"),
+        (["a&b team", "a&b team"], "/?template=lb-fargate-svc&status=behind&owner=a%26b+team"),
+        (["one", "two"], "/?template=lb-fargate-svc&status=behind"),
+        ([None], "/?template=lb-fargate-svc&status=behind"),
     ],
 )
 def test_the_fleet_is_filtered_by_owner_when_there_is_only_one(owners, path):

@@ -122,7 +122,8 @@ def registration_failed(channel: str, failed: TemplateVersion) -> Notice:
 def now_behind(channel: str, published: TemplateVersion, behind: Sequence[Resource]) -> Notice:
     """For an owners' channel: a version is recommended now and these of theirs are behind it, worst first."""
     owners = {resource.owner for resource in behind}
-    wanted = {"template": str(published.template)} | ({"owner": next(iter(owners)) or ""} if len(owners) == 1 else {})
+    owner = next(iter(owners)) if len(owners) == 1 else None
+    wanted = {"template": published.template, "status": "behind"} | ({"owner": owner} if owner else {})
     note = f" — “{_text(published.note)}”" if published.note else ""
     return Notice(
         key=_key("now-behind", published),
@@ -133,7 +134,7 @@ def now_behind(channel: str, published: TemplateVersion, behind: Sequence[Resour
             f"{len(behind)} of yours {'is' if len(behind) == 1 else 'are'} behind:",
             *_listed(f"{r.key.short}: {r.version} → {published.version} ({_distance(r.lag)})" for r in behind),
         ),
-        links=(Link("Review updates", f"/?{urlencode({name: value for name, value in wanted.items() if value})}"),),
+        links=(Link("Review updates", f"/?{urlencode(wanted)}"),),
         thread=_thread(published.template, published.version),
     )
 
