@@ -1,0 +1,74 @@
+"""Deployments in the store."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from upkeep.adapters.store.registry import UNDER_WAY
+from upkeep.adapters.store.rows import deployment_of, deployment_values
+from upkeep.adapters.store.tables import deployments, renders
+from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.deployments import Deployment, DeploymentStatus
+from upkeep.domain.errors import Conflict, NotFound
+from upkeep.domain.names import ResourceKey
+
+
+class Deployments:
+    """The flows' DeploymentBook."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def add(self, deployment: Deployment) -> None:
+        if self._transaction.insert(deployments, deployment_values(deployment)):
+            return
+        other = self.under_way(deployment.resource)
+        if other is None:
+            raise Conflict(f"deployment {deployment.id} exists already", cure="ask for a new one")
+        raise Conflict(
+            f"deployment {other.id} of {deployment.resource} is under way ({other.status})",
+            cure="wait until it has ended, or cancel it",
+        )
+
+    def get(self, deployment_id: str) -> Deployment:
+        query = sa.select(deployments).where(deployments.c.id == deployment_id)
+        row = self._transaction.row(self._transaction.kept(query))
+        if row is None:
+            raise _unknown(deployment_id)
+        return deployment_of(row)
+
+    def save(self, deployment: Deployment) -> None:
+        where = deployments.c.id == deployment.id
+        if not self._transaction.change(deployments, where, deployment_values(deployment)):
+            raise _unknown(deployment.id)
+
+    def of_resource(self, key: ResourceKey, limit: int) -> Sequence[Deployment]:
+        query = (
+            sa.select(deployments)
+            .where(deployments.c.resource == str(key))
+            .order_by(deployments.c.number.desc())
+            .limit(limit)
+        )
+        return [deployment_of(row) for row in self._transaction.rows(query)]
+
+    def recent(self, limit: int, status: DeploymentStatus | None = None) -> Sequence[Deployment]:
+        query = sa.select(deployments).order_by(deployments.c.number.desc()).limit(limit)
+        if status is not None:
+            query = query.where(deployments.c.status == status)
+        return [deployment_of(row) for row in self._transaction.rows(query)]
+
+    def under_way(self, key: ResourceKey) -> Deployment | None:
+        query = sa.select(deployments).where(deployments.c.resource == str(key), deployments.c.status.in_(UNDER_WAY))
+        row = self._transaction.row(self._transaction.kept(query))
+        return None if row is None else deployment_of(row)
+
+    def keep_rendered(self, deployment_id: str, rendered: str) -> None:
+        self._transaction.put(renders, {"deployment": deployment_id, "rendered": rendered})
+
+    def rendered(self, deployment_id: str) -> str | None:
+        row = self._transaction.row(sa.select(renders.c.rendered).where(renders.c.deployment == deployment_id))
+        return None if row is None else str(row.rendered)
+
+
+def _unknown(deployment_id: str) -> NotFound:
+    return NotFound(f"there is no deployment `{deployment_id}`", cure="`upkeep deployment list` shows the last ones")

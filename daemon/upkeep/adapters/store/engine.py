@@ -1,0 +1,264 @@
+"""The two databases: how a connection is made, and how a transaction begins, excludes others and ends."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from upkeep.adapters.store.faults import translated
+from upkeep.domain.errors import SettingsError, TransientError
+
+PATIENCE = timedelta(seconds=30)
+"""How long a transaction waits for its turn."""
+
+_T = TypeVar("_T")
+_POLL_FOR = 0.001
+_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
+
+
+class SqliteDatabase:
+    """A file, or a database in memory that ends with the object (`path` is None).
+
+    Writers take turns: threads by a lock, processes by `flock` on a file beside the database. SQLite's own way of
+    waiting sleeps ever longer and lets newcomers pass, which starves whoever waits.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._engines: dict[int, sa.Engine] = {}
+        self._turns: dict[int, Turn] = {}
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return str(self.path) if self.path else "the database in memory"
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine of this process: a fork shares no connection with its parent."""
+        return _of_this_process(self._engines, self._make_engine)
+
+    def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
+        """One transaction, committed when its block ends well. A reading one sees a single state."""
+        # The one connection of a database in memory can be in one transaction only, also for reading.
+        alone = writing or self.path is None
+        turn = self.turn(patience) if alone else nullcontext()
+        return _transaction(turn, self.engine.execution_options(upkeep_writing=writing), writing=writing)
+
+    def turn(self, patience: timedelta = PATIENCE) -> AbstractContextManager[None]:
+        """The only writer while the block lasts; TransientError when it is not granted in time."""
+        lock = self.path.with_name(f"{self.path.name}.lock") if self.path else None
+        return _of_this_process(self._turns, lambda: Turn(lock)).taken(patience)
+
+    def close(self) -> None:
+        """Give back what this process holds."""
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None:
+            engine.dispose()
+        turn = self._turns.pop(os.getpid(), None)
+        if turn is not None:
+            turn.close()
+
+    def _make_engine(self) -> sa.Engine:
+        if self.path is None:
+            engine = sa.create_engine(
+                "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+            )
+        else:
+            # No upper limit: a thread that may not write waits for its turn, not for a connection.
+            engine = sa.create_engine(
+                sa.URL.create("sqlite", database=str(self.path)),
+                poolclass=QueuePool,
+                pool_size=8,
+                max_overflow=-1,
+                connect_args={"timeout": 5},
+                hide_parameters=True,
+            )
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+
+class PostgresDatabase:
+    """A PostgreSQL database, reached by psycopg."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self.url = url
+        self._engines: dict[int, sa.Engine] = {}
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: never with its password."""
+        return f"{self.url.database or 'the database'} on {self.url.host or 'this host'}"
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine of this process: a fork shares no connection with its parent."""
+        return _of_this_process(self._engines, self._make_engine)
+
+    def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
+        """One transaction, committed when its block ends well. A reading one sees a single state.
+
+        A writing one sees what others commit meanwhile; what it reads by key is locked instead.
+        """
+        engine = self.engine
+        if not writing:
+            engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return _transaction(nullcontext(), engine, writing=writing, patience=patience)
+
+    def close(self) -> None:
+        """Give back what this process holds."""
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None:
+            engine.dispose()
+
+    def _make_engine(self) -> sa.Engine:
+        # A server that vanished without a word is noticed in seconds instead of the kernel's minutes.
+        # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+        patience = {
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+        }
+        engine = sa.create_engine(
+            self.url,
+            poolclass=QueuePool,
+            pool_size=5,
+            max_overflow=15,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={key: value for key, value in patience.items() if key not in self.url.query},
+            hide_parameters=True,
+        )
+        sa.event.listen(engine, "connect", _prepare_postgres)
+        return engine
+
+
+Database = SqliteDatabase | PostgresDatabase
+
+
+class Turn:
+    """Whose turn it is to write: one thread of one process. `lock` is None when there is only this process."""
+
+    def __init__(self, lock: Path | None) -> None:
+        self._lock = lock
+        self._threads = threading.Lock()
+        self._file: int | None = None
+
+    @contextmanager
+    def taken(self, patience: timedelta) -> Iterator[None]:
+        """Wait for the turn and hold it while the block lasts."""
+        until = time.monotonic() + patience.total_seconds()
+        if not self._threads.acquire(timeout=patience.total_seconds()):
+            raise _busy()
+        try:
+            if self._lock is not None:
+                self._take_file(self._lock, until)
+            yield
+        finally:
+            if self._file is not None:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._threads.release()
+
+    def close(self) -> None:
+        """Close the lock's file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _take_file(self, path: Path, until: float) -> None:
+        try:
+            if self._file is None:
+                self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            while True:
+                try:
+                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise _busy() from None
+                    time.sleep(_POLL_FOR)
+        except OSError as error:
+            raise TransientError(
+                f"the lock beside the database cannot be taken: {error.strerror}",
+                where=str(path),
+                cure="look at the rights of the folder, and at its disk",
+            ) from error
+
+
+def open_database(url: str) -> Database:
+    """The database a URL names; SettingsError, without the URL, when it names none."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise SettingsError(
+            ["the database's URL cannot be read: write sqlite:///PATH or postgresql://USER@HOST/NAME"]
+        ) from None
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        if parsed.host or parsed.query:
+            raise SettingsError(["the database's URL has more than a path: write sqlite:///PATH"])
+        return SqliteDatabase(None if parsed.database in (None, "", ":memory:") else Path(str(parsed.database)))
+    if parsed.drivername in _SCHEMES:
+        return PostgresDatabase(parsed.set(drivername="postgresql+psycopg"))
+    raise SettingsError(
+        [f"the database cannot be `{parsed.drivername}`: write sqlite:///PATH or postgresql://USER@HOST/NAME"]
+    )
+
+
+@contextmanager
+def _transaction(
+    turn: AbstractContextManager[None], engine: sa.Engine, *, writing: bool, patience: timedelta = PATIENCE
+) -> Iterator[sa.Connection]:
+    with translated(writing=writing), turn, engine.connect() as connection, connection.begin():
+        if patience != PATIENCE and connection.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(patience.total_seconds() * 1000)}"))
+        yield connection
+
+
+def _of_this_process(kept: dict[int, _T], make: Callable[[], _T]) -> _T:
+    found = kept.get(os.getpid())
+    # Two threads may both make one; setdefault lets one of them win, and the other's has held nothing yet. What
+    # the parent process had stays in the dictionary untouched, because closing it would disturb the parent.
+    return found if found is not None else kept.setdefault(os.getpid(), make())
+
+
+def _busy() -> TransientError:
+    return TransientError(
+        "the database is locked by another program",
+        cure="it is tried again; if it lasts, look for a program that holds the database",
+    )
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    # We say BEGIN ourselves: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writing = connection.get_execution_options()["upkeep_writing"]
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _prepare_postgres(connection: Any, record: Any) -> None:
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SET TIME ZONE 'UTC'")
+        cursor.execute(f"SET lock_timeout = {int(PATIENCE.total_seconds() * 1000)}")
+        # A process that stopped in the middle of a transaction must not hold its rows for ever.
+        cursor.execute("SET idle_in_transaction_session_timeout = '60s'")
+    connection.autocommit = False

@@ -1,0 +1,103 @@
+"""What databases complain about, in our words."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import sqlalchemy as sa
+
+from upkeep.domain.errors import Conflict, StalledError, TransientError, UpkeepError
+
+_WAIT = "it is tried again; if it lasts, look for a program that holds the database"
+_SPACE = "free space on the disk that holds the database; it goes on by itself"
+_READ_ONLY = "make the database writable again; it goes on by itself"
+_SERVER = "look at the database server; it goes on by itself when the server is back"
+_MIGRATE = "run `upkeep migrate`"
+
+# https://sqlite.org/rescode.html, by primary result code
+_SQLITE: dict[int, tuple[type[UpkeepError], str, str]] = {
+    sqlite3.SQLITE_BUSY: (TransientError, "the database is locked by another program", _WAIT),
+    sqlite3.SQLITE_LOCKED: (TransientError, "the database is locked by another program", _WAIT),
+    sqlite3.SQLITE_FULL: (TransientError, "the disk of the database is full", _SPACE),
+    sqlite3.SQLITE_READONLY: (TransientError, "the database is read-only", _READ_ONLY),
+    sqlite3.SQLITE_IOERR: (TransientError, "the database's file cannot be read or written", "look at its disk"),
+    sqlite3.SQLITE_CANTOPEN: (
+        TransientError,
+        "the database's file cannot be opened",
+        "look at the rights of the file and its folder, and at the disk",
+    ),
+    sqlite3.SQLITE_PERM: (TransientError, "the database's file may not be used", "look at the rights of the file"),
+    sqlite3.SQLITE_NOMEM: (TransientError, "the database has no memory left", "give the program more memory"),
+    sqlite3.SQLITE_CORRUPT: (StalledError, "the database's file is damaged", "restore a backup"),
+    sqlite3.SQLITE_NOTADB: (StalledError, "the database's file is no SQLite database", "name another file"),
+}
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html, by code or by its first two letters
+_POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
+    "08": (TransientError, "the connection to the database broke", _SERVER),
+    "25006": (TransientError, "the database is read-only", _READ_ONLY),
+    "25P03": (TransientError, "the database ended a transaction that waited too long", "it is tried again"),
+    "25P04": (TransientError, "the database ended a transaction that took too long", "it is tried again"),
+    "28": (StalledError, "the database does not let us in", "look at user and password in the configuration"),
+    "3D000": (StalledError, "the database does not exist", "create it, then run `upkeep migrate`"),
+    "40": (TransientError, "two transactions were in each other's way", "it is tried again"),
+    "42501": (StalledError, "the database's user may not do this", "grant it all rights on the tables"),
+    "42P01": (StalledError, "the database has no such table", _MIGRATE),
+    "53100": (TransientError, "the disk of the database is full", _SPACE),
+    "53": (TransientError, "the database has no room for more", _SERVER),
+    "55P03": (TransientError, "the database is locked by another program", _WAIT),
+    "57014": (TransientError, "the database gave up on a statement", "it is tried again"),
+    "57": (TransientError, "the database shuts down or starts", _SERVER),
+    "58": (TransientError, "the database has trouble with its disk or memory", _SERVER),
+    "XX001": (StalledError, "the database is damaged", "restore a backup"),
+    "XX002": (StalledError, "the database is damaged", "rebuild its indexes or restore a backup"),
+}
+
+_TAKEN = (Conflict, "the database has something of this name already", "look at what is there, then try again")
+_GONE = (TransientError, "something this belongs to was removed meanwhile", "it is tried again")
+
+
+@contextmanager
+def translated(*, writing: bool = True) -> Iterator[None]:
+    """Turn the errors of SQLAlchemy and its drivers into ours; what is a bug stays as it is.
+
+    A reading transaction that writes is a bug, too, however the database puts it.
+    """
+    try:
+        yield
+    except sa.exc.TimeoutError as error:
+        raise TransientError(
+            "all connections to the database are in use", cure="it is tried again; allow fewer threads"
+        ) from error
+    except sa.exc.DBAPIError as error:
+        ours = _ours(error.orig)
+        if ours is None or (not writing and ours[1] == "the database is read-only"):
+            raise
+        raise ours[0](ours[1], cure=ours[2]) from error
+    except psycopg.Error as error:
+        ours = _ours(error)
+        if ours is None:
+            raise
+        raise ours[0](ours[1], cure=ours[2]) from error
+
+
+def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | None:
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+            return _TAKEN
+        if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return _GONE
+        return _SQLITE.get(code & 0xFF)
+    if isinstance(error, psycopg.Error):
+        state = error.sqlstate
+        if state is None:
+            # The server did not answer at all, or the connection was lost on the way.
+            return _POSTGRES["08"] if isinstance(error, psycopg.OperationalError) else None
+        if state == "23505":
+            return _TAKEN
+        if state == "23503":
+            return _GONE
+        return _POSTGRES.get(state) or _POSTGRES.get(state[:2])
+    return None

@@ -1,0 +1,253 @@
+"""Templates, majors, versions, bundles and previews in the store."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from upkeep.adapters.store.rows import (
+    major_of,
+    major_values,
+    preview_of,
+    preview_values,
+    template_of,
+    template_values,
+    version_of,
+    version_values,
+)
+from upkeep.adapters.store.tables import (
+    bundle_files,
+    bundles,
+    contents,
+    deployments,
+    majors,
+    previews,
+    resources,
+    templates,
+    versions,
+)
+from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.bundles import Bundle, BundleFile
+from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.errors import Conflict, NotFound
+from upkeep.domain.lag import PublishedVersion
+from upkeep.domain.names import SourceName, TemplateName, Version
+from upkeep.domain.previews import Preview
+from upkeep.domain.versions import Major, Template, TemplateVersion, VersionState
+
+UNDER_WAY = [status for status in DeploymentStatus if status.under_way]
+
+
+class Registry:
+    """The flows' RegistryBook."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def add_template(self, template: Template) -> None:
+        if not self._transaction.insert(templates, template_values(template)):
+            raise Conflict(f"a template `{template.name}` exists already", cure="rename its folder")
+
+    def template(self, name: str) -> Template:
+        found = self.find_template(name)
+        if found is None:
+            raise _no_template(name)
+        return found
+
+    def find_template(self, name: str) -> Template | None:
+        query = self._transaction.kept(sa.select(templates).where(templates.c.name == name))
+        row = self._transaction.row(query)
+        return None if row is None else template_of(row)
+
+    def templates(self, source: SourceName | None = None) -> Sequence[Template]:
+        query = sa.select(templates).order_by(templates.c.name)
+        if source is not None:
+            query = self._transaction.kept(query.where(templates.c.source == source))
+        return [template_of(row) for row in self._transaction.rows(query)]
+
+    def save_template(self, template: Template) -> None:
+        if not self._transaction.change(templates, templates.c.name == template.name, template_values(template)):
+            raise _no_template(template.name)
+
+    def remove_template(self, name: TemplateName) -> None:
+        if not self._transaction.remove(templates, templates.c.name == name):
+            raise _no_template(name)
+
+    def majors(self, template: TemplateName) -> Sequence[Major]:
+        query = sa.select(majors).where(majors.c.template == template).order_by(majors.c.major)
+        return [major_of(row) for row in self._transaction.rows(self._transaction.kept(query))]
+
+    def majors_of_source(self, source: SourceName) -> Sequence[Major]:
+        query = (
+            sa.select(majors)
+            .where(majors.c.template.in_(sa.select(templates.c.name).where(templates.c.source == source)))
+            .order_by(majors.c.template, majors.c.major)
+        )
+        return [major_of(row) for row in self._transaction.rows(self._transaction.kept(query))]
+
+    def find_major(self, template: TemplateName, major: int) -> Major | None:
+        query = sa.select(majors).where(majors.c.template == template, majors.c.major == major)
+        row = self._transaction.row(self._transaction.kept(query))
+        return None if row is None else major_of(row)
+
+    def save_major(self, major: Major) -> None:
+        self._transaction.put(majors, major_values(major))
+
+    def add_version(self, version: TemplateVersion) -> None:
+        if not self._transaction.insert(versions, version_values(version)):
+            raise Conflict(
+                f"{version.template} {version.version} exists already", cure="a number is given once: take the next"
+            )
+
+    def version(self, template: TemplateName, version: Version) -> TemplateVersion:
+        found = self.find_version(template, version)
+        if found is None:
+            raise _no_version(template, version)
+        return found
+
+    def find_version(self, template: TemplateName, version: Version) -> TemplateVersion | None:
+        query = sa.select(versions).where(_is(versions, template, version))
+        row = self._transaction.row(self._transaction.kept(query))
+        return None if row is None else version_of(row)
+
+    def versions(self, template: TemplateName, major: int | None = None) -> Sequence[TemplateVersion]:
+        query = sa.select(versions).where(versions.c.template == template)
+        if major is not None:
+            query = query.where(versions.c.major == major)
+        query = query.order_by(versions.c.major.desc(), versions.c.minor.desc())
+        return [version_of(row) for row in self._transaction.rows(query)]
+
+    def latest(
+        self, template: TemplateName, major: int, states: Iterable[VersionState] = tuple(VersionState)
+    ) -> TemplateVersion | None:
+        query = (
+            sa.select(versions)
+            .where(
+                versions.c.template == template,
+                versions.c.major == major,
+                versions.c.state.in_(list(states)),
+            )
+            .order_by(versions.c.minor.desc())
+            .limit(1)
+        )
+        row = self._transaction.row(query)
+        return None if row is None else version_of(row)
+
+    def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
+        query = (
+            sa.select(versions.c.major, versions.c.minor, versions.c.published_at)
+            .where(versions.c.template == template, versions.c.state == VersionState.PUBLISHED)
+            .order_by(versions.c.major, versions.c.minor)
+        )
+        return [
+            PublishedVersion(Version(row.major, row.minor), row.published_at) for row in self._transaction.rows(query)
+        ]
+
+    def drafts(self) -> Sequence[TemplateVersion]:
+        query = (
+            sa.select(versions)
+            .where(versions.c.state == VersionState.DRAFT)
+            .order_by(versions.c.created_at, versions.c.template, versions.c.major, versions.c.minor)
+        )
+        return [version_of(row) for row in self._transaction.rows(query)]
+
+    def save_version(self, version: TemplateVersion) -> None:
+        where = _is(versions, version.template, version.version)
+        if not self._transaction.change(versions, where, version_values(version)):
+            raise _no_version(version.template, version.version)
+
+    def remove_version(self, template: TemplateName, version: Version) -> None:
+        tree = self.version(template, version).tree
+        # Whoever registers a version with this tree meanwhile holds the bundle's row and is waited for here.
+        self._transaction.row(sa.select(bundles).where(bundles.c.tree == tree).with_for_update())
+        self._transaction.remove(versions, _is(versions, template, version))
+        if self._transaction.row(sa.select(versions.c.tree).where(versions.c.tree == tree).limit(1)) is None:
+            self._remove_bundle(tree)
+
+    def in_use(self, template: TemplateName) -> Mapping[Version, int]:
+        running = sa.select(resources.c.key, resources.c.major, resources.c.minor).where(
+            resources.c.template == template, resources.c.major.is_not(None)
+        )
+        moving = (
+            sa.select(resources.c.key, deployments.c.target_major, deployments.c.target_minor)
+            .join(deployments, deployments.c.resource == resources.c.key)
+            .where(resources.c.template == template, deployments.c.status.in_(UNDER_WAY))
+        )
+        used = sa.union(running, moving).subquery()
+        query = sa.select(used.c.major, used.c.minor, sa.func.count().label("users")).group_by(
+            used.c.major, used.c.minor
+        )
+        return {Version(row.major, row.minor): row.users for row in self._transaction.rows(query)}
+
+    def keep_bundle(self, bundle: Bundle) -> None:
+        while not self._transaction.insert(bundles, {"tree": bundle.tree}):
+            held = sa.select(bundles).where(bundles.c.tree == bundle.tree)
+            if self._transaction.row(self._transaction.kept(held)) is not None:
+                return
+        digests = [None if file.content is None else hashlib.sha256(file.content).digest() for file in bundle.files]
+        kept = {
+            digest: file.content
+            for digest, file in zip(digests, bundle.files, strict=True)
+            if digest is not None and file.content is not None
+        }
+        for digest, content in sorted(kept.items()):
+            self._transaction.insert(contents, {"digest": digest, "content": content})
+        if bundle.files:
+            self._transaction.connection.execute(
+                sa.insert(bundle_files),
+                [
+                    {
+                        "tree": bundle.tree,
+                        "position": position,
+                        "path": file.path,
+                        "mode": file.mode,
+                        "blob": file.blob,
+                        "size": file.size,
+                        "digest": digest,
+                    }
+                    for position, (digest, file) in enumerate(zip(digests, bundle.files, strict=True))
+                ],
+            )
+
+    def bundle(self, tree: str) -> Bundle:
+        if self._transaction.row(sa.select(bundles).where(bundles.c.tree == tree)) is None:
+            raise NotFound(f"there is no bundle with tree {tree}", cure="sync its source again")
+        query = (
+            sa.select(bundle_files, contents.c.content)
+            .outerjoin(contents, contents.c.digest == bundle_files.c.digest)
+            .where(bundle_files.c.tree == tree)
+            .order_by(bundle_files.c.position)
+        )
+        return Bundle(
+            tree,
+            tuple(
+                BundleFile(row.path, row.mode, row.blob, row.size, row.content) for row in self._transaction.rows(query)
+            ),
+        )
+
+    def save_preview(self, preview: Preview) -> None:
+        self._transaction.put(previews, preview_values(preview))
+
+    def find_preview(self, template: TemplateName, version: Version) -> Preview | None:
+        row = self._transaction.row(sa.select(previews).where(_is(previews, template, version)))
+        return None if row is None else preview_of(row)
+
+    def _remove_bundle(self, tree: str) -> None:
+        mine = sa.select(bundle_files.c.digest).where(bundle_files.c.tree == tree, bundle_files.c.digest.is_not(None))
+        digests = list(self._transaction.connection.execute(mine.distinct()).scalars())
+        self._transaction.remove(bundles, bundles.c.tree == tree)
+        for digest in digests:
+            needed = sa.exists().where(bundle_files.c.digest == digest)
+            self._transaction.remove(contents, sa.and_(contents.c.digest == digest, ~needed))
+
+
+def _is(table: sa.Table, template: str, version: Version) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.template == template, table.c.major == version.major, table.c.minor == version.minor)
+
+
+def _no_template(name: str) -> NotFound:
+    return NotFound(f"there is no template `{name}`", cure="`upkeep template list` shows all")
+
+
+def _no_version(template: str, version: Version) -> NotFound:
+    return NotFound(f"there is no {template} {version}", cure=f"`upkeep version list {template}` shows all")

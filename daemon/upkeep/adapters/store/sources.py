@@ -1,0 +1,76 @@
+"""Sources in the store."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from upkeep.adapters.store.rows import Values, source_of, source_values
+from upkeep.adapters.store.tables import sources, templates
+from upkeep.adapters.store.tables import work as work_table
+from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.errors import Conflict, NotFound
+from upkeep.domain.names import SourceName
+from upkeep.domain.sources import Source
+from upkeep.domain.work import WorkKind
+
+
+class Sources:
+    """The flows' SourceBook."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._read: dict[str, Values] = {}
+
+    def add(self, source: Source) -> None:
+        if not self._transaction.insert(sources, source_values(source)):
+            raise Conflict(f"a source `{source.name}` exists already", cure="choose another name")
+
+    def get(self, name: str) -> Source:
+        row = self._transaction.row(self._transaction.kept(sa.select(sources).where(sources.c.name == name)))
+        if row is None:
+            raise _unknown(name)
+        return self._noted(source_of(row))
+
+    def list(self) -> Sequence[Source]:
+        rows = self._transaction.rows(sa.select(sources).order_by(sources.c.name))
+        return [self._noted(source_of(row)) for row in rows]
+
+    def save(self, source: Source) -> None:
+        # Lists are read without locks, because every webhook reads one. Writing only what differs from what was
+        # read keeps a sync and a poll of the same source from undoing each other's columns.
+        before = self._read.get(source.name, {})
+        changed = {key: value for key, value in source_values(source).items() if before.get(key, ...) != value}
+        changed.setdefault("name", source.name)
+        if not self._transaction.change(sources, sources.c.name == source.name, changed):
+            raise _unknown(source.name)
+        self._noted(source)
+
+    def remove(self, name: SourceName) -> None:
+        if not self._transaction.remove(sources, sources.c.name == name):
+            raise _unknown(name)
+        self._transaction.change(templates, templates.c.source == name, {"source": None})
+        # A sync that is under way has lost its claim by this, so that it writes nothing any more.
+        self._transaction.remove(work_table, sa.and_(work_table.c.kind == WorkKind.SYNC, work_table.c.subject == name))
+
+    def due(self, now: datetime, limit: int) -> Sequence[Source]:
+        query = (
+            sa.select(sources)
+            .where(
+                sources.c.stalled_at.is_(None),
+                sa.or_(sources.c.next_poll_at.is_(None), sources.c.next_poll_at <= now),
+            )
+            .order_by(sources.c.next_poll_at.asc().nulls_first(), sources.c.name)
+            .limit(limit)
+        )
+        if self._transaction.writing:
+            query = query.with_for_update(key_share=True, skip_locked=True)
+        return [self._noted(source_of(row)) for row in self._transaction.rows(query)]
+
+    def _noted(self, source: Source) -> Source:
+        self._read[source.name] = source_values(source)
+        return source
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"there is no source `{name}`", cure="`upkeep source list` shows all")

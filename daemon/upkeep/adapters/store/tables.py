@@ -1,0 +1,372 @@
+"""The tables. Migrations bring a database to exactly this; a test compares the two."""
+
+import sqlalchemy as sa
+from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, Table
+
+from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
+
+REVISION = "0001"
+"""The migration that leads here."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("url", Words, nullable=False),
+    Column("branch", Words, nullable=False),
+    Column("subdirectory", GitPath, nullable=False),
+    Column("credential_kind", Name, nullable=False),
+    Column("credential_reference", Words, nullable=False),
+    Column("webhook_secret_kind", Name, nullable=False),
+    Column("webhook_secret_reference", Words, nullable=False),
+    Column("drafts", Name, nullable=False),
+    Column("poll_every_for", Span, nullable=False),
+    Column("origin", Name, nullable=False),
+    Column("synced_commit", Name),
+    Column("synced_at", Moment),
+    Column("checked_at", Moment),
+    Column("next_poll_at", Moment),
+    Column("failures", Integer, nullable=False),
+    Column("failure", Words),
+    Column("stall_reason", Words),
+    Column("stall_cure", Words),
+    Column("stalled_at", Moment),
+    Column("findings", Json, nullable=False),
+)
+Index("ix_sources_next_poll_at", sources.c.next_poll_at)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("event", Name, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("reason", Words),
+    Column("repository", Words),
+    Column("ref", Words),
+    Column("after", Name),
+    Column("settled_at", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("sources", Json, nullable=False),
+)
+Index("ix_deliveries_received_at", deliveries.c.received_at, deliveries.c.id)
+Index("ix_deliveries_status", deliveries.c.status, deliveries.c.received_at, deliveries.c.id)
+
+delivery_sources = Table(
+    "delivery_sources",
+    metadata,
+    Column("delivery", Name, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("source", Name, primary_key=True),
+    Column("received_at", Moment, nullable=False),
+)
+Index("ix_delivery_sources_source", delivery_sources.c.source, delivery_sources.c.received_at)
+
+templates = Table(
+    "templates",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("kind", Name, nullable=False),
+    Column("source", Name, index=True),
+    Column("path", GitPath, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("recommended_major", Integer),
+    Column("recommended_minor", Integer),
+    Column("pinned", Boolean, nullable=False),
+)
+
+majors = Table(
+    "majors",
+    metadata,
+    Column("template", Name, ForeignKey("templates.name", ondelete="CASCADE"), primary_key=True),
+    Column("major", Integer, primary_key=True, autoincrement=False),
+    Column("path", GitPath, nullable=False),
+    Column("next_minor", Integer, nullable=False),
+    Column("recommended_minor", Integer),
+    Column("removed_at", Moment),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("template", Name, ForeignKey("templates.name"), primary_key=True),
+    Column("major", Integer, primary_key=True, autoincrement=False),
+    Column("minor", Integer, primary_key=True, autoincrement=False),
+    Column("state", Name, nullable=False),
+    Column("tree", Name, nullable=False, index=True),
+    Column("commit_id", Name, nullable=False),
+    Column("author_name", Words, nullable=False),
+    Column("author_email", Words, nullable=False),
+    Column("committed_at", Moment, nullable=False),
+    Column("message", Words, nullable=False),
+    Column("path", GitPath, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("findings", Json, nullable=False),
+    Column("schema", Words),
+    Column("has_pipeline", Boolean, nullable=False),
+    Column("compatible_environments", Json, nullable=False),
+    Column("published_at", Moment),
+    Column("published_by", Words),
+    Column("withdrawn_at", Moment),
+    Column("note", Words),
+)
+Index("ix_versions_state", versions.c.state, versions.c.created_at)
+
+previews = Table(
+    "previews",
+    metadata,
+    Column("template", Name, primary_key=True),
+    Column("major", Integer, primary_key=True, autoincrement=False),
+    Column("minor", Integer, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("groups", Json, nullable=False),
+    ForeignKeyConstraint(
+        ["template", "major", "minor"],
+        ["versions.template", "versions.major", "versions.minor"],
+        ondelete="CASCADE",
+    ),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("tree", Name, primary_key=True),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+bundle_files = Table(
+    "bundle_files",
+    metadata,
+    Column("tree", Name, ForeignKey("bundles.tree", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("path", GitPath, nullable=False),
+    Column("mode", Name, nullable=False),
+    Column("blob", Name, nullable=False),
+    Column("size", sa.BigInteger, nullable=False),
+    Column("digest", LargeBinary, ForeignKey("contents.digest"), index=True),
+)
+
+services = Table(
+    "services",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("template", Name, nullable=False),
+    Column("spec", Words, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("owner", Words),
+    Column("branch_name", Words, nullable=False),
+    Column("repository_id", Words, nullable=False),
+    Column("repository_connection_arn", Words, nullable=False),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("key", Name, nullable=False, unique=True),
+    Column("label", Name, nullable=False),
+    Column("search", Name, nullable=False),
+    Column("kind", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("service", Name),
+    Column("template", Name, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("major", Integer),
+    Column("minor", Integer),
+    Column("inputs", Json, nullable=False),
+    Column("outputs", Json, nullable=False),
+    Column("owner", Name),
+    Column("environment", Name),
+    Column("account_id", Words),
+    Column("standing", Name, nullable=False),
+    Column("minors", Integer, nullable=False),
+    Column("majors", Integer, nullable=False),
+    Column("since", Moment),
+    Column("failed", Integer, nullable=False),
+    # How urgently somebody should look at it, as one number: see fleet.urgency.
+    Column("urgency", sa.BigInteger, nullable=False),
+    Column("snoozed_until", Moment),
+    Column("last_deployment", Name),
+    Column("last_succeeded_deployment", Name),
+    Column("deployed_at", Moment),
+    sqlite_autoincrement=True,
+)
+Index("ix_resources_urgency", resources.c.urgency, resources.c.id)
+Index(
+    "ix_resources_urgent",
+    resources.c.urgency,
+    resources.c.id,
+    sqlite_where=resources.c.urgency > 0,
+    postgresql_where=resources.c.urgency > 0,
+)
+Index("ix_resources_standing", resources.c.standing, resources.c.urgency, resources.c.id)
+Index("ix_resources_owner", resources.c.owner, resources.c.urgency, resources.c.id)
+Index("ix_resources_kind", resources.c.kind, resources.c.urgency, resources.c.id)
+Index("ix_resources_template", resources.c.template, resources.c.urgency, resources.c.id)
+Index("ix_resources_version", resources.c.template, resources.c.major, resources.c.minor)
+Index("ix_resources_counted", resources.c.template, resources.c.standing, resources.c.failed)
+Index("ix_resources_label", resources.c.label, resources.c.id)
+Index("ix_resources_service", resources.c.service)
+Index("ix_resources_environment", resources.c.environment)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("id", Name, nullable=False, unique=True),
+    Column("resource", Name, nullable=False),
+    Column("action", Name, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("target_major", Integer, nullable=False),
+    Column("target_minor", Integer, nullable=False),
+    Column("target_inputs", Json, nullable=False),
+    Column("asked_by", Words, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("initial_major", Integer),
+    Column("initial_minor", Integer),
+    Column("initial_inputs", Json),
+    Column("handle", Words),
+    Column("message", Words),
+    Column("outputs", Json),
+    Column("completed_at", Moment),
+    sqlite_autoincrement=True,
+)
+_UNDER_WAY = sa.text("status IN ('IN_PROGRESS', 'DELETE_IN_PROGRESS', 'CANCELLING')")
+Index(
+    "ix_deployments_under_way",
+    deployments.c.resource,
+    unique=True,
+    sqlite_where=_UNDER_WAY,
+    postgresql_where=_UNDER_WAY,
+)
+Index("ix_deployments_resource", deployments.c.resource, deployments.c.number)
+Index("ix_deployments_status", deployments.c.status, deployments.c.number)
+
+renders = Table(
+    "renders",
+    metadata,
+    Column("deployment", Name, ForeignKey("deployments.id", ondelete="CASCADE"), primary_key=True),
+    Column("rendered", Words, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("kind", Name, nullable=False),
+    Column("subject", Name, nullable=False),
+    Column("actor", Name, nullable=False),
+    Column("via", Name, nullable=False),
+    Column("facts", Json, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_journal_subject", journal.c.subject, journal.c.id)
+Index("ix_journal_kind", journal.c.kind, journal.c.id)
+Index("ix_journal_actor", journal.c.actor, journal.c.id)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("channel", Name, nullable=False),
+    Column("key", Name, nullable=False),
+    Column("headline", Words, nullable=False),
+    Column("lines", Json, nullable=False),
+    Column("links", Json, nullable=False),
+    Column("thread", Name),
+    Column("owed_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("sent_at", Moment),
+    Column("receipt", Words),
+    Column("failure", Words),
+    Column("not_before", Moment),
+    Column("given_up_at", Moment),
+    sa.UniqueConstraint("channel", "key"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_outbox_unsent",
+    outbox.c.channel,
+    outbox.c.id,
+    sqlite_where=outbox.c.sent_at.is_(None) & outbox.c.given_up_at.is_(None),
+    postgresql_where=outbox.c.sent_at.is_(None) & outbox.c.given_up_at.is_(None),
+)
+Index("ix_outbox_thread", outbox.c.channel, outbox.c.thread, outbox.c.id)
+
+work = Table(
+    "work",
+    metadata,
+    Column("kind", Name, primary_key=True),
+    Column("subject", Name, primary_key=True),
+    # When it may be claimed: while it is leased, when the lease ends.
+    Column("due_at", Moment, nullable=False),
+    # The earliest time it was asked for since it was claimed; null when it was not.
+    Column("again_at", Moment),
+    Column("asked_at", Moment, nullable=False),
+    Column("cause", Words, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # Who holds it; null when nobody does.
+    Column("token", sa.BigInteger),
+    Column("failure", Words),
+)
+Index("ix_work_due_at", work.c.due_at)
+
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("last", sa.BigInteger, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("role", Name, nullable=False),
+    Column("password_hash", Words, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("email", Words),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", Name, primary_key=True),
+    Column("user", Name, ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+)
+
+failed_sign_ins = Table(
+    "failed_sign_ins",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("name", Name, nullable=False),
+    Column("at", Moment, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+Index("ix_failed_sign_ins_name", failed_sign_ins.c.name, failed_sign_ins.c.at)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)

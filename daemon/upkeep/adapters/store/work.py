@@ -1,0 +1,124 @@
+"""The queue in the store.
+
+One row for each kind and subject. While nobody holds it, `due_at` says when it may be claimed; while somebody
+does, it is the end of the lease, after which it may be claimed as well. So there is one index to look at, and
+a worker that was killed needs nobody to tidy up after it. What is asked for while the row is held stands in
+`again_at` and is forgotten at the next claim, not at the end of the work.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from upkeep.adapters.store.rows import due_work_of
+from upkeep.adapters.store.tables import numbers, work
+from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.errors import LostLease
+from upkeep.domain.work import Claim, DueWork, WorkKind
+
+_TOKENS = "work"
+
+
+class Work:
+    """The flows' WorkBook. `rang` says whether something was made due."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.rang = False
+
+    def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
+        statement = self._transaction.inserting(work).values(
+            kind=kind, subject=subject, due_at=due_at, asked_at=due_at, cause=cause, attempts=0
+        )
+        asked = statement.excluded.due_at
+        held = work.c.token.is_not(None)
+        self._transaction.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["kind", "subject"],
+                set_={
+                    "cause": statement.excluded.cause,
+                    "due_at": sa.case((held, work.c.due_at), (work.c.due_at < asked, work.c.due_at), else_=asked),
+                    "again_at": sa.case((~held, None), (work.c.again_at < asked, work.c.again_at), else_=asked),
+                },
+            )
+        )
+        self.rang = True
+
+    def claim(self, kinds: Iterable[WorkKind], now: datetime, lease_for: timedelta) -> Claim | None:
+        due = (
+            sa.select(work)
+            .where(work.c.due_at <= now, work.c.kind.in_(list(kinds)))
+            .order_by(work.c.due_at, work.c.kind, work.c.subject)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        row = self._transaction.row(due)
+        if row is None:
+            return None
+        claim = Claim(WorkKind(row.kind), row.subject, self._next_token(), row.attempts + 1, now + lease_for, row.cause)
+        self._transaction.change(
+            work,
+            _row(claim.kind, claim.subject),
+            {"due_at": claim.leased_until, "again_at": None, "token": claim.token, "attempts": claim.attempts},
+        )
+        return claim
+
+    def hold(self, claim: Claim) -> None:
+        self._held(claim)
+
+    def renew(self, claim: Claim, leased_until: datetime) -> bool:
+        return self._transaction.change(work, _of(claim), {"due_at": leased_until}) > 0
+
+    def done(self, claim: Claim, again_at: datetime | None = None) -> None:
+        row = self._held(claim)
+        wanted = [at for at in (row.again_at, again_at) if at is not None]
+        if wanted:
+            self._free(claim, min(wanted), attempts=0, failure=None)
+        else:
+            self._transaction.remove(work, _of(claim))
+
+    def retry(self, claim: Claim, due_at: datetime, failure: str) -> None:
+        row = self._held(claim)
+        soonest = due_at if row.again_at is None else min(due_at, row.again_at)
+        self._free(claim, soonest, attempts=row.attempts, failure=failure)
+
+    def next_due_at(self) -> datetime | None:
+        row = self._transaction.row(sa.select(work.c.due_at).order_by(work.c.due_at).limit(1))
+        return None if row is None else row.due_at
+
+    def list(self, limit: int) -> Sequence[DueWork]:
+        query = sa.select(work).order_by(work.c.due_at, work.c.kind, work.c.subject).limit(limit)
+        return [due_work_of(row) for row in self._transaction.rows(query)]
+
+    def _held(self, claim: Claim) -> sa.Row[Any]:
+        row = self._transaction.row(self._transaction.kept(sa.select(work).where(_of(claim))))
+        if row is None:
+            raise LostLease(f"another worker took over the {claim.kind} of {claim.subject}")
+        return row
+
+    def _free(self, claim: Claim, due_at: datetime, *, attempts: int, failure: str | None) -> None:
+        self._transaction.change(
+            work,
+            _of(claim),
+            {"due_at": due_at, "again_at": None, "token": None, "attempts": attempts, "failure": failure},
+        )
+        self.rang = True
+
+    def _next_token(self) -> int:
+        # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its
+        # old token on a new row.
+        statement = self._transaction.inserting(numbers).values(name=_TOKENS, last=1)
+        given = statement.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}).returning(
+            numbers.c.last
+        )
+        return int(self._transaction.connection.execute(given).scalar_one())
+
+
+def _row(kind: WorkKind, subject: str) -> sa.ColumnElement[bool]:
+    return sa.and_(work.c.kind == kind, work.c.subject == subject)
+
+
+def _of(claim: Claim) -> sa.ColumnElement[bool]:
+    return sa.and_(_row(claim.kind, claim.subject), work.c.token == claim.token)
