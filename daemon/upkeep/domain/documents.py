@@ -149,8 +149,8 @@ def _read(text: str, path: str, functions: Mapping[str, str]) -> tuple[Document 
     if len(text) > MAX_CHARACTERS:
         message = f"the file has {len(text)} characters, more than {MAX_CHARACTERS}"
         return None, (error("too-large", message, path, cure="make it smaller"),)
-    if found := _UNREADABLE.search(text):
-        return None, (_unreadable_character(text, found.start(), path),)
+    if (unreadable_there := unreadable(text, path)) is not None:
+        return None, (unreadable_there,)
     builder = _Builder(path, functions)
     events: Any = yaml.parse(text, Loader=_LOADER)
     try:
@@ -165,10 +165,13 @@ def _read(text: str, path: str, functions: Mapping[str, str]) -> tuple[Document 
     return Document(builder.root, path, builder.root_places), tuple(builder.faults)
 
 
-def _unreadable_character(text: str, position: int, path: str) -> Finding:
-    character = text[position]
-    name = "a NUL byte" if character == "\0" else f"the character U+{ord(character):04X}"
-    line = text.count("\n", 0, position) + 1
+def unreadable(text: str, path: str) -> Finding | None:
+    """The first character that cannot stand in YAML (https://yaml.org/spec/1.1/#c-printable), or None."""
+    found = _UNREADABLE.search(text)
+    if found is None:
+        return None
+    name = "a NUL byte" if found[0] == "\0" else f"the character U+{ord(found[0]):04X}"
+    line = text.count("\n", 0, found.start()) + 1
     return error("unreadable-character", f"{name} cannot stand in YAML", path, line, "remove it")
 
 

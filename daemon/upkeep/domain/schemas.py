@@ -55,6 +55,8 @@ class Schema:
     inputs: InputType
     pipeline: InputType | None = None
     path: str = SCHEMA_PATH
+    line: int = 0
+    """Where the kind is declared."""
     pipeline_line: int | None = None
 
     def inputs_of(self, part: Part) -> InputType | None:
@@ -143,8 +145,14 @@ class _Reader:
             return None
         if kind_key is None or inputs is None:
             return None
-        line = self._document.line("schema", "pipeline_input_type") if pipeline else None
-        return Schema(_INPUT_TYPE_KEYS[kind_key], inputs, pipeline, self._document.path, line)
+        return Schema(
+            kind=_INPUT_TYPE_KEYS[kind_key],
+            inputs=inputs,
+            pipeline=pipeline,
+            path=self._document.path,
+            line=self._document.line("schema", kind_key),
+            pipeline_line=self._document.line("schema", "pipeline_input_type") if pipeline else None,
+        )
 
     def _format(self, schema: Mapping[str, Any]) -> None:
         declared = schema.get("format")
