@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from upkeep.domain.bundles import Part
+from upkeep.domain.parts import Part
 from upkeep.domain.resources import Inputs, Outputs, Repository
 
 Namespace = Mapping[str, Any]

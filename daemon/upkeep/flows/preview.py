@@ -1,10 +1,18 @@
 """Preview: what a draft would change in every resource on its major, rendered and grouped, before anyone decides."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
-from upkeep.domain.names import ResourceKey, TemplateName, Version
-from upkeep.domain.previews import PreviewGroup
+from upkeep.domain.deployments import State
+from upkeep.domain.differences import Difference, difference
+from upkeep.domain.errors import BundleError, CallerError
+from upkeep.domain.names import ResourceKey, TemplateName, Version, parse_template_name, parse_version
+from upkeep.domain.previews import Preview, PreviewGroup
+from upkeep.domain.resources import Resource
+from upkeep.domain.versions import VersionState
 from upkeep.domain.work import Claim, WorkKind
+from upkeep.flows.compose import Composition, compose, is_customer_managed
 from upkeep.flows.ports import Renderer, Store, Unit
 
 
@@ -21,10 +29,120 @@ def ask_for_drafts(unit: Unit, template: TemplateName, major: int, now: datetime
 
 
 def preview(store: Store, renderer: Renderer, claim: Claim, *, now: datetime) -> None:
-    """Do one PREVIEW work: render the running and the drafted version for each resource and keep the groups."""
-    raise NotImplementedError
+    """Do one PREVIEW work: render the running and the drafted version for each resource and keep the groups.
+
+    Failures come first, then the biggest groups, then the resources in which nothing changes. Nothing is kept when
+    the draft was decided or deleted meanwhile.
+    """
+    name, _, number = claim.subject.rpartition("@")
+    template, version = parse_template_name(name), parse_version(number)
+    with store.read() as unit:
+        pending = []
+        if _is_draft(unit, template, version):
+            pending = [_compared(unit, resource, version) for resource in unit.fleet.on_major(template, version.major)]
+    groups = _grouped(template, version, [_change(renderer, comparison) for comparison in pending])
+    with store.write() as unit:
+        unit.work.hold(claim)
+        if _is_draft(unit, template, version):
+            unit.registry.save_preview(Preview(template, version, now, groups))
+        unit.work.done(claim)
 
 
 def preview_resource(store: Store, renderer: Renderer, key: ResourceKey, to: Version) -> PreviewGroup:
     """What moving one resource to a version, with the inputs it has, would change."""
-    raise NotImplementedError
+    with store.read() as unit:
+        resource = unit.fleet.get(key)
+        comparison = _compared(unit, resource, to)
+    (group,) = _grouped(resource.template, to, [_change(renderer, comparison)])
+    return group
+
+
+def _is_draft(unit: Unit, template: TemplateName, version: Version) -> bool:
+    found = unit.registry.find_version(template, version)
+    return found is not None and found.state is VersionState.DRAFT
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What is rendered to compare two versions in one resource. `drafted` is a text when it says why nothing can be
+    rendered, and None when there is nothing to render."""
+
+    resource: Resource
+    running: Composition | None
+    rendered: str
+    drafted: Composition | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What becomes of one resource, or why that cannot be said."""
+
+    resource: Resource
+    difference: Difference
+    failure: str | None = None
+
+
+def _compared(unit: Unit, resource: Resource, to: Version) -> _Comparison:
+    """The two compositions. Where the running one fails, what was rendered for its deployment stands in for it."""
+    if is_customer_managed(unit, resource, to):
+        return _Comparison(resource, None, "", None)
+    running = None
+    rendered = ""
+    if resource.version is not None:
+        try:
+            running = compose(unit, resource, State(resource.version, resource.inputs))
+        except (BundleError, CallerError):
+            running = None
+        rendered = unit.deployments.rendered(resource.last_succeeded_deployment or "") or ""
+    try:
+        return _Comparison(resource, running, rendered, compose(unit, resource, State(to, resource.inputs)))
+    except (BundleError, CallerError) as fault:
+        return _Comparison(resource, running, rendered, str(fault))
+
+
+def _change(renderer: Renderer, comparison: _Comparison) -> _Change:
+    drafted = comparison.drafted
+    if drafted is None:
+        return _Change(comparison.resource, Difference())
+    if isinstance(drafted, str):
+        return _Change(comparison.resource, Difference(), failure=drafted)
+    try:
+        after = renderer.render(drafted.template, drafted.namespace)
+    except (BundleError, CallerError) as fault:
+        return _Change(comparison.resource, Difference(), failure=str(fault))
+    return _Change(comparison.resource, difference(_before(renderer, comparison), after))
+
+
+def _before(renderer: Renderer, comparison: _Comparison) -> str:
+    if comparison.running is None:
+        return comparison.rendered
+    try:
+        return renderer.render(comparison.running.template, comparison.running.namespace)
+    except (BundleError, CallerError):
+        return comparison.rendered
+
+
+def _grouped(template: TemplateName, version: Version, changes: Iterable[_Change]) -> tuple[PreviewGroup, ...]:
+    """One group for each failure and for each set of changed lines. The diff shown is that of its first resource:
+    the lines around a change may hold names that differ within the group."""
+    alike: dict[tuple[str | None, tuple[str, ...]], list[_Change]] = {}
+    for change in changes:
+        alike.setdefault((change.failure, change.difference.changed), []).append(change)
+    groups = [_group(template, version, members) for members in alike.values()]
+    return tuple(sorted(groups, key=_badness))
+
+
+def _group(template: TemplateName, version: Version, members: list[_Change]) -> PreviewGroup:
+    running = [str(member.resource.version) if member.resource.version else "" for member in members]
+    known = sorted({member.resource.version for member in members if member.resource.version})
+    before = f"{template} {', '.join(map(str, known))}" if known else "/dev/null"
+    return PreviewGroup(
+        resources=tuple(str(member.resource.key) for member in members),
+        running=tuple(running),
+        diff=members[0].difference.unified(before, f"{template} {version}"),
+        failure=members[0].failure,
+    )
+
+
+def _badness(group: PreviewGroup) -> tuple[bool, bool, int, str]:
+    return (group.failure is None, not group.diff, -len(group.resources), group.resources[0])

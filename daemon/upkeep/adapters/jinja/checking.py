@@ -7,9 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
-from upkeep.domain.bundles import Part
 from upkeep.domain.findings import Finding, error
 from upkeep.domain.namespaces import ANYTHING, INPUTS_OF, SHAPES, Shape, moved_name
+from upkeep.domain.parts import Part
 
 _METHODS_OF_MAPS = frozenset(name for name in dir(dict) if not name.startswith("_"))
 _LOADS_ANOTHER = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)

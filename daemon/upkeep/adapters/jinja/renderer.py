@@ -12,12 +12,16 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from upkeep.adapters.jinja.frames import HEADER, JSON, LARGEST, READY, TEXT, framed
-from upkeep.domain.bundles import Part, TemplateFile
 from upkeep.domain.errors import BundleError, CallerError, TransientError
 from upkeep.domain.findings import Finding, Severity, error
+from upkeep.domain.parts import Part
+
+if TYPE_CHECKING:
+    # The worker imports this package too, and should start without a YAML parser.
+    from upkeep.domain.bundles import TemplateFile
 
 _START_FOR = timedelta(seconds=30)
 """How long a worker may take to start, on a machine that has much else to do."""
@@ -70,7 +74,7 @@ class JinjaRenderer:
             worker.stop()
 
     def check(
-        self, template: TemplateFile, part: Part, declared: Mapping[Part, Collection[str]] | None = None
+        self, template: "TemplateFile", part: Part, declared: Mapping[Part, Collection[str]] | None = None
     ) -> Sequence[Finding]:
         """What is wrong with a template before any value is known.
 
@@ -92,7 +96,7 @@ class JinjaRenderer:
             return (error("template-limit", fault.message, template.path, cure=fault.cure),)
         return tuple(Finding(**{**row, "severity": Severity(row["severity"])}) for row in answer["findings"])
 
-    def render(self, template: TemplateFile, namespace: Mapping[str, Any]) -> str:
+    def render(self, template: "TemplateFile", namespace: Mapping[str, Any]) -> str:
         """The text of a template with the values of its namespace.
 
         Raises BundleError naming file, line and cause when the template fails or breaks a limit, and CallerError for
@@ -105,7 +109,7 @@ class JinjaRenderer:
             return answer
         raise self._broken(template, answer)
 
-    def _ask(self, template: TemplateFile, question: Mapping[str, Any]) -> Any:
+    def _ask(self, template: "TemplateFile", question: Mapping[str, Any]) -> Any:
         with self._places:
             for _ in range(2):
                 worker = self._hire()
@@ -137,7 +141,7 @@ class JinjaRenderer:
                 return self._idle.pop()
         return _Worker(self._time_for, self._memory_bytes, self._output_bytes)
 
-    def _broken(self, template: TemplateFile, answer: Mapping[str, Any]) -> BundleError:
+    def _broken(self, template: "TemplateFile", answer: Mapping[str, Any]) -> BundleError:
         limit = answer.get("limit")
         line = answer.get("line")
         where = template.path if line is None else f"{template.path}:{line}"
@@ -152,7 +156,7 @@ class JinjaRenderer:
             return BundleError(message, where=where, cure="nest fewer blocks, brackets and calls")
         return BundleError(str(answer["message"]), where=where, cure=answer.get("cure"))
 
-    def _overrun(self, template: TemplateFile, gone: _Gone) -> BundleError:
+    def _overrun(self, template: "TemplateFile", gone: _Gone) -> BundleError:
         if gone.returncode is None or gone.returncode == -signal.SIGPROF:
             message = f"rendering this template takes more than {self._time_for.total_seconds():g} s"
             return BundleError(message, where=template.path, cure="look for loops within loops and huge numbers")

@@ -26,7 +26,7 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 from upkeep.adapters.jinja.checking import check
 from upkeep.adapters.jinja.frames import HEADER, JSON, READY, TEXT, framed
 from upkeep.adapters.jinja.sandbox import MissingName, Sandbox, TooLong
-from upkeep.domain.bundles import Part
+from upkeep.domain.parts import Part
 
 _LOADED_LATE = (html, pprint, textwrap, jinja2.constants, jinja2.debug, codecs.lookup("unicode_escape"))
 """What Jinja imports only when it needs it. It is imported here, because no file can be opened later."""
@@ -154,8 +154,8 @@ def _line_of(template: Template | None, trace: TracebackType | None) -> int | No
     """The template's line that was at work, from the innermost frame of its compiled code."""
     line = None
     while template is not None and trace is not None:
-        if trace.tb_frame.f_globals.get("__jinja_template__") is template:
-            line = Template.get_corresponding_lineno(template, trace.tb_lineno)
+        if trace.tb_frame.f_code.co_filename == "<template>":  # Jinja's name for what came from no file
+            line = template.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next
     return line
 
