@@ -21,9 +21,13 @@ def modules() -> dict[str, ast.Module]:
 
 
 def imports(module: ast.Module) -> Iterator[str]:
-    """The dotted names a module imports absolutely, wherever in it."""
-    for node in ast.walk(module):
+    """The dotted names a module imports absolutely, wherever in it, but for those only a type checker reads."""
+    waiting: list[ast.AST] = [module]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield node.module or ""
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting.extend(ast.iter_child_nodes(node))

@@ -14,6 +14,7 @@ DOORS = {
     "flask": ["upkeep.web"],
     "flask_wtf": ["upkeep.web"],
     "git": ["upkeep.adapters.git"],
+    "gunicorn": ["upkeep.wsgi"],
     "jinja2": ["upkeep.adapters.jinja"],
     "markupsafe": ["upkeep.web"],
     "psycopg": ["upkeep.adapters.store"],
