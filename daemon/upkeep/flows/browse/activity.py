@@ -1,0 +1,144 @@
+"""Activity: who did what, through which door, in sentences."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from upkeep.domain.events import JournalEntry
+from upkeep.flows.ports import Unit
+
+PAGE = 100
+"""Entries on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityRow:
+    """An entry with its sentence, which goes on after the actor's name."""
+
+    entry: JournalEntry
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityView:
+    """A page of the audit trail; `next` is the id the next page starts below."""
+
+    rows: tuple[ActivityRow, ...]
+    next: int | None
+
+
+def activity(
+    unit: Unit,
+    *,
+    before: int | None = None,
+    subject: str | None = None,
+    kind: str | None = None,
+    actor: str | None = None,
+) -> ActivityView:
+    """The entries below an id, newest first, narrowed to a subject, a kind or an actor."""
+    entries = unit.journal.entries(PAGE + 1, before, subject, kind, actor)
+    shown = entries[:PAGE]
+    return ActivityView(
+        tuple(ActivityRow(entry, sentence(entry)) for entry in shown),
+        shown[-1].id if len(entries) > PAGE else None,
+    )
+
+
+def sentence(entry: JournalEntry) -> str:
+    """What happened, going on after the name of the one who did it."""
+    name = entry.subject.partition("/")[2]
+    tell = _TOLD.get(entry.kind)
+    if tell is not None:
+        return tell(name, entry.facts)
+    template = _SENTENCES.get(entry.kind)
+    if template is None:
+        return f"{entry.kind.replace('_', ' ')}: {name}"
+    return template.format_map({**entry.facts, "name": name})
+
+
+_Facts = Mapping[str, Any]
+
+_SENTENCES: Mapping[str, str] = {
+    "source_added": "followed {url}, branch {branch}, as {name}",
+    "source_changed": "changed the {fields} of source {name}",
+    "source_removed": "stopped following {url}",
+    "source_failed": "could not sync {name}: {reason}",
+    "source_stalled": "stopped syncing {name}: {reason}",
+    "source_resumed": "resumed syncing {name}",
+    "sync_asked": "asked {name} to sync",
+    "template_discovered": "discovered the {template_kind} template {name} in {source}",
+    "major_removed": "saw major {major} of {name} disappear from its branch",
+    "major_returned": "saw major {major} of {name} return to its branch",
+    "version_deleted": "deleted {name} {version}, which was {state}",
+    "template_deleted": "deleted the template {name}",
+    "resource_enrolled": "created {name} from {template} {version}",
+    "resource_deleted": "deleted {name}",
+    "user_added": "let {name} in as {role}",
+    "user_removed": "let {name} in no longer",
+    "signed_in": "signed in",
+    "sign_in_refused": "was refused at the door",
+    "signed_out": "signed out",
+}
+
+
+def _synced(name: str, facts: _Facts) -> str:
+    count = facts["registered"]
+    registered = f" and registered {count} version{'s' if count != 1 else ''}" if count else ""
+    return f"read {name} up to {_short(facts['after'])}{registered}"
+
+
+def _version_registered(name: str, facts: _Facts) -> str:
+    count = facts["errors"]
+    errors = f" with {count} error{'s' if count != 1 else ''}" if count else ""
+    return f"registered {name} {facts['version']} as {facts['state']}{errors}, from commit {_short(facts['commit'])}"
+
+
+def _published(name: str, facts: _Facts) -> str:
+    note = f", saying “{facts['note']}”" if facts["note"] else ""
+    behind = "1 resource is" if facts["behind"] == 1 else f"{facts['behind']} resources are"
+    return f"published {name} {facts['version']}{note}; {behind} behind"
+
+
+def _withdrawn(name: str, facts: _Facts) -> str:
+    why = f", because “{facts['reason']}”" if facts["reason"] else ""
+    return f"withdrew {name} {facts['version']}{why}"
+
+
+def _moved(name: str, facts: _Facts) -> str:
+    which = "version" if facts["major"] is None else f"minor of major {facts['major']}"
+    before, after = facts["before"] or "none", facts["after"] or "none"
+    return f"moved the recommended {which} of {name} from {before} to {after}"
+
+
+def _asked(name: str, facts: _Facts) -> str:
+    start = f" from {facts['before']}" if facts["before"] else ""
+    return f"asked to {facts['action']} {name}{start} {'to' if start else 'at'} {facts['after']}"
+
+
+def _settled(name: str, facts: _Facts) -> str:
+    why = f": {facts['reason']}" if facts["reason"] else ""
+    status = facts["status"].replace("_", " ").lower()
+    return f"saw the deployment of {name} at {facts['version']} end: {status}{why}"
+
+
+def _given(name: str, facts: _Facts) -> str:
+    return f"gave {name} from {facts['before'] or 'nobody'} to {facts['after'] or 'nobody'}"
+
+
+_TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
+    "source_synced": _synced,
+    "version_registered": _version_registered,
+    "version_published": _published,
+    "version_withdrawn": _withdrawn,
+    "recommended_moved": _moved,
+    "deployment_asked": _asked,
+    "deployment_settled": _settled,
+    "owner_changed": _given,
+}
+
+KINDS = tuple(sorted({*_SENTENCES, *_TOLD}))
+"""Every kind of event, for a filter to offer."""
+
+
+def _short(commit: str) -> str:
+    return commit[:7]

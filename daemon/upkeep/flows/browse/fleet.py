@@ -1,0 +1,120 @@
+"""The fleet: which resources there are, and how far each is behind."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from upkeep.domain.lag import Lag, Standing
+from upkeep.domain.names import TemplateName, Version
+from upkeep.domain.resources import Counters, Resource
+from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
+
+PAGE = 50
+"""Resources on a page."""
+
+COUNTED_TO = 1000
+"""A larger number of matches is shown as "more than"."""
+
+
+class FirstStep(StrEnum):
+    """What is missing before there is a fleet to show, in the order in which it is done."""
+
+    SOURCE = "source"
+    TEMPLATE = "template"
+    PUBLISH = "publish"
+    RESOURCE = "resource"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRow:
+    """A resource, and the version *Update to recommended version* leads to; None when it is not behind."""
+
+    resource: Resource
+    due: Version | None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """A page of the fleet. `matching` is how many resources the filter leaves, counted up to COUNTED_TO + 1."""
+
+    wanted: FleetFilter
+    counters: Counters
+    rows: tuple[FleetRow, ...]
+    next: str | None
+    matching: int
+    templates: tuple[TemplateName, ...]
+    owners: tuple[str, ...]
+    first_step: FirstStep | None
+
+
+def fleet(unit: Unit, wanted: FleetFilter, cursor: str | None = None, limit: int = PAGE) -> FleetView:
+    """The page of resources behind `cursor`, worst first."""
+    page = unit.fleet.page(wanted, FleetOrder.WORST, cursor, limit)
+    counters = unit.fleet.counters()
+    return FleetView(
+        wanted=wanted,
+        counters=counters,
+        rows=rows_of(unit, page.resources),
+        next=page.next,
+        matching=unit.fleet.count(wanted, COUNTED_TO + 1),
+        templates=tuple(template.name for template in unit.registry.templates()),
+        owners=tuple(unit.fleet.owners()),
+        first_step=None if counters.total else first_step(unit),
+    )
+
+
+def first_step(unit: Unit) -> FirstStep:
+    """What to do next on the way to a first resource."""
+    if not unit.sources.list():
+        return FirstStep.SOURCE
+    templates = unit.registry.templates()
+    if not templates:
+        return FirstStep.TEMPLATE
+    return FirstStep.RESOURCE if any(template.recommended for template in templates) else FirstStep.PUBLISH
+
+
+def rows_of(unit: Unit, resources: Iterable[Resource]) -> tuple[FleetRow, ...]:
+    """The resources as rows, asking for each template's pointers once."""
+    pointers: dict[tuple[TemplateName, int], Version | None] = {}
+    rows = []
+    for resource in resources:
+        due = None
+        if resource.version is not None and resource.lag.behind:
+            key = (resource.template, resource.version.major)
+            if key not in pointers:
+                pointers[key] = offered_to(unit, *key)
+            due = pointers[key]
+        rows.append(FleetRow(resource, due))
+    return tuple(rows)
+
+
+def offered_to(unit: Unit, template: TemplateName, major: int) -> Version | None:
+    """The version that what runs this major should take: the template's recommended one, or its major's when the
+    template's pointer stands on a lower major."""
+    recommended = unit.registry.template(template).recommended
+    if recommended is not None and recommended.major >= major:
+        return recommended
+    own = unit.registry.find_major(template, major)
+    return Version(major, own.recommended_minor) if own is not None and own.recommended_minor is not None else None
+
+
+def how_far(lag: Lag) -> str:
+    """A lag in a few words, such as `3 behind` or `1 major and 2 minors behind`."""
+    match lag.standing:
+        case Standing.BEHIND_MINOR:
+            return f"{lag.minors} behind"
+        case Standing.BEHIND_MAJOR:
+            majors = f"{lag.majors} major{'s' if lag.majors != 1 else ''}"
+            minors = f" and {lag.minors} minor{'s' if lag.minors != 1 else ''}" if lag.minors else ""
+            return f"{majors}{minors} behind"
+    return PLAIN[lag.standing]
+
+
+PLAIN: Mapping[Standing, str] = {
+    Standing.UNDEPLOYED: "never deployed",
+    Standing.UP_TO_DATE: "up to date",
+    Standing.BEHIND_MINOR: "behind, minor",
+    Standing.BEHIND_MAJOR: "behind, major",
+    Standing.AHEAD: "ahead of the recommended version",
+}
+"""Each standing without its numbers, as filters and counters name it."""

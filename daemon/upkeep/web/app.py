@@ -1,0 +1,99 @@
+"""The Flask application, made from its rooms."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask, Response, g, request, url_for
+from flask_wtf.csrf import CSRFProtect
+
+from upkeep.domain.errors import CallerError
+from upkeep.web import faults, health, hooks, identity, pages, wording
+from upkeep.web.rooms import EXTENSION, Rooms
+
+__all__ = ["Rooms", "create_app"]
+
+LARGEST_FORM = 1024 * 1024
+"""Bytes of a form that a page accepts; hooks have a limit of their own."""
+
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "script-src 'self'",
+        "img-src 'self' data:",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def create_app(rooms: Rooms) -> Flask:
+    """An application that serves these rooms. Its signing key is the store's, so that all replicas share it."""
+    app = Flask("upkeep.web", root_path=str(Path(__file__).parent))
+    app.extensions[EXTENSION] = rooms
+    https = rooms.public_url.startswith("https://")
+    app.config.update(
+        SECRET_KEY=_signing_key(rooms),
+        MAX_CONTENT_LENGTH=LARGEST_FORM,
+        SESSION_COOKIE_NAME="__Host-upkeep" if https else "upkeep",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=https,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
+        # A form stays good as long as its session: the session is what ends.
+        WTF_CSRF_TIME_LIMIT=None,
+        # Behind a proxy that rewrites the host, comparing Referer with it refuses honest forms; the token and the
+        # SameSite cookie stand without it.
+        WTF_CSRF_SSL_STRICT=False,
+    )
+    csrf = CSRFProtect(app)
+    csrf.exempt(hooks.blueprint)
+    for blueprint in (hooks.blueprint, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
+        app.register_blueprint(blueprint)
+    app.before_request(_refuse_unreadable)
+    app.before_request(identity.admit)
+    app.after_request(_guarded)
+    faults.install(app)
+    wording.install(app)
+    app.add_template_global(_asset_of(app), "asset")
+    return app
+
+
+def _signing_key(rooms: Rooms) -> bytes:
+    with rooms.store.write() as unit:
+        return unit.people.secret("web", secrets.token_bytes(32))
+
+
+def _asset_of(app: Flask) -> Callable[[str], str]:
+    """Addresses of static files that change with their content, so that browsers may keep them for good."""
+    folder = Path(app.static_folder or "")
+    marks = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in folder.iterdir() if file.is_file()
+    }
+    return lambda name: url_for("static", filename=name, v=marks[name])
+
+
+def _refuse_unreadable() -> None:
+    """NUL is no part of any name or sentence, and no database here would keep it."""
+    if request.blueprint == hooks.blueprint.name:
+        return
+    texts = [request.path, *request.args.values(), *request.form.values()]
+    if any("\0" in text for text in texts):
+        raise CallerError("what was sent holds a NUL character", cure="type it again without it")
+
+
+def _guarded(response: Response) -> Response:
+    """Headers that keep a page to itself: https://owasp.org/www-project-secure-headers/."""
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    if g.get("retry_after"):
+        response.headers["Retry-After"] = str(g.retry_after)
+    return response

@@ -1,0 +1,93 @@
+"""Faults: every error becomes an answer that says what happened, where, and what to do; a bug says only its id."""
+
+import logging
+import secrets
+
+from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wrappers import Response as AnyResponse
+
+from upkeep.domain.errors import (
+    CallerError,
+    NotFound,
+    SignedOut,
+    TooLarge,
+    TransientError,
+    UpkeepError,
+    reaction,
+)
+from upkeep.web.places import back
+
+logger = logging.getLogger("upkeep.web")
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the application here."""
+    app.register_error_handler(UpkeepError, _refused)
+    app.register_error_handler(CSRFError, _unsigned_form)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _bug)
+
+
+def wants_json() -> bool:
+    """Whether the one who asks is a program: a hook, a probe, or someone who says so."""
+    if request.path.startswith("/hooks/"):
+        return True
+    offered = request.accept_mimetypes
+    return offered.best_match(["text/html", "application/json"], default="text/html") == "application/json"
+
+
+def _refused(error: UpkeepError) -> AnyResponse:
+    if isinstance(error, SignedOut) and not wants_json():
+        return redirect(url_for("identity.sign_in", next=back() if request.method == "POST" else _here()), 303)
+    answer = reaction(error)
+    logger.log(logging.getLevelNamesMapping()[answer.level.upper()], "%s %s: %s", request.method, request.path, error)
+    if isinstance(error, TransientError) and error.retry_after is not None:
+        g.retry_after = int(error.retry_after.total_seconds())
+    return _answer(error, answer.status)
+
+
+def _unsigned_form(_: CSRFError) -> AnyResponse:
+    return _answer(
+        CallerError(
+            "this form was not opened in your present session, so nothing was changed",
+            cure="go back, load the page again and repeat what you did",
+        ),
+        400,
+    )
+
+
+def _http(error: HTTPException) -> AnyResponse:
+    if error.code is not None and error.code < 400:
+        return error.get_response()
+    if isinstance(error, RequestEntityTooLarge):
+        return _answer(TooLarge("what was sent is larger than this page accepts", cure="send less"), 413)
+    if error.code == 404:
+        fault = NotFound("there is no such page", where=request.path, cure="start from the fleet page")
+        return _answer(fault, 404)
+    response = _answer(CallerError(f"{error.name}", where=f"{request.method} {request.path}"), error.code or 500)
+    if allowed := getattr(error, "valid_methods", None):
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def _bug(error: Exception) -> AnyResponse:
+    number = secrets.token_hex(4)
+    logger.critical("error %s at %s %s", number, request.method, request.path, exc_info=error)
+    fault = UpkeepError(
+        "something here is broken, and it is not your doing",
+        cure=f"tell whoever runs this daemon; the log has it as error {number}",
+    )
+    return _answer(fault, 500, number)
+
+
+def _answer(error: UpkeepError, status: int, number: str | None = None) -> Response:
+    if wants_json():
+        body = {"error": error.slug, "message": error.message, "where": error.where, "cure": error.cure, "id": number}
+        return make_response(jsonify({name: value for name, value in body.items() if value is not None}), status)
+    return make_response(render_template("fault.html", error=error, status=status), status)
+
+
+def _here() -> str:
+    return request.full_path if request.query_string else request.path

@@ -1,0 +1,203 @@
+"""Hooks: what GitHub sends. Proved first, read then, stored before it is answered.
+
+https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from upkeep.domain.deliveries import Push, parse_push
+from upkeep.domain.errors import CallerError, NotFound, SignedOut, StalledError, TooLarge, TransientError
+from upkeep.domain.names import SourceName
+from upkeep.domain.sources import Source
+from upkeep.flows.receive import receive
+from upkeep.web.rooms import Rooms, rooms
+
+blueprint = Blueprint("hooks", __name__, url_prefix="/hooks")
+logger = logging.getLogger("upkeep.web")
+
+LARGEST = 25 * 1024 * 1024
+"""Bytes of the largest payload GitHub sends: https://docs.github.com/en/webhooks/webhook-events-and-payloads."""
+
+_SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
+_DELIVERY_ID = re.compile(r"[0-9A-Za-z._\-]{1,100}")
+_LONGEST_TEXT = 2000
+_EVENT = re.compile(r"[a-z_]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A secret that may have signed, and the source it is good for; None for every source."""
+
+    secret: str
+    source: SourceName | None
+
+
+@blueprint.post("/github")
+def github() -> ResponseReturnValue:
+    """One delivery for whatever sources read its repository."""
+    here = rooms()
+    with here.store.read() as unit:
+        sources = unit.sources.list()
+    return _answer(here, _global(here) + _own(here, sources), only=None)
+
+
+@blueprint.post("/github/<source>")
+def github_source(source: str) -> ResponseReturnValue:
+    """One delivery for one source, which is then the only one asked to sync."""
+    here = rooms()
+    with here.store.read() as unit:
+        sources = [found for found in unit.sources.list() if found.name == source]
+    return _answer(here, _global(here) + _own(here, sources), only=(source, bool(sources)))
+
+
+def _answer(here: Rooms, candidates: list[_Candidate], only: tuple[str, bool] | None) -> ResponseReturnValue:
+    _refuse_declared_length()
+    signature = _claimed_signature()
+    if not candidates:
+        raise TransientError(
+            "no webhook secret is configured here, so no delivery can be trusted",
+            cure="set `webhook.secrets` in the configuration, and the same secret in GitHub's webhook",
+        )
+    body = _body()
+    scope = _signers(candidates, body, signature)
+    if only is not None:
+        name, known = only
+        if not known:
+            raise NotFound(f"there is no source `{name}`", cure="send to /hooks/github, or add the source first")
+        scope = frozenset({SourceName(name)})
+    delivery_id, event = _header("X-GitHub-Delivery", _DELIVERY_ID), _header("X-GitHub-Event", _EVENT)
+    payload = _payload(body)
+    push = _storable(parse_push(payload)) if event == "push" else None
+    with here.store.write() as unit:
+        delivery = receive(unit, delivery_id=delivery_id, event=event, push=push, scope=scope, now=here.clock())
+    if delivery.sources:
+        here.store.ring()
+    said = {"delivery": delivery.id, "status": str(delivery.status), "sources": list(delivery.sources)}
+    if delivery.reason:
+        said["reason"] = delivery.reason
+    if event == "ping":
+        return jsonify(said | {"message": "pong"}), 200
+    return jsonify(said), 202
+
+
+def _claimed_signature() -> str:
+    """The signature the sender claims; asked for before the body, so that an unsigned one costs nothing."""
+    given = request.headers.get("X-Hub-Signature-256", "")
+    if not given:
+        raise SignedOut(
+            "the delivery is not signed", where="X-Hub-Signature-256", cure="set a secret in GitHub's webhook"
+        )
+    found = _SIGNATURE.fullmatch(given.strip())
+    if not found:
+        raise SignedOut(
+            "the signature is malformed", where="X-Hub-Signature-256", cure="send `sha256=` and 64 hexadecimal digits"
+        )
+    return found[1]
+
+
+def _refuse_declared_length() -> None:
+    if request.content_length is not None and request.content_length > LARGEST:
+        raise _too_large()
+
+
+def _body() -> bytes:
+    """All bytes of the body. Where no length was declared, the reading itself stops at LARGEST."""
+    request.max_content_length = LARGEST
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        raise _too_large() from error
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"the payload is larger than {LARGEST // 1024 // 1024} MB", cure="send less; GitHub caps it there")
+
+
+def _signers(candidates: Iterable[_Candidate], body: bytes, signature: str) -> frozenset[SourceName] | None:
+    """Whose secret signed it: None for a global one, else its sources. Every secret is tried, whichever matches,
+    so that the time tells nothing. Raises SignedOut when none did."""
+    matching: dict[str, bool] = {}
+    for secret in {candidate.secret for candidate in candidates}:
+        expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        matching[secret] = hmac.compare_digest(expected, signature)
+    signers = [candidate.source for candidate in candidates if matching[candidate.secret]]
+    if not signers:
+        raise SignedOut(
+            "the signature fits none of the secrets known here",
+            where="X-Hub-Signature-256",
+            cure="make the secret in GitHub's webhook and the one configured here the same",
+        )
+    if None in signers:
+        return None
+    return frozenset(signer for signer in signers if signer is not None)
+
+
+def _global(here: Rooms) -> list[_Candidate]:
+    return [_Candidate(secret, None) for secret in here.webhook_secrets if secret]
+
+
+def _own(here: Rooms, sources: Iterable[Source]) -> list[_Candidate]:
+    """The secrets sources have for themselves, one a line. One that cannot be found hurts its source only."""
+    found = []
+    for source in sources:
+        try:
+            revealed = here.secrets.reveal(source.webhook_secret)
+        except StalledError as error:
+            logger.error("the webhook secret of source %s cannot be read: %s", source.name, error)
+            continue
+        found += [_Candidate(line.strip(), source.name) for line in (revealed or "").splitlines() if line.strip()]
+    return found
+
+
+def _storable(push: Push) -> Push:
+    """The push, if its texts can be kept by any database: JSON may hold NUL and halves of surrogate pairs."""
+    for text in (push.ref, push.after, *push.repository_urls):
+        if len(text) > _LONGEST_TEXT or not text.isprintable():
+            raise CallerError("an address, `ref` or `after` is no readable text", cure="send GitHub's own push payload")
+    return push
+
+
+def _header(name: str, shape: re.Pattern[str]) -> str:
+    given = request.headers.get(name, "")
+    if not shape.fullmatch(given):
+        state = "misshapen" if given else "missing"
+        raise CallerError(f"the header {name} is {state}", where=name, cure="send what GitHub sends")
+    return given
+
+
+def _payload(body: bytes) -> Mapping[str, Any]:
+    """The payload as an object, from a JSON body or from the `payload` field of a form."""
+    text: str | bytes = body
+    if request.mimetype == "application/x-www-form-urlencoded":
+        try:
+            fields = parse_qs(body.decode(), strict_parsing=True, max_num_fields=10)
+        except ValueError as error:
+            raise CallerError("the form cannot be read", cure="send the payload in one field `payload`") from error
+        if len(fields.get("payload", ())) != 1:
+            raise CallerError("the form has no field `payload`", cure="send what GitHub sends")
+        text = fields["payload"][0]
+    elif request.mimetype != "application/json":
+        raise CallerError(
+            f"the content type is {request.mimetype or 'missing'}",
+            where="Content-Type",
+            cure="choose application/json in GitHub's webhook",
+        )
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CallerError("the payload is not JSON", cure="send what GitHub sends") from error
+    if not isinstance(payload, Mapping):
+        raise CallerError("the payload is not a JSON object", cure="send what GitHub sends")
+    return payload

@@ -1,0 +1,66 @@
+"""Deployments."""
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.errors import CallerError, NotFound
+from upkeep.flows import deploy
+from upkeep.flows.browse import deployments as browse
+from upkeep.web.identity import actor
+from upkeep.web.rooms import rooms
+
+blueprint = Blueprint("deployments", __name__, url_prefix="/deployments")
+
+
+@blueprint.get("")
+def deployments() -> ResponseReturnValue:
+    """The latest deployments."""
+    wanted = request.args.get("status", "")
+    if wanted and wanted not in list(DeploymentStatus):
+        raise CallerError(f"`{wanted}` is no status", cure=f"choose one of {', '.join(DeploymentStatus)}")
+    with rooms().store.read() as unit:
+        rows = browse.deployments(unit, DeploymentStatus(wanted) if wanted else None)
+    return render_template("deployments.html", rows=rows, wanted=wanted, statuses=list(DeploymentStatus))
+
+
+@blueprint.get("/<deployment_id>")
+def deployment(deployment_id: str) -> ResponseReturnValue:
+    """One deployment."""
+    with rooms().store.read() as unit:
+        view = browse.deployment(unit, deployment_id)
+    return render_template("deployment.html", view=view, deployment=view.deployment)
+
+
+@blueprint.get("/<deployment_id>/template")
+def rendered(deployment_id: str) -> ResponseReturnValue:
+    """The rendered template, as a file."""
+    with rooms().store.read() as unit:
+        found = unit.deployments.get(deployment_id)
+        text = unit.deployments.rendered(deployment_id)
+    if not text:
+        raise NotFound(f"deployment {deployment_id} has no rendered template", cure="look again once it has begun")
+    response = Response(text, mimetype="text/plain")
+    name = f"{found.resource.short.replace('/', '-').replace(' ', '-')}-{found.target.version}.yaml"
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
+@blueprint.post("/<deployment_id>/cancel")
+def cancel(deployment_id: str) -> ResponseReturnValue:
+    """Cancel what has not begun."""
+    here = rooms()
+    with here.store.write() as unit:
+        deploy.cancel(unit, deployment_id, actor=actor(), now=here.clock())
+    flash("The deployment is cancelled. Nothing was changed.")
+    return redirect(url_for(".deployment", deployment_id=deployment_id), 303)
+
+
+@blueprint.post("/<deployment_id>/retry")
+def retry(deployment_id: str) -> ResponseReturnValue:
+    """Try again what did not succeed."""
+    here = rooms()
+    with here.store.write() as unit:
+        again = deploy.retry(unit, deployment_id, actor=actor(), now=here.clock())
+    here.store.ring()
+    return redirect(url_for(".deployment", deployment_id=again.id), 303)

@@ -1,0 +1,199 @@
+"""Wording: how facts are said on a page. Filters and globals of the templates."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, g, request, url_for
+from markupsafe import Markup
+
+from upkeep.domain.ages import age
+from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.errors import CallerError
+from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
+from upkeep.domain.people import Act, may
+from upkeep.flows.browse.fleet import how_far
+from upkeep.flows.browse.sources import SyncState
+from upkeep.web import identity
+from upkeep.web.rooms import rooms
+
+_STATUS: Mapping[DeploymentStatus, str] = {
+    DeploymentStatus.IN_PROGRESS: "in progress",
+    DeploymentStatus.FAILED: "failed",
+    DeploymentStatus.SUCCEEDED: "succeeded",
+    DeploymentStatus.DELETE_IN_PROGRESS: "being deleted",
+    DeploymentStatus.DELETE_FAILED: "delete failed",
+    DeploymentStatus.DELETE_COMPLETE: "deleted",
+    DeploymentStatus.CANCELLING: "being cancelled",
+    DeploymentStatus.CANCELLED: "cancelled",
+}
+
+_TONES: Mapping[str, str] = {
+    "DRAFT": "wait",
+    "PUBLISHED": "good",
+    "REGISTRATION_FAILED": "bad",
+    "WITHDRAWN": "quiet",
+    "SUCCEEDED": "good",
+    "DELETE_COMPLETE": "quiet",
+    "FAILED": "bad",
+    "DELETE_FAILED": "bad",
+    "CANCELLED": "quiet",
+    "worked": "good",
+    "failed": "bad",
+    "ignored": "quiet",
+    "received": "wait",
+    "up_to_date": "good",
+    "ahead": "quiet",
+    "behind_minor": "wait",
+    "behind_major": "wait",
+    "undeployed": "quiet",
+    "error": "bad",
+    "warning": "wait",
+    "advice": "quiet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A line of a unified diff and what it is: `add`, `del`, `at` (a place) or `same`."""
+
+    kind: str
+    text: str
+
+
+def install(app: Flask) -> None:
+    """Teach the templates to speak."""
+    for name, told in _FILTERS.items():
+        app.add_template_filter(told, name)
+    for name, answered in _GLOBALS.items():
+        app.add_template_global(answered, name)
+
+
+def short(commit: str) -> str:
+    """The first digits of an object id, enough to find it."""
+    return commit[:7]
+
+
+def status(found: DeploymentStatus) -> str:
+    """A deployment's status in words."""
+    return _STATUS[found]
+
+
+def tone(word: object) -> str:
+    """Whether a state is `good`, `bad`, to be waited for (`wait`) or of no interest (`quiet`)."""
+    return _TONES.get(str(word), "wait")
+
+
+def may_act(act: str) -> bool:
+    """Whether the one who looks may do this, so that a page does not offer what a flow would refuse."""
+    return may(identity.actor(), Act[act])
+
+
+def seen_sync_state() -> SyncState | None:
+    """The line about all sources; None before somebody has signed in."""
+    found: SyncState | None = g.get("sync_state")
+    return found
+
+
+def _age(at: datetime) -> str:
+    return age(at, rooms().clock())
+
+
+def ago(at: datetime | None) -> Markup:
+    """How long ago it was, with the moment in UTC in the title."""
+    return Markup("never") if at is None else _time(at, f"{_age(at)} ago")
+
+
+def clock(at: datetime | None) -> Markup:
+    """The moment. A script, where one runs, puts it into the reader's zone."""
+    if at is None:
+        return Markup("—")
+    return _time(at, at.strftime("%Y-%m-%d %H:%M UTC"), "local")
+
+
+def _time(at: datetime, text: str, kind: str = "age") -> Markup:
+    moment, title = at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(kind, moment, title, text)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 resource`, `2 resources`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def said(value: object) -> str:
+    """A value of an input the way it would stand in a spec."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def diff_lines(diff: str) -> Iterator[DiffLine]:
+    """The lines of a unified diff, without the two that name its files."""
+    for number, line in enumerate(diff.splitlines()):
+        if number < 2 and line.startswith(("--- ", "+++ ")):
+            continue
+        kind = {"+": "add", "-": "del", "@": "at"}.get(line[:1], "same")
+        yield DiffLine(kind, line)
+
+
+def resource_url(key: ResourceKey | str, page: str = "show") -> str:
+    """The page of a resource, or with `update` the form that moves it."""
+    found = parse_resource_key(key) if isinstance(key, str) else key
+    ending = "" if page == "show" else f"_{page}"
+    match found.kind:
+        case ResourceKind.ENVIRONMENT:
+            return url_for(f"resources.environment{ending}", name=found.name)
+        case ResourceKind.PIPELINE:
+            return url_for(f"resources.pipeline{ending}", service=found.name)
+    return url_for(f"resources.instance{ending}", service=found.service, name=found.name)
+
+
+def subject_url(subject: str) -> str | None:
+    """The page of what an event is about; None when it has none."""
+    kind, _, name = subject.partition("/")
+    match kind:
+        case "template":
+            return url_for("registry.template", name=name)
+        case "source":
+            return url_for("sources.source", name=name)
+        case "environment" | "instance" | "pipeline":
+            try:
+                return resource_url(subject)
+            except CallerError:
+                return None
+        case "service":
+            return url_for("resources.service", name=name)
+    return None
+
+
+def here_with(**changes: object) -> str:
+    """This page's address with some of its query changed; None takes a part out."""
+    query = {name: value for name, value in request.args.items() if name not in changes and value}
+    query |= {name: str(value) for name, value in changes.items() if value is not None}
+    return f"{request.path}?{urlencode(query)}" if query else request.path
+
+
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "age": _age,
+    "ago": ago,
+    "clock": clock,
+    "short": short,
+    "status": status,
+    "tone": tone,
+    "how_far": how_far,
+    "diff_lines": diff_lines,
+    "said": said,
+}
+
+_GLOBALS: Mapping[str, Callable[..., Any]] = {
+    "may": may_act,
+    "actor": identity.actor,
+    "sync_state": seen_sync_state,
+    "resource_url": resource_url,
+    "subject_url": subject_url,
+    "here_with": here_with,
+    "count": count,
+}
