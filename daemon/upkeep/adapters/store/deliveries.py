@@ -55,7 +55,7 @@ class Deliveries:
             sa.select(deliveries)
             .join(delivery_sources, delivery_sources.c.delivery == deliveries.c.id)
             .where(
-                deliveries.c.status == DeliveryStatus.RECEIVED,
+                deliveries.c.status.in_((DeliveryStatus.RECEIVED, DeliveryStatus.FAILED)),
                 deliveries.c.received_at <= before,
                 delivery_sources.c.source == source,
             )

@@ -1,0 +1,113 @@
+"""What every test stands on: a fixed time, a store, and a world without network, git configuration or home."""
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import Databases
+from upkeep.adapters.store import SqlStore, open_store
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The time it is: noon of a Monday."""
+    return datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    """An empty store in memory."""
+    opened = open_store("sqlite://", state=tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Makes databases; its PostgreSQL server starts when the first of them is asked for."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
+    """A database without tables."""
+    with databases.fresh(request.param) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, databases: Databases) -> Iterator[str]:
+    """A migrated database, on each kind of server."""
+    with databases.migrated(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def any_store(database_url: str, tmp_path: Path) -> Iterator[SqlStore]:
+    """An empty store on each kind of database."""
+    opened = open_store(database_url, state=tmp_path / "state")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def samples() -> Path:
+    """The folder of sample bundles beside the repository; tests without them are skipped."""
+    folder = Path(os.environ.get("UPKEEP_SAMPLES", Path(__file__).parents[2] / "shared" / "samples"))
+    if not folder.is_dir():
+        pytest.skip(f"there are no samples in {folder}: set UPKEEP_SAMPLES")
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _only_loopback() -> Iterator[None]:
+    """A test that talks to the world fails."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def refuse_others(address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else "127.0.0.1"
+        local = host == "localhost" or (_is_ip(host) and ip_address(host.partition("%")[0]).is_loopback)
+        if not local:
+            raise AssertionError(f"a test wants to connect to {address}: only loopback is allowed")
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        refuse_others(address)
+        connect(self, address)
+
+    def guarded_ex(self: socket.socket, address: Any) -> int:
+        refuse_others(address)
+        return connect_ex(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        patch.setattr(socket.socket, "connect_ex", guarded_ex)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the home nor the git configuration of whoever runs the tests matters, nor their own settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
