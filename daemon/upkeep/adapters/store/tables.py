@@ -313,8 +313,9 @@ Index("ix_outbox_thread", outbox.c.channel, outbox.c.thread, outbox.c.id)
 work = Table(
     "work",
     metadata,
-    Column("kind", Name, primary_key=True),
-    Column("subject", Name, primary_key=True),
+    Column("id", Number, primary_key=True),
+    Column("kind", Name, nullable=False),
+    Column("subject", Name, nullable=False),
     # When it may be claimed: while it is leased, when the lease ends.
     Column("due_at", Moment, nullable=False),
     # The earliest time it was asked for since it was claimed; null when it was not.
@@ -325,8 +326,10 @@ work = Table(
     # Who holds it; null when nobody does.
     Column("token", sa.BigInteger),
     Column("failure", Words),
+    sa.UniqueConstraint("kind", "subject"),
+    sqlite_autoincrement=True,
 )
-Index("ix_work_due_at", work.c.due_at)
+Index("ix_work_due_at", work.c.due_at, work.c.id)
 
 numbers = Table(
     "numbers",

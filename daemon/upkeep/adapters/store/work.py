@@ -50,7 +50,7 @@ class Work:
         due = (
             sa.select(work)
             .where(work.c.due_at <= now, work.c.kind.in_(list(kinds)))
-            .order_by(work.c.due_at, work.c.kind, work.c.subject)
+            .order_by(work.c.due_at, work.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
@@ -89,7 +89,7 @@ class Work:
         return None if row is None else row.due_at
 
     def list(self, limit: int) -> Sequence[DueWork]:
-        query = sa.select(work).order_by(work.c.due_at, work.c.kind, work.c.subject).limit(limit)
+        query = sa.select(work).order_by(work.c.due_at, work.c.id).limit(limit)
         return [due_work_of(row) for row in self._transaction.rows(query)]
 
     def _held(self, claim: Claim) -> sa.Row[Any]:

@@ -250,6 +250,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "work",
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("kind", NAME, nullable=False),
         sa.Column("subject", NAME, nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -259,9 +260,11 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("kind", "subject", name=op.f("pk_work")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_work")),
+        sa.UniqueConstraint("kind", "subject", name=op.f("uq_work_kind_subject")),
+        sqlite_autoincrement=True,
     )
-    op.create_index("ix_work_due_at", "work", ["due_at"], unique=False)
+    op.create_index("ix_work_due_at", "work", ["due_at", "id"], unique=False)
     op.create_table(
         "bundle_files",
         sa.Column("tree", NAME, nullable=False),
