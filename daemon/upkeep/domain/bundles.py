@@ -76,10 +76,9 @@ class Inspection:
         return self.kind is TemplateKind.ENVIRONMENT and not self.templates and not has_errors(self.findings)
 
 
-def looks_like_bundle(paths: Iterable[str]) -> bool:
-    """Whether a folder with files of these relative paths is meant to be a bundle, good or bad."""
-    wanted = {f"{_SCHEMA_FOLDER}/schema", *(f"{part.folder}/manifest" for part in Part)}
-    return any(path.removesuffix(".yaml").removesuffix(".yml") in wanted for path in paths)
+def is_part_folder(name: str) -> bool:
+    """Whether a folder of a bundle has one of the names a bundle is made of, or one that was meant to be."""
+    return name in _FOLDERS or _meant(name, _FOLDERS) is not None
 
 
 def inspect(bundle: Bundle) -> Inspection:
@@ -138,15 +137,17 @@ class _Inspector:
 
     def _check_files(self) -> None:
         """What hinders reading a file is an error where the bundle needs it, and a warning elsewhere."""
-        for path, file in self._files.items():
-            needed = path.split("/")[0] in (*_FOLDERS, *_REGISTRATION_FILES)
-            severity = Severity.ERROR if needed else Severity.WARNING
-            for slug, message, cure in _hindrances(file):
-                self._findings.append(Finding(severity, slug, message, printable(path), None, cure))
         total = sum(file.size for file in self._files.values())
         if total > MAX_BUNDLE_BYTES:
             message = f"the files have {total} bytes together, more than {MAX_BUNDLE_BYTES}"
             self._error("too-large", message, "", "move what the templates do not need out of the version folder")
+        for path, file in self._files.items():
+            needed = path.split("/")[0] in (*_FOLDERS, *_REGISTRATION_FILES)
+            severity = Severity.ERROR if needed else Severity.WARNING
+            for slug, message, cure in _hindrances(file):
+                if slug == "unread" and total > MAX_BUNDLE_BYTES:
+                    continue  # whoever reads a bundle stops when it has become too large
+                self._findings.append(Finding(severity, slug, message, printable(path), None, cure))
 
     def _check_folder_names(self) -> None:
         for name in sorted(self._folders.difference(_FOLDERS)):

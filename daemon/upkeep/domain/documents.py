@@ -409,3 +409,9 @@ class _Builder:
             return
         inner = [place for _, place in places] if several else [places]
         frame.merged.extend(zip(values, inner, strict=True))
+
+
+def dump(value: Any) -> str:
+    """Write dicts, lists, texts, numbers, truth values and None as a document that `load` reads as the same."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
+    return text
