@@ -1,0 +1,122 @@
+"""The daemon of the demonstration: a real `upkeep serve` in a process of its own, and the command line beside it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from upkeep.demo.browser import Browser
+from upkeep.demo.expect import Otherwise, eventually
+from upkeep.demo.narrator import Narrator
+
+_LOG_SHOWN = 30
+"""Lines of the daemon's log that are shown when it fails."""
+
+
+@dataclass(slots=True)
+class Daemon:
+    """A daemon that serves one configuration. `notices` are the lines its console channel has written so far."""
+
+    configuration: Path
+    address: str
+    log: Path
+    narrator: Narrator
+    notices: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready. Raises Otherwise when it will not be."""
+        with self.log.open("a") as log:
+            # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop it in order.
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "upkeep", "serve"],
+                env=self._environment(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        eventually("the daemon to be ready", self._ready, bool)
+
+    def stop(self) -> None:
+        """Stop it in order, and by force if that takes too long; nothing it started is left."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            _kill_group(self.process.pid)
+            self.process.wait()
+            self.process = None
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; returns its exit code."""
+        if self.process is None:
+            raise Otherwise("the daemon: expected it to run, saw none")
+        return self.process.wait()
+
+    def run(self, *arguments: str, typed: str | None = None) -> str:
+        """Run `upkeep` with these arguments as a person would, and return what it printed."""
+        command = [sys.executable, "-m", "upkeep", *arguments]
+        ended = subprocess.run(  # noqa: S603
+            command, env=self._environment(), input=typed, capture_output=True, text=True, timeout=60
+        )
+        if ended.returncode:
+            said = ended.stderr.strip() or ended.stdout.strip()
+            raise Otherwise(f"`upkeep {' '.join(arguments)}`: expected exit 0, saw {ended.returncode}: {said}")
+        return ended.stdout
+
+    def ask(self, *arguments: str) -> Any:
+        """The answer of an `upkeep` command as data."""
+        return json.loads(self.run(*arguments, "-o", "json"))
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-_LOG_SHOWN:])
+
+    def _ready(self) -> bool:
+        if self.process is not None and (code := self.process.poll()) is not None:
+            raise Otherwise(f"the daemon: expected it to serve, saw exit {code}")
+        try:
+            return Browser(self.address).open("/readyz").status == 200
+        except Otherwise:
+            return False
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.notices.append(line.rstrip("\n"))
+            self.narrator.notice(line.rstrip("\n"))
+
+    def _environment(self) -> Mapping[str, str]:
+        """Ours, without settings for another Upkeep, and with this one's configuration."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("UPKEEP_")}
+        return kept | {"UPKEEP_CONFIG": str(self.configuration), "PYTHONUNBUFFERED": "1"}
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def free_port() -> int:
+    """A port of loopback nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
