@@ -48,7 +48,7 @@ class Deliveries:
             )
         if status is not None:
             query = query.where(deliveries.c.status == status)
-        return [delivery_of(row) for row in self._transaction.rows(query.limit(limit))]
+        return tuple(delivery_of(row) for row in self._transaction.rows(query.limit(limit)))
 
     def open(self, source: SourceName, before: datetime) -> Sequence[Delivery]:
         query = (
@@ -61,4 +61,4 @@ class Deliveries:
             )
             .order_by(deliveries.c.received_at, deliveries.c.id)
         )
-        return [delivery_of(row) for row in self._transaction.rows(query)]
+        return tuple(delivery_of(row) for row in self._transaction.rows(query))

@@ -49,13 +49,13 @@ class Deployments:
             .order_by(deployments.c.number.desc())
             .limit(limit)
         )
-        return [deployment_of(row) for row in self._transaction.rows(query)]
+        return tuple(deployment_of(row) for row in self._transaction.rows(query))
 
     def recent(self, limit: int, status: DeploymentStatus | None = None) -> Sequence[Deployment]:
         query = sa.select(deployments).order_by(deployments.c.number.desc()).limit(limit)
         if status is not None:
             query = query.where(deployments.c.status == status)
-        return [deployment_of(row) for row in self._transaction.rows(query)]
+        return tuple(deployment_of(row) for row in self._transaction.rows(query))
 
     def under_way(self, key: ResourceKey) -> Deployment | None:
         query = sa.select(deployments).where(deployments.c.resource == str(key), deployments.c.status.in_(UNDER_WAY))

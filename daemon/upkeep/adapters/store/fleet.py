@@ -62,7 +62,7 @@ class Fleet:
 
     def services(self) -> Sequence[Service]:
         rows = self._transaction.rows(sa.select(services).order_by(services.c.name))
-        return [service_of(row) for row in rows]
+        return tuple(service_of(row) for row in rows)
 
     def save_service(self, service: Service) -> None:
         if not self._transaction.change(services, services.c.name == service.name, service_values(service)):
@@ -98,7 +98,7 @@ class Fleet:
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
         # `instance/…` sorts before `pipeline/…`.
         query = sa.select(resources).where(resources.c.service == name).order_by(resources.c.key)
-        return [resource_of(row) for row in self._transaction.rows(self._transaction.kept(query))]
+        return tuple(resource_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def in_environment(self, name: ResourceName) -> Sequence[Resource]:
         return self._listed(resources.c.environment == name)
@@ -112,7 +112,7 @@ class Fleet:
             .where(resources.c.template == template, resources.c.urgency > 0, resources.c.standing.in_(_BEHIND))
             .order_by(resources.c.urgency.desc(), resources.c.id.desc())
         )
-        return [resource_of(row) for row in self._transaction.rows(query)]
+        return tuple(resource_of(row) for row in self._transaction.rows(query))
 
     def page(self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int) -> FleetPage:
         if limit < 1:
@@ -158,7 +158,7 @@ class Fleet:
 
     def owners(self) -> Sequence[str]:
         query = sa.select(resources.c.owner).where(resources.c.owner.is_not(None)).distinct()
-        return [row.owner for row in self._transaction.rows(query.order_by(resources.c.owner))]
+        return tuple(row.owner for row in self._transaction.rows(query.order_by(resources.c.owner)))
 
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
         return self._transaction.change(
@@ -182,11 +182,11 @@ class Fleet:
             .distinct()
             .order_by(resources.c.major, resources.c.minor)
         )
-        return [Version(row.major, row.minor) for row in self._transaction.rows(query)]
+        return tuple(Version(row.major, row.minor) for row in self._transaction.rows(query))
 
     def _listed(self, *where: sa.ColumnElement[bool]) -> Sequence[Resource]:
         query = sa.select(resources).where(*where).order_by(resources.c.key)
-        return [resource_of(row) for row in self._transaction.rows(query)]
+        return tuple(resource_of(row) for row in self._transaction.rows(query))
 
 
 def _row_values(resource: Resource) -> Values:

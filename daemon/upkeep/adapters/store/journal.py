@@ -47,4 +47,4 @@ class Journal:
         for column, wanted in ((journal.c.subject, subject), (journal.c.kind, kind), (journal.c.actor, actor)):
             if wanted is not None:
                 query = query.where(column == wanted)
-        return [entry_of(row) for row in self._transaction.rows(query)]
+        return tuple(entry_of(row) for row in self._transaction.rows(query))

@@ -34,7 +34,7 @@ class Outbox:
             .order_by(outbox.c.id)
             .limit(limit)
         )
-        return [owed_of(row) for row in self._transaction.rows(query)]
+        return tuple(owed_of(row) for row in self._transaction.rows(query))
 
     def save(self, owed: OwedNotice) -> None:
         values = {
@@ -60,4 +60,4 @@ class Outbox:
 
     def recent(self, limit: int) -> Sequence[OwedNotice]:
         query = sa.select(outbox).order_by(outbox.c.id.desc()).limit(limit)
-        return [owed_of(row) for row in self._transaction.rows(query)]
+        return tuple(owed_of(row) for row in self._transaction.rows(query))

@@ -31,7 +31,7 @@ class People:
 
     def list(self) -> Sequence[User]:
         query = self._transaction.kept(sa.select(users).order_by(users.c.name))
-        return [user_of(row) for row in self._transaction.rows(query)]
+        return tuple(user_of(row) for row in self._transaction.rows(query))
 
     def save(self, user: User) -> None:
         if not self._transaction.change(users, users.c.name == user.name, user_values(user)):

@@ -63,7 +63,7 @@ class Registry:
         query = sa.select(templates).order_by(templates.c.name)
         if source is not None:
             query = self._transaction.kept(query.where(templates.c.source == source))
-        return [template_of(row) for row in self._transaction.rows(query)]
+        return tuple(template_of(row) for row in self._transaction.rows(query))
 
     def save_template(self, template: Template) -> None:
         if not self._transaction.change(templates, templates.c.name == template.name, template_values(template)):
@@ -75,7 +75,7 @@ class Registry:
 
     def majors(self, template: TemplateName) -> Sequence[Major]:
         query = sa.select(majors).where(majors.c.template == template).order_by(majors.c.major)
-        return [major_of(row) for row in self._transaction.rows(self._transaction.kept(query))]
+        return tuple(major_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def majors_of_source(self, source: SourceName) -> Sequence[Major]:
         query = (
@@ -83,7 +83,7 @@ class Registry:
             .where(majors.c.template.in_(sa.select(templates.c.name).where(templates.c.source == source)))
             .order_by(majors.c.template, majors.c.major)
         )
-        return [major_of(row) for row in self._transaction.rows(self._transaction.kept(query))]
+        return tuple(major_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def find_major(self, template: TemplateName, major: int) -> Major | None:
         query = sa.select(majors).where(majors.c.template == template, majors.c.major == major)
@@ -115,7 +115,7 @@ class Registry:
         if major is not None:
             query = query.where(versions.c.major == major)
         query = query.order_by(versions.c.major.desc(), versions.c.minor.desc())
-        return [version_of(row) for row in self._transaction.rows(query)]
+        return tuple(version_of(row) for row in self._transaction.rows(query))
 
     def latest(
         self, template: TemplateName, major: int, states: Iterable[VersionState] = tuple(VersionState)
@@ -139,9 +139,9 @@ class Registry:
             .where(versions.c.template == template, versions.c.state == VersionState.PUBLISHED)
             .order_by(versions.c.major, versions.c.minor)
         )
-        return [
+        return tuple(
             PublishedVersion(Version(row.major, row.minor), row.published_at) for row in self._transaction.rows(query)
-        ]
+        )
 
     def drafts(self) -> Sequence[TemplateVersion]:
         query = (
@@ -149,7 +149,7 @@ class Registry:
             .where(versions.c.state == VersionState.DRAFT)
             .order_by(versions.c.created_at, versions.c.template, versions.c.major, versions.c.minor)
         )
-        return [version_of(row) for row in self._transaction.rows(query)]
+        return tuple(version_of(row) for row in self._transaction.rows(query))
 
     def save_version(self, version: TemplateVersion) -> None:
         where = _is(versions, version.template, version.version)

@@ -34,7 +34,7 @@ class Sources:
 
     def list(self) -> Sequence[Source]:
         rows = self._transaction.rows(sa.select(sources).order_by(sources.c.name))
-        return [self._noted(source_of(row)) for row in rows]
+        return tuple(self._noted(source_of(row)) for row in rows)
 
     def save(self, source: Source) -> None:
         # Lists are read without locks, because every webhook reads one. Writing only what differs from what was
@@ -65,7 +65,7 @@ class Sources:
         )
         if self._transaction.writing:
             query = query.with_for_update(key_share=True, skip_locked=True)
-        return [self._noted(source_of(row)) for row in self._transaction.rows(query)]
+        return tuple(self._noted(source_of(row)) for row in self._transaction.rows(query))
 
     def _noted(self, source: Source) -> Source:
         self._read[source.name] = source_values(source)

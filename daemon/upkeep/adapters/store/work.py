@@ -90,7 +90,7 @@ class Work:
 
     def list(self, limit: int) -> Sequence[DueWork]:
         query = sa.select(work).order_by(work.c.due_at, work.c.id).limit(limit)
-        return [due_work_of(row) for row in self._transaction.rows(query)]
+        return tuple(due_work_of(row) for row in self._transaction.rows(query))
 
     def _held(self, claim: Claim) -> sa.Row[Any]:
         row = self._transaction.row(self._transaction.kept(sa.select(work).where(_of(claim))))
