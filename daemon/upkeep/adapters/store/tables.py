@@ -241,6 +241,7 @@ deployments = Table(
     Column("initial_major", Integer),
     Column("initial_minor", Integer),
     Column("initial_inputs", Json),
+    Column("begun_at", Moment),
     Column("handle", Words),
     Column("message", Words),
     Column("outputs", Json),

@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("initial_major", sa.Integer(), nullable=True),
         sa.Column("initial_minor", sa.Integer(), nullable=True),
         sa.Column("initial_inputs", sa.Text(), nullable=True),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("handle", sa.Text(), nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("outputs", sa.Text(), nullable=True),
