@@ -1,6 +1,7 @@
 import json
 import logging
 import socket
+import threading
 import time
 from datetime import timedelta
 
@@ -164,6 +165,24 @@ def test_an_answer_that_is_not_slacks_is_asked_again(slack, way):
         way(slack).send(owed(), None)
 
 
+def test_an_answer_that_is_not_even_http_is_asked_again_and_not_quoted():
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+
+        def mumble():
+            connection, _ = stranger.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"services/T0001 kept-in mind\r\n\r\n")
+
+        thread = threading.Thread(target=mumble)
+        thread.start()
+        url = f"http://127.0.0.1:{stranger.getsockname()[1]}/services/T/B/x"
+        channel = SlackWebhookChannel(Credential(CredentialKind.TOKEN_ENV, "HOOK"), Kept(HOOK=url), PUBLIC_URL)
+        with pytest.raises(TransientError, match="did not answer: BadStatusLine"):
+            channel.send(owed(), None)
+        thread.join()
+
+
 def test_a_host_that_is_not_there_is_asked_again(slack):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -235,7 +254,18 @@ def test_a_message_that_is_refused_for_itself_is_the_callers_error(slack, way, c
         way(slack).send(owed(), None)
 
 
-@pytest.mark.parametrize("secret", ["", "   ", "not a url", "ftp://hooks.example/T/B/x", "https://hooks.example/a b"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "   ",
+        "not a url",
+        "ftp://hooks.example/T/B/x",
+        "https://hooks.example/a b",
+        "https://hooks.example:T/B/x",
+        "https://hooks.example",
+    ],
+)
 def test_a_webhook_address_that_is_none_needs_a_person_and_is_not_shown(slack, secret):
     with pytest.raises(StalledError) as failure:
         hook(slack, secret or " ").send(owed(), None)

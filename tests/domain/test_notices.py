@@ -126,12 +126,15 @@ def test_the_fleet_is_filtered_by_owner_when_there_is_only_one(owners, path):
     assert now_behind("c", PUBLISHED, behind).links[0].path == path
 
 
-def test_a_long_list_of_resources_is_cut_and_counted():
-    behind = [an_environment(f"e{number}", "1.5", lag=lag(minors=1)) for number in range(1000)]
+@pytest.mark.parametrize(
+    ("count", "last"), [(1000, "• and 990 more"), (11, "• and 1 more"), (10, "• e9: 1.5 → 1.6 (1 behind)")]
+)
+def test_a_long_list_of_resources_is_cut_and_counted(count, last):
+    behind = [an_environment(f"e{number}", "1.5", lag=lag(minors=1)) for number in range(count)]
     lines = now_behind("c", PUBLISHED, behind).lines
-    assert lines[1] == "1000 of yours are behind:"
-    assert lines[-1] == "• and 990 more"
-    assert len(lines) == LINES_AT_MOST + 3
+    assert lines[1] == f"{count} of yours are behind:"
+    assert lines[-1] == last
+    assert len(lines) == 2 + LINES_AT_MOST + (count > LINES_AT_MOST)
 
 
 def test_an_update_that_worked_answers_in_the_thread_of_its_version():

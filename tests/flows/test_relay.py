@@ -187,6 +187,13 @@ def test_answers_name_the_message_that_opened_their_thread(store, now):
     assert wall.parents == [None, "receipt-1", "receipt-1", None]
 
 
+def test_a_notice_that_opens_a_thread_stays_in_sight_though_an_answer_came_before(store, now):
+    wall = Wall()
+    owe(store, now, "deployment/1/SUCCEEDED", "now-behind/web/1.1/abc", thread="now-behind/web/1.1")
+    run(store, on(wall), now)
+    assert wall.parents == [None, None]
+
+
 def test_a_channel_that_is_down_for_an_hour_loses_nothing_and_is_asked_ever_less_often(store, now):
     tries = []
     up_again = now + timedelta(hours=1)

@@ -114,7 +114,7 @@ class SlackWebhookChannel:
     def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
         """Post one notice."""
         url = _revealed(self.secrets, self.url, "the address of the incoming webhook")
-        if not re.fullmatch(r"https?://[!-~]+", url):
+        if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?/[!-~]+", url):
             raise StalledError(
                 "the address of the incoming webhook is not a URL",
                 cure="copy it from the Slack app's page “Incoming Webhooks”",
