@@ -56,6 +56,9 @@ def declare(unit: Unit, declared: Iterable[Source], *, now: datetime) -> None:
         after = replace(before, **{field: getattr(source, field) for field in _DECLARED})
         if after != before:
             changed = ", ".join(f.name for f in fields(Source) if getattr(before, f.name) != getattr(after, f.name))
+            if after.subdirectory != before.subdirectory:
+                # Other folders are read now, and no later commit would tell of them.
+                after = replace(after, synced_commit=None)
             unit.sources.save(replace(after, stall=None, failures=0, failure=None))
             unit.journal.record(events.SourceChanged(f"source/{name}", changed), DAEMON, now)
             unit.work.ask(WorkKind.SYNC, name, now, Cause.START)
