@@ -1,8 +1,197 @@
 """`upkeep template`: templates and their bundles."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+
+from upkeep.cli.printing import Column, Form, Row, form_option, print_rows
+from upkeep.domain.errors import BundleError, CallerError
+from upkeep.domain.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from upkeep.flows.lint import LintedBundle
+
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.ADVICE: "blue"}
 
 
 @click.group()
 def template() -> None:
     """Templates and their bundles."""
+
+
+@template.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@form_option
+@click.pass_context
+def lint(context: click.Context, path: Path, form: Form) -> None:
+    """Check every bundle at or below PATH. Needs no configuration.
+
+    Exit code 1 when one of them could not be registered, or there is none.
+    """
+    from upkeep.adapters import folders
+    from upkeep.adapters.jinja import JinjaRenderer
+    from upkeep.flows.lint import FoundBundle, lint
+
+    around = "/".join(path.resolve().parts[-2:]).lstrip("/")
+    found = [
+        FoundBundle(place, around if place == "." else f"{around}/{place}", folders.read_bundle(path / place))
+        for place in folders.find_bundles(path)
+    ]
+    with JinjaRenderer() as renderer:
+        linted = lint(found, renderer)
+    if form in (Form.TABLE, Form.WIDE):
+        _print_linted(path, linted)
+    columns = [
+        Column("BUNDLE", "path"),
+        Column("TEMPLATE", "template"),
+        Column("MAJOR", "major"),
+        Column("KIND", "kind"),
+        Column("RESULT", "result"),
+    ]
+    print_rows([_row(bundle) for bundle in linted], columns, "path", form, f"there is no bundle in {path}")
+    if not linted and form not in (Form.TABLE, Form.WIDE):
+        click.echo(f"there is no bundle in {path}", err=True)
+    if not linted or not all(bundle.good for bundle in linted):
+        context.exit(1)
+
+
+def _row(bundle: "LintedBundle") -> Row:
+    return {
+        "path": _printable(bundle.path),
+        "template": bundle.template,
+        "major": bundle.major,
+        "kind": bundle.kind,
+        "customer_managed": bundle.customer_managed,
+        "result": _result(bundle),
+        "findings": [
+            {
+                "severity": finding.severity,
+                "slug": finding.slug,
+                "message": finding.message,
+                "path": finding.path,
+                "line": finding.line,
+                "cure": finding.cure,
+            }
+            for finding in bundle.findings
+        ],
+    }
+
+
+def _result(bundle: "LintedBundle") -> str:
+    counted = {severity: sum(finding.severity is severity for finding in bundle.findings) for severity in Severity}
+    said = [f"{count} {severity}{'s' * (count != 1)}" for severity, count in counted.items() if count]
+    return ", ".join(said) or "good"
+
+
+def _print_linted(path: Path, linted: "tuple[LintedBundle, ...]") -> None:
+    for bundle in linted:
+        for finding in bundle.findings:
+            _print_finding(finding.under(_printable(str(path))))
+    if any(bundle.findings for bundle in linted):
+        click.echo()
+
+
+def _print_finding(finding: Finding) -> None:
+    severity = click.style(f"{finding.severity}:", fg=_COLOURS[finding.severity])
+    click.echo(f"{finding.where}: {severity} {finding.message}")
+    if finding.cure:
+        click.echo(f"  fix: {finding.cure}")
+
+
+def _printable(path: str) -> str:
+    from upkeep.domain import bundles
+
+    return bundles.printable(path)
+
+
+@template.command()
+@click.argument("bundle_dir", type=click.Path(path_type=Path))
+@click.option(
+    "--spec", "spec_path", required=True, type=click.Path(path_type=Path), help="The spec to take inputs from."
+)
+@click.option(
+    "--environment-outputs",
+    "outputs_path",
+    type=click.Path(path_type=Path),
+    help="Outputs to render with: `Name: value` lines, or such lines below `environment:` and `service:`.",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["instance", "pipeline", "environment"]),
+    help="What to render; otherwise the environment, or the instance of a service.",
+)
+@click.option("--instance", help="Which instance of the spec; otherwise the first.")
+@click.option("--account-id", help="The AWS account of the environment; otherwise 111111111111.")
+@click.option(
+    "--context", "show_namespace", is_flag=True, help="Print the names and values it is rendered with as JSON."
+)
+def render(
+    bundle_dir: Path,
+    spec_path: Path,
+    outputs_path: Path | None,
+    part: str | None,
+    instance: str | None,
+    account_id: str | None,
+    show_namespace: bool,
+) -> None:
+    """Render a template of the bundle in BUNDLE_DIR with a spec. Needs no configuration.
+
+    What only a deployed resource would have, such as a service's name and repository, has a stand-in.
+    """
+    from upkeep.adapters import folders
+    from upkeep.adapters.jinja import JinjaRenderer
+    from upkeep.domain import bundles
+    from upkeep.domain.parts import Part
+    from upkeep.flows import rehearse
+
+    outputs = rehearse.NO_OUTPUTS
+    if outputs_path is not None:
+        outputs = rehearse.parse_outputs(_text(outputs_path, "outputs"), str(outputs_path))
+    with _below(bundle_dir):
+        rehearsal = rehearse.rehearse(
+            bundles.inspect(folders.read_bundle(bundle_dir)),
+            _text(spec_path, "spec"),
+            str(spec_path),
+            part=Part(part) if part else None,
+            instance=instance,
+            account_id=account_id or rehearse.ACCOUNT_ID,
+            outputs=outputs,
+        )
+    for name in rehearsal.ignored:
+        click.echo(f"warning: the schema does not know `{name}`, it is ignored", err=True)
+    composition = rehearsal.composition
+    if show_namespace:
+        _write(json.dumps(composition.namespace, indent=2, ensure_ascii=False) + "\n")
+        return
+    with JinjaRenderer() as renderer, _below(bundle_dir):
+        _write(renderer.render(composition.template, composition.namespace))
+
+
+@contextmanager
+def _below(folder: Path) -> Iterator[None]:
+    """What is wrong with a bundle is told with the path as it was typed."""
+    try:
+        yield
+    except BundleError as fault:
+        fault.where = str(folder / fault.where) if fault.where else str(folder)
+        raise
+
+
+def _text(path: Path, what: str) -> str:
+    from upkeep.domain import documents
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(documents.MAX_CHARACTERS + 1)
+    except OSError as fault:
+        raise CallerError(f"the {what} cannot be read: {fault.strerror}", where=str(path)) from fault
+    return documents.decode(content, str(path))
+
+
+def _write(text: str) -> None:
+    """Write to stdout in UTF-8, byte for byte."""
+    click.echo(text.encode(), nl=False)

@@ -129,6 +129,11 @@ def load_template(text: str, path: str) -> Document:
     return _document_or_error(*_read(text, path, _FUNCTIONS))
 
 
+def load_texts(text: str, path: str) -> Document:
+    """Read a plain document in which every single value is the text as it is written: `012` is `"012"`."""
+    return _document_or_error(*_read(text, path, {}, as_texts=True))
+
+
 def read(text: str, path: str) -> tuple[Document | None, tuple[Finding, ...]]:
     """Read a plain document, with all faults as error findings instead of an exception.
 
@@ -144,14 +149,16 @@ def _document_or_error(document: Document | None, faults: Sequence[Finding]) -> 
     return document
 
 
-def _read(text: str, path: str, functions: Mapping[str, str]) -> tuple[Document | None, tuple[Finding, ...]]:
+def _read(
+    text: str, path: str, functions: Mapping[str, str], *, as_texts: bool = False
+) -> tuple[Document | None, tuple[Finding, ...]]:
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_CHARACTERS:
         message = f"the file has {len(text)} characters, more than {MAX_CHARACTERS}"
         return None, (error("too-large", message, path, cure="make it smaller"),)
     if (unreadable_there := unreadable(text, path)) is not None:
         return None, (unreadable_there,)
-    builder = _Builder(path, functions)
+    builder = _Builder(path, functions, as_texts=as_texts)
     events: Any = yaml.parse(text, Loader=_LOADER)
     try:
         for event in events:
@@ -227,12 +234,13 @@ class _Anchored:
 class _Builder:
     """Makes values and their places of a stream of parser events, without recursion."""
 
-    def __init__(self, path: str, functions: Mapping[str, str]) -> None:
+    def __init__(self, path: str, functions: Mapping[str, str], *, as_texts: bool) -> None:
         self.root: Any = None
         self.root_places: Places = None
         self.faults: list[Finding] = []
         self._path = path
         self._functions = functions
+        self._as_texts = as_texts
         self._stack: list[_Open] = []
         self._anchors: dict[str, _Anchored | None] = {}
         self._documents = 0
@@ -282,7 +290,7 @@ class _Builder:
         places: Places = None
         if function:
             value, places = self._applied(function, value, None, line)
-        elif tag in _SCALARS and (plain or not event.implicit[1]):
+        elif tag in _SCALARS and not self._as_texts and (plain or not event.implicit[1]):
             value = self._number_or_truth(tag, value, line)
         if event.anchor:
             self._anchors[event.anchor] = _Anchored(value, places, 1, 1)
