@@ -368,6 +368,7 @@ class Settings:
 
 
 _SETTINGS = TypeAdapter(Settings)
+_SOURCE = TypeAdapter(DeclaredSource)
 
 
 def _kept(value: SecretStr | None, file: Path | None, env: str | None) -> KeptText | None:
@@ -420,6 +421,18 @@ class _Place:
             if variable := self.overrides.get(key[:length]):
                 return _Fault(0, f"environment variable {variable}", what, cure)
         return _Fault(self.document.line(*key), self.document.where(*key), what, cure)
+
+
+def declare_source(**given: Any) -> Source:
+    """A source from settings given one by one, checked like those of a file; CallerError with every fault."""
+    given = {name: value for name, value in given.items() if value is not None}
+    nowhere = _Place(Document(None, ""), {})
+    try:
+        return _SOURCE.validate_python(given).source
+    except ValidationError as error:
+        faults = [_fault_of(details, given, nowhere) for details in error.errors(include_url=False)]
+    cure = "; ".join(fault.cure for fault in faults if fault.cure)
+    raise CallerError("\n".join(fault.what for fault in faults), cure=cure or None)
 
 
 def find(named: Path | None, environ: Mapping[str, str], folder: Path) -> Path | None:
@@ -637,12 +650,13 @@ def _key_in(location: Sequence[str | int], data: Any) -> Key:
     """The key path of a pydantic location, without the names of union members that it holds besides keys."""
     key: list[str | int] = []
     for part in location:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
-            data = data[part]
-        else:
-            continue
+        match data:
+            case dict() if part in data:
+                data = data[part]
+            case list() if isinstance(part, int) and part < len(data):
+                data = data[part]
+            case _:
+                continue
         key.append(part)
     return tuple(key)
 

@@ -1,6 +1,7 @@
 """Secrets where they stand: in files and environment variables, read again each time so that they can be rotated."""
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from upkeep.domain.errors import StalledError
@@ -47,3 +48,14 @@ def _content(path: Path) -> str:
     except UnicodeDecodeError as error:
         cure = "name the file that holds the secret, as text"
         raise StalledError("the secret is not UTF-8 text", where=str(path), cure=cure) from error
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSecret:
+    """Implements `flows.ports.Secrets` with one secret that the configuration itself holds."""
+
+    text: str = field(repr=False)
+
+    def reveal(self, credential: Credential) -> str | None:
+        """The secret, whatever the reference."""
+        return self.text

@@ -1,0 +1,89 @@
+"""The group of all commands: finds a noun's module when it is needed, and says what went wrong in one way."""
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from upkeep.domain.errors import SettingsError, UpkeepError, reaction
+
+_INTERRUPTED = 130
+
+
+class CommandLine(click.Group):
+    """A click group whose commands are given as `name -> "module:attribute"`, in the order of the help."""
+
+    def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = self._modules.get(cmd_name)
+        if place is None:
+            return None
+        module, _, attribute = place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def main(  # type: ignore[override]  # the callers that want no exit use `invoke`
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run a command line and exit: errors become lines on stderr and an exit code, never a trace."""
+        extra.setdefault("color", False if os.environ.get("NO_COLOR") else None)
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, prog_name or "upkeep", **extra)
+        except UpkeepError as error:
+            report(error)
+            sys.exit(reaction(error).exit_code)
+        except click.UsageError as error:
+            # 2 says "behind" here.
+            error.show()
+            sys.exit(1)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("stopped", err=True)
+            sys.exit(_INTERRUPTED)
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                _report_bug()
+                sys.exit(1)
+            # Whoever read our output has enough of it; nothing is left to be flushed at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except Exception:
+            _report_bug()
+            sys.exit(1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def report(error: UpkeepError) -> None:
+    """Print an error on stderr: what happened, where, and how to mend it."""
+    if isinstance(error, SettingsError):
+        for fault in error.faults:
+            click.echo(f"{click.style('error:', fg='red')} {fault}", err=True)
+        return
+    click.echo(f"{click.style('error:', fg='red')} {error.message}", err=True)
+    if error.where:
+        click.echo(f"where: {error.where}", err=True)
+    if error.cure:
+        click.echo(f"fix: {error.cure}", err=True)
+
+
+def _report_bug() -> None:
+    error = sys.exc_info()[1]
+    click.echo(f"{click.style('error:', fg='red')} a bug in upkeep: {type(error).__name__}: {error}", err=True)
+    if os.environ.get("UPKEEP_TRACE"):
+        traceback.print_exc()
+    else:
+        click.echo("fix: run it again with UPKEEP_TRACE=1 in the environment, and report what it prints", err=True)

@@ -1,0 +1,82 @@
+"""`upkeep instance`: service instances, written SERVICE/NAME."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
+from upkeep.cli.printing import Form, form_option
+from upkeep.cli.resources import (
+    delete_resource,
+    print_kind,
+    print_outputs,
+    print_resource,
+    spec_option,
+    update_resource,
+)
+from upkeep.domain.errors import CallerError
+from upkeep.domain.names import ResourceKind, Version, instance_key
+
+if TYPE_CHECKING:
+    from upkeep.domain.names import ResourceKey
+
+_NAME = click.argument("name", metavar="SERVICE/NAME")
+
+
+def _key(name: str) -> "ResourceKey":
+    service, slash, instance = name.partition("/")
+    if not slash:
+        raise CallerError(f"`{name}` is not an instance", cure="write it as SERVICE/NAME")
+    return instance_key(service, instance)
+
+
+@click.group()
+def instance() -> None:
+    """Service instances, each with a version of its own."""
+
+
+@instance.command("list")
+@form_option
+@pass_desk
+def list_instances(desk: Desk, form: Form) -> None:
+    """List all instances, their versions and how far they are behind."""
+    print_kind(desk, ResourceKind.INSTANCE, form, "No instances yet. They come with a service: upkeep service create")
+
+
+@instance.command()
+@_NAME
+@form_option
+@pass_desk
+def get(desk: Desk, name: str, form: Form) -> None:
+    """Show one instance."""
+    print_resource(desk, _key(name), form)
+
+
+@instance.command()
+@_NAME
+@version_option
+@spec_option(required=False)
+@wait_option
+@pass_desk
+def update(desk: Desk, name: str, to: Version | None, spec: Path | None, wait: bool) -> None:
+    """Update to the recommended version, or to a named one. The spec file is the service's."""
+    update_resource(desk, _key(name), to, spec, wait=wait)
+
+
+@instance.command()
+@_NAME
+@wait_option
+@pass_desk
+def delete(desk: Desk, name: str, wait: bool) -> None:
+    """Delete an instance; a service keeps at least one."""
+    delete_resource(desk, _key(name), wait=wait)
+
+
+@instance.command()
+@_NAME
+@form_option
+@pass_desk
+def outputs(desk: Desk, name: str, form: Form) -> None:
+    """Print what its stack gives back."""
+    print_outputs(desk, _key(name), form)

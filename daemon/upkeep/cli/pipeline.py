@@ -1,0 +1,52 @@
+"""`upkeep pipeline`: the pipelines of services, named like their service."""
+
+from pathlib import Path
+
+import click
+
+from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
+from upkeep.cli.printing import Form, form_option
+from upkeep.cli.resources import print_kind, print_outputs, print_resource, spec_option, update_resource
+from upkeep.domain.names import ResourceKind, Version, pipeline_key
+
+
+@click.group()
+def pipeline() -> None:
+    """Pipelines of services, each with a version of its own."""
+
+
+@pipeline.command("list")
+@form_option
+@pass_desk
+def list_pipelines(desk: Desk, form: Form) -> None:
+    """List all pipelines, their versions and how far they are behind."""
+    print_kind(desk, ResourceKind.PIPELINE, form, "No pipelines yet. They come with a service: upkeep service create")
+
+
+@pipeline.command()
+@click.argument("service")
+@form_option
+@pass_desk
+def get(desk: Desk, service: str, form: Form) -> None:
+    """Show the pipeline of a service."""
+    print_resource(desk, pipeline_key(service), form)
+
+
+@pipeline.command()
+@click.argument("service")
+@version_option
+@spec_option(required=False)
+@wait_option
+@pass_desk
+def update(desk: Desk, service: str, to: Version | None, spec: Path | None, wait: bool) -> None:
+    """Update to the recommended version, or to a named one. The spec file is the service's."""
+    update_resource(desk, pipeline_key(service), to, spec, wait=wait)
+
+
+@pipeline.command()
+@click.argument("service")
+@form_option
+@pass_desk
+def outputs(desk: Desk, service: str, form: Form) -> None:
+    """Print what its stack gives back."""
+    print_outputs(desk, pipeline_key(service), form)

@@ -1,0 +1,118 @@
+"""What environments, instances and pipelines have in common on the command line."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from upkeep.cli.acting import Desk, spec_at, spec_text
+from upkeep.cli.printing import Column, Form, print_row, print_rows
+from upkeep.cli.rows import RESOURCES, resource_row
+from upkeep.domain.names import ResourceKey, ResourceKind, Version
+
+if TYPE_CHECKING:
+    from upkeep.domain.deployments import Deployment
+    from upkeep.domain.resources import Inputs, Resource
+    from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
+
+_PAGE = 200
+
+_OUTPUTS = (Column("NAME", "name"), Column("VALUE", "value"))
+
+
+def spec_option(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--spec FILE`."""
+    return click.option(
+        "--spec",
+        "spec",
+        type=click.Path(path_type=Path, dir_okay=False),
+        required=required,
+        help="The spec file.",
+    )
+
+
+def all_resources(unit: "Unit", wanted: "FleetFilter", order: "FleetOrder") -> list["Resource"]:
+    """Every resource of a filter, page by page."""
+    found: list[Resource] = []
+    cursor = None
+    while True:
+        page = unit.fleet.page(wanted, order, cursor, _PAGE)
+        found += page.resources
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+def print_kind(desk: Desk, kind: ResourceKind, form: Form, empty: str) -> None:
+    """Print all resources of a kind, by name."""
+    from upkeep.flows.ports import FleetFilter, FleetOrder
+
+    with desk.reading() as unit:
+        rows = [resource_row(found) for found in all_resources(unit, FleetFilter(kind=kind), FleetOrder.NAME)]
+    print_rows(rows, RESOURCES, "name", form, empty)
+
+
+def print_resource(desk: Desk, key: ResourceKey, form: Form) -> None:
+    """Print one resource."""
+    with desk.reading() as unit:
+        row = resource_row(unit.fleet.get(key))
+    print_row(row, "name", form)
+
+
+def print_outputs(desk: Desk, key: ResourceKey, form: Form) -> None:
+    """Print the outputs of a resource; as JSON and YAML a mapping."""
+    with desk.reading() as unit:
+        outputs = dict(unit.fleet.get(key).outputs)
+    if form in (Form.JSON, Form.YAML):
+        print_row(outputs, "", form)
+        return
+    rows = [{"name": name, "value": value} for name, value in outputs.items()]
+    print_rows(rows, _OUTPUTS, "name", form, f"{key.short} has no outputs.")
+
+
+def update_resource(desk: Desk, key: ResourceKey, to: Version | None, spec: Path | None, *, wait: bool) -> None:
+    """Update a resource to a version, the recommended one otherwise, with the inputs of a spec if there is one."""
+    from upkeep.flows import deploy
+
+    given = None if spec is None else _inputs(spec, key)
+    with desk.writing() as unit:
+        asked = deploy.update(unit, key, to=to, inputs=given, actor=desk.actor, now=desk.now)
+    announce(desk, [asked], wait=wait)
+
+
+def delete_resource(desk: Desk, key: ResourceKey, *, wait: bool) -> None:
+    """Delete what was deployed for a resource, then its record."""
+    from upkeep.flows import enroll
+
+    with desk.writing() as unit:
+        asked = enroll.delete_resource(unit, key, actor=desk.actor, now=desk.now)
+    announce(desk, [asked], wait=wait)
+
+
+def announce(desk: Desk, asked: Sequence["Deployment"], *, wait: bool) -> None:
+    """Say which deployments were asked for, and follow them if wanted."""
+    for deployment in asked:
+        desk.say(f"{deployment.resource.short}: deployment {deployment.id}, {deployment.action}")
+    if wait:
+        desk.follow(*asked)
+
+
+def _inputs(path: Path, key: ResourceKey) -> "Inputs":
+    """What a spec file gives for one resource."""
+    from upkeep.domain import specs
+    from upkeep.domain.errors import CallerError
+
+    text = spec_text(path)
+    with spec_at(path):
+        if key.kind is ResourceKind.ENVIRONMENT:
+            return specs.parse_environment_spec(text).inputs
+        wanted = specs.parse_service_spec(text)
+    if key.kind is ResourceKind.PIPELINE:
+        if wanted.pipeline is None:
+            raise CallerError("the spec has no `pipeline` section", where=str(path), cure="add it")
+        return wanted.pipeline
+    for instance in wanted.instances:
+        if instance.name == key.name:
+            return instance.inputs
+    raise CallerError(f"the spec lists no instance `{key.name}`", where=str(path), cure="add it under `instances:`")

@@ -1,0 +1,125 @@
+"""`upkeep service`: services, which group instances and a pipeline."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from upkeep.cli.acting import Desk, pass_desk, spec_at, spec_text, version_option, wait_option
+from upkeep.cli.printing import Form, form_option, print_row, print_rows
+from upkeep.cli.resources import announce, spec_option
+from upkeep.cli.rows import SERVICES, resource_row, service_row
+from upkeep.domain.names import ResourceKind, Version
+
+if TYPE_CHECKING:
+    from upkeep.domain.resources import Service
+    from upkeep.flows.ports import Unit
+
+
+@click.group()
+def service() -> None:
+    """Services: instances and a pipeline, from one template and one spec."""
+
+
+@service.command("list")
+@form_option
+@pass_desk
+def list_services(desk: Desk, form: Form) -> None:
+    """List all services."""
+    with desk.reading() as unit:
+        rows = [_row(unit, found) for found in unit.fleet.services()]
+    empty = "No services yet. Create one: upkeep service create NAME --template T --spec FILE"
+    print_rows(rows, SERVICES, "name", form, empty)
+
+
+@service.command()
+@click.argument("name")
+@form_option
+@pass_desk
+def get(desk: Desk, name: str, form: Form) -> None:
+    """Show one service, its parts and its spec."""
+    with desk.reading() as unit:
+        row = _row(unit, unit.fleet.service(name))
+        parts = [resource_row(found) for found in unit.fleet.of_service(row["name"])]
+    if form in (Form.JSON, Form.YAML):
+        row["resources"] = parts
+    else:
+        row["resources"] = [f"{part['key']} {part['version'] or '-'}, {part['lag']}" for part in parts]
+    print_row(row, "name", form)
+
+
+@service.command()
+@click.argument("name")
+@click.option("--template", required=True, help="The service template.")
+@spec_option(required=True)
+@version_option
+@click.option("--owner", help="The team that hears when parts of it are behind.")
+@click.option("--repository-id", default="", help="The application's repository, as owner/name.")
+@click.option("--repository-branch", default="", help="The branch of the application's repository.")
+@click.option("--repository-connection-arn", default="", help="The connection to the application's repository.")
+@wait_option
+@pass_desk
+def create(
+    desk: Desk,
+    name: str,
+    template: str,
+    spec: Path,
+    to: Version | None,
+    owner: str | None,
+    repository_id: str,
+    repository_branch: str,
+    repository_connection_arn: str,
+    wait: bool,
+) -> None:
+    """Create a service with the instances its spec lists, and its pipeline if the template has one."""
+    from upkeep.domain.resources import Repository
+    from upkeep.flows import enroll
+
+    text = spec_text(spec)
+    with spec_at(spec), desk.writing() as unit:
+        asked = enroll.create_service(
+            unit,
+            name,
+            template,
+            text,
+            version=to,
+            owner=owner,
+            repository=Repository(repository_branch, repository_id, repository_connection_arn),
+            actor=desk.actor,
+            now=desk.now,
+        )
+    announce(desk, asked, wait=wait)
+
+
+@service.command()
+@click.argument("name")
+@spec_option(required=True)
+@wait_option
+@pass_desk
+def update(desk: Desk, name: str, spec: Path, wait: bool) -> None:
+    """Bring a service to the instances its spec lists. What stays is updated one by one: see `upkeep instance`."""
+    from upkeep.flows import enroll
+
+    text = spec_text(spec)
+    with spec_at(spec), desk.writing() as unit:
+        asked = enroll.update_service(unit, name, text, actor=desk.actor, now=desk.now)
+    announce(desk, asked, wait=wait)
+
+
+@service.command()
+@click.argument("name")
+@wait_option
+@pass_desk
+def delete(desk: Desk, name: str, wait: bool) -> None:
+    """Delete a service with its instances and its pipeline."""
+    from upkeep.flows import enroll
+
+    with desk.writing() as unit:
+        asked = enroll.delete_service(unit, name, actor=desk.actor, now=desk.now)
+    announce(desk, asked, wait=wait)
+
+
+def _row(unit: "Unit", found: "Service") -> dict[str, Any]:
+    parts = unit.fleet.of_service(found.name)
+    instances = [str(part.key.name) for part in parts if part.key.kind is ResourceKind.INSTANCE]
+    return service_row(found, instances, any(part.key.kind is ResourceKind.PIPELINE for part in parts))

@@ -1,0 +1,53 @@
+"""`upkeep worker`: what syncs, previews, deploys and tells."""
+
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from threading import Thread
+
+import click
+
+from upkeep.cli.acting import Desk, pass_desk
+
+
+@click.command()
+@pass_desk
+def worker(desk: Desk) -> None:
+    """Do the work that is due: syncs, previews, deployments and notices. Several workers share it.
+
+    Ends on SIGTERM: what it has begun is finished, or given back after a few seconds.
+    """
+    from upkeep import logs, wiring
+    from upkeep.lifeline import end_with_parent
+
+    settings = desk.settings
+    logs.configure(settings.log.level, settings.log.format)
+    told, tell = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A handler may interrupt anything that holds a lock: it writes a byte, and nothing else.
+        signal.signal(number, lambda *_: os.write(tell, b"."))
+    end_with_parent()
+    all_ended = []
+    with ExitStack() as stack:
+        wiring.prepare(settings)
+        crew = wiring.open_worker(settings, stack)
+
+        def run() -> None:
+            try:
+                all_ended.append(crew.worker.run())
+            finally:
+                os.write(tell, b".")
+
+        working = Thread(target=run, name="loop")
+        working.start()
+        crew.schedule.start()
+        os.read(told, 1)
+        crew.schedule.stop()
+        crew.worker.stop()
+        working.join()
+    if not all(all_ended):
+        # Threads that would not end hold no lease any more and must not keep the process alive.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

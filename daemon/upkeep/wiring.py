@@ -1,0 +1,225 @@
+"""Wiring: the only place that chooses implementations and puts the rooms together.
+
+What is opened here is closed by the ExitStack of whoever asked. Rooms are imported where they are chosen, because the
+command line opens few of them and should start at once.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from upkeep.adapters import clock
+from upkeep.adapters.secrets import GivenSecret, KeptSecrets
+from upkeep.domain.errors import Conflict, SettingsError, StalledError
+from upkeep.flows import follow
+from upkeep.flows.admit import Passwords
+from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store
+from upkeep.settings import ConsoleNotices, KeptText, Settings, SlackBot, SlackWebhook
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from upkeep.adapters.channels import Channel
+    from upkeep.adapters.git import GitRepositories
+    from upkeep.worker.loop import Worker
+    from upkeep.worker.schedule import Schedule
+
+now: Callable[[], datetime] = clock.now
+
+
+def database_url(settings: Settings) -> str:
+    """Where the rows are: the configured address, or a file in the state folder."""
+    kept = settings.database.kept
+    return f"sqlite:///{settings.state / 'upkeep.db'}" if kept is None else _revealed(kept, "database.url")
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema up to what this program expects, making the database when there is none."""
+    from upkeep.adapters import store
+
+    _make_state(settings)
+    store.migrate(database_url(settings), state=settings.state)
+
+
+def prepare(settings: Settings) -> None:
+    """What a daemon does before it serves: check what it cannot do without, migrate, follow the declared sources.
+
+    Several processes may do it at once.
+    """
+    webhook_secrets(settings)
+    migrate(settings)
+    with ExitStack() as stack:
+        follow_declared(open_store(settings, stack), settings)
+
+
+def open_store(settings: Settings, stack: ExitStack) -> Store:
+    """The store of this configuration; SettingsError when it was never migrated."""
+    from upkeep.adapters import store
+
+    opened = store.open_store(database_url(settings), state=settings.state)
+    stack.callback(opened.close)
+    return opened
+
+
+def follow_declared(store: Store, settings: Settings) -> None:
+    """Make the sources of the configuration followed as it says."""
+    try:
+        _declare(store, settings)
+    except Conflict:
+        # Another process that starts beside this one may have added them meanwhile. A true conflict comes again.
+        _declare(store, settings)
+    store.ring()
+
+
+def _declare(store: Store, settings: Settings) -> None:
+    with store.write() as unit:
+        follow.declare(unit, settings.declared, now=clock.now())
+
+
+def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
+    """Jinja behind the configured limits."""
+    from upkeep.adapters.jinja import JinjaRenderer
+
+    limits = settings.rendering
+    return stack.enter_context(
+        JinjaRenderer(time_for=limits.time, memory_bytes=limits.memory, output_bytes=limits.output)
+    )
+
+
+def open_repositories(settings: Settings) -> "GitRepositories":
+    """Mirrors in the state folder."""
+    from upkeep.adapters.git import GitRepositories
+
+    return GitRepositories(
+        settings.state / "git", KeptSecrets(), timeout_for=settings.git.timeout, allow_local=settings.git.allow_local
+    )
+
+
+def open_provisioner(settings: Settings) -> Provisioner:
+    """The provisioner the configuration names."""
+    from upkeep.adapters.local import LocalProvisioner
+
+    return LocalProvisioner(settings.state / "local")
+
+
+def open_channels(settings: Settings) -> Channels:
+    """The configured channels. Their secrets are read when something is sent."""
+    from upkeep.adapters.channels import NamedChannels
+
+    return NamedChannels({name: _channel(channel, settings) for name, channel in settings.notices.channels.items()})
+
+
+def _channel(channel: ConsoleNotices | SlackWebhook | SlackBot, settings: Settings) -> "Channel":
+    match channel:
+        case SlackWebhook():
+            from upkeep.adapters.slack import SlackWebhookChannel
+
+            return SlackWebhookChannel(channel.kept.credential, _secrets_of(channel.kept), settings.public_url)
+        case SlackBot():
+            from upkeep.adapters.slack import SlackBotChannel
+
+            return SlackBotChannel(
+                channel.kept.credential, channel.channel, _secrets_of(channel.kept), settings.public_url
+            )
+        case ConsoleNotices():
+            from upkeep.adapters.console import ConsoleChannel
+
+            return ConsoleChannel(sys.stdout, settings.public_url)
+
+
+def open_passwords() -> Passwords:
+    """How passwords are hashed."""
+    from upkeep.adapters.passwords import Argon2Passwords
+
+    return Argon2Passwords()
+
+
+def open_web(settings: Settings, stack: ExitStack) -> "Flask":
+    """The web application. Made in the process that serves it, after the fork."""
+    from upkeep.web.app import create_app
+    from upkeep.web.rooms import Rooms
+
+    return create_app(
+        Rooms(
+            store=open_store(settings, stack),
+            renderer=open_renderer(settings, stack),
+            passwords=open_passwords(),
+            secrets=KeptSecrets(),
+            routing=settings.notices.routing,
+            clock=clock.now,
+            webhook_secrets=webhook_secrets(settings),
+            public_url=settings.public_url,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """What a worker process runs."""
+
+    worker: "Worker"
+    schedule: "Schedule"
+
+
+def open_worker(settings: Settings, stack: ExitStack) -> Crew:
+    """The worker and its schedule, ready to start."""
+    from upkeep.worker.loop import Worker
+    from upkeep.worker.schedule import Schedule
+    from upkeep.worker.works import works
+
+    store = open_store(settings, stack)
+    repositories = open_repositories(settings)
+    schedule = Schedule(store, clock=clock.now, tidy=repositories.tidy)
+    worker = Worker(
+        store,
+        works(
+            store,
+            repositories,
+            open_renderer(settings, stack),
+            open_provisioner(settings),
+            open_channels(settings),
+            routing=settings.notices.routing,
+            clock=clock.now,
+        ),
+        clock=clock.now,
+        lease_for=settings.worker.lease,
+        concurrency=settings.worker.concurrency,
+        on_setback=schedule.realign,
+    )
+    return Crew(worker, schedule)
+
+
+def webhook_secrets(settings: Settings) -> tuple[str, ...]:
+    """All secrets that may sign a webhook of any source. SettingsError when a named place holds none."""
+    webhooks = settings.webhooks
+    found = [secret.get_secret_value() for secret in webhooks.secrets]
+    for key, kept in (
+        ("webhooks.secrets_file", KeptText(file=webhooks.secrets_file)),
+        ("webhooks.secrets_env", KeptText(env=webhooks.secrets_env)),
+    ):
+        if kept.file or kept.env:
+            found += [line.strip() for line in _revealed(kept, key).splitlines() if line.strip()]
+    return tuple(found)
+
+
+def _secrets_of(kept: KeptText) -> Secrets:
+    return KeptSecrets() if kept.value is None else GivenSecret(kept.value.get_secret_value())
+
+
+def _revealed(kept: KeptText, setting: str) -> str:
+    """A secret that the process cannot start without."""
+    try:
+        return _secrets_of(kept).reveal(kept.credential) or ""
+    except StalledError as error:
+        raise SettingsError([f"{setting}: {error}"]) from error
+
+
+def _make_state(settings: Settings) -> None:
+    try:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        fault = f"state: {settings.state} cannot be made: {error.strerror} (choose a folder Upkeep may write in)"
+        raise SettingsError([fault]) from error

@@ -1,0 +1,77 @@
+"""Schedule: what the clock asks for. The only place that knows APScheduler.
+
+What is due stands in the database; the schedule only looks at it regularly, in memory and in every worker. Several
+workers that fire the same tick do no harm.
+"""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from upkeep.domain.errors import UpkeepError
+from upkeep.flows import follow
+from upkeep.flows.ports import Store
+
+POLL_EVERY = timedelta(seconds=5)
+"""How often sources are looked through for those whose time has come."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Schedule:
+    """The ticks of one worker. `tidy` is done once a night."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], datetime], tidy: Callable[[], None]) -> None:
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._triggers: dict[str, BaseTrigger] = {
+            "poll": IntervalTrigger(seconds=int(POLL_EVERY.total_seconds()), timezone=UTC),
+            "tidy": CronTrigger(hour=3, jitter=3600, timezone=UTC),
+        }
+        self._scheduler.add_job(_safely(lambda: poll(store, clock())), self._triggers["poll"], id="poll")
+        self._scheduler.add_job(_safely(tidy), self._triggers["tidy"], id="tidy")
+
+    def start(self) -> None:
+        """Begin to tick, in threads of its own."""
+        self._scheduler.start()
+
+    def realign(self) -> None:
+        """Reckon all next ticks again from the present: the clock was set, and they may lie far ahead."""
+        for name, trigger in self._triggers.items():
+            self._scheduler.reschedule_job(name, trigger=trigger)
+
+    def stop(self) -> None:
+        """Tick no more; what is being done is not waited for."""
+        self._scheduler.shutdown(wait=False)
+
+
+def poll(store: Store, now: datetime) -> None:
+    """Ask for a sync of the sources whose time has come. Writes only when there are any."""
+    with store.read() as unit:
+        if not unit.sources.due(now, 1):
+            return
+    with store.write() as unit:
+        follow.poll(unit, jitter=random.random(), now=now)  # noqa: S311  (spreads load, guards nothing)
+    store.ring()
+
+
+def _safely(job: Callable[[], None]) -> Callable[[], None]:
+    """A tick that fails is logged and comes again; the loop says when the database is away."""
+
+    def run() -> None:
+        try:
+            job()
+        except UpkeepError as failure:
+            _log.info("a tick failed and comes again", reason=str(failure))
+        except Exception as failure:
+            _log.critical("a tick failed by a bug", exc_info=failure)
+
+    return run

@@ -1,0 +1,101 @@
+"""The web server: gunicorn's configuration, and the application it serves.
+
+`upkeep web` runs `gunicorn --config python:upkeep.wsgi upkeep.wsgi:application()`. The names below, down to the hooks,
+are gunicorn's own: https://docs.gunicorn.org/en/stable/settings.html
+"""
+
+import gc
+import importlib
+import logging
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from gunicorn import glogging
+
+from upkeep import logs, settings, wiring
+from upkeep.domain.errors import UpkeepError, reaction
+from upkeep.lifeline import end_with_parent
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+LISTENER_VARIABLE = "UPKEEP_LISTENER_FD"
+"""The environment variable that names a listening socket which this process inherited."""
+
+_settings = settings.load(settings.find(None, os.environ, Path.cwd()), os.environ)
+_opened = ExitStack()
+
+
+class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's two logs, in our format."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = True
+        logs.configure(_settings.log.level, _settings.log.format)
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
+            log.setLevel(logging.NOTSET)
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """One line a request; those that only ask whether we live are left out."""
+        path = environ.get("PATH_INFO", "")
+        level = logging.DEBUG if path in ("/healthz", "/readyz") or path.startswith("/static/") else logging.INFO
+        self.access_log.log(
+            level,
+            "request",
+            extra={
+                "method": environ.get("REQUEST_METHOD"),
+                "path": path,
+                "status": int(str(resp.status).split(" ", 1)[0]),
+                "milliseconds": round(request_time.total_seconds() * 1000, 1),
+                "delivery": environ.get("HTTP_X_GITHUB_DELIVERY"),
+            },
+        )
+
+
+bind = (
+    f"fd://{os.environ[LISTENER_VARIABLE]}"
+    if LISTENER_VARIABLE in os.environ
+    else f"[{_settings.web.host}]:{_settings.web.port}"
+    if ":" in _settings.web.host
+    else f"{_settings.web.host}:{_settings.web.port}"
+)
+workers = _settings.web.workers
+worker_class = "gthread"
+threads = _settings.web.threads
+timeout = 60
+graceful_timeout = 4
+keepalive = 15
+logger_class = Log
+proc_name = "upkeep web"
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Prepare the database, and import what every worker process needs once, so that they share its memory."""
+    end_with_parent()
+    try:
+        wiring.prepare(_settings)
+    except UpkeepError as error:
+        structlog.get_logger(__name__).critical("the web server cannot start", reason=str(error))
+        sys.exit(reaction(error).exit_code)
+    for name in ("upkeep.web.app", "upkeep.adapters.store", "upkeep.adapters.jinja", "upkeep.adapters.passwords"):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Close what the worker process opened."""
+    _opened.close()
+
+
+def application() -> "Flask":
+    """What a worker process serves."""
+    return wiring.open_web(_settings, _opened)
