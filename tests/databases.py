@@ -72,8 +72,11 @@ class Databases:
 
     @contextmanager
     def migrated(self, kind: str) -> Iterator[str]:
-        """The URL of a database with all tables and no rows, cloned from one that was migrated once."""
-        if kind == "sqlite":
+        """The URL of a database with all tables and no rows, cloned from one that was migrated once; or of one in
+        memory, which needs no migration."""
+        if kind == "memory":
+            yield "sqlite://"
+        elif kind == "sqlite":
             template = self._folder / "template.db"
             if not template.exists():
                 migrate(f"sqlite:///{template}", state=self._folder)

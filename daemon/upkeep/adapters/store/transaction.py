@@ -33,7 +33,7 @@ class Transaction:
     def insert(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Add a row; False when one with its keys is there already."""
         statement = self.inserting(table).values(**values).on_conflict_do_nothing()
-        return self.connection.execute(statement).rowcount > 0
+        return self.connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
 
     def put(self, table: sa.Table, values: Mapping[str, Any]) -> None:
         """Add a row, or write it over the one with its primary key."""
