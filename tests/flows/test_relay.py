@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -350,6 +351,19 @@ def test_two_workers_on_one_channel_send_each_notice_once(store, now):
         run(store, on(wall), now + SECOND * seconds)
         run(store, on(wall), now + SECOND * seconds)
     assert wall.took == ["a", "b", "c"]
+
+
+def test_many_workers_side_by_side_send_each_notice_once(any_store, now):
+    walls = {f"channel-{number}": Wall() for number in range(4)}
+    keys = [f"key-{number:02}" for number in range(8)]
+    with any_store.write() as unit:
+        for channel in walls:
+            for key in keys:
+                unit.outbox.owe(Notice(key, channel, f"about {key}"), now)
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(lambda _: run(any_store, NamedChannels(walls), now), range(4)))
+    assert [wall.took for wall in walls.values()] == [keys] * 4
+    assert due_at(any_store) is None
 
 
 def test_a_notice_that_comes_days_late_says_so_and_is_kept_as_it_was(store, now, tmp_path):
