@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -103,7 +103,10 @@ def _age(at: datetime) -> str:
 
 def ago(at: datetime | None) -> Markup:
     """How long ago it was, with the moment in UTC in the title."""
-    return Markup("never") if at is None else _time(at, f"{_age(at)} ago")
+    if at is None:
+        return Markup("never")
+    just_now = rooms().clock() - at < timedelta(minutes=1)
+    return _time(at, "just now" if just_now else f"{_age(at)} ago")
 
 
 def clock(at: datetime | None) -> Markup:
@@ -121,6 +124,21 @@ def _time(at: datetime, text: str, kind: str = "age") -> Markup:
 def count(number: int, one: str, many: str | None = None) -> str:
     """`1 resource`, `2 resources`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def ticks(text: str) -> Markup:
+    """A sentence in which `names` between back ticks stand as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return Markup("{}").format(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if position % 2 else part for position, part in enumerate(parts)
+    )
+
+
+def starting(text: str) -> str:
+    """A sentence with a capital letter at its start and everything else as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def said(value: object) -> str:
@@ -186,6 +204,8 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "how_far": how_far,
     "diff_lines": diff_lines,
     "said": said,
+    "ticks": ticks,
+    "starting": starting,
 }
 
 _GLOBALS: Mapping[str, Callable[..., Any]] = {

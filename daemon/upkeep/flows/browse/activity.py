@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from upkeep.domain.errors import CallerError
 from upkeep.domain.events import JournalEntry
+from upkeep.domain.names import parse_resource_key
 from upkeep.flows.ports import Unit
 
 PAGE = 100
@@ -46,7 +48,7 @@ def activity(
 
 def sentence(entry: JournalEntry) -> str:
     """What happened, going on after the name of the one who did it."""
-    name = entry.subject.partition("/")[2]
+    name = _spoken(entry.subject)
     tell = _TOLD.get(entry.kind)
     if tell is not None:
         return tell(name, entry.facts)
@@ -54,6 +56,14 @@ def sentence(entry: JournalEntry) -> str:
     if template is None:
         return f"{entry.kind.replace('_', ' ')}: {name}"
     return template.format_map({**entry.facts, "name": name})
+
+
+def _spoken(subject: str) -> str:
+    """How people speak of a subject: a resource by its short name, everything else by its name."""
+    try:
+        return parse_resource_key(subject).short
+    except CallerError:
+        return subject.partition("/")[2]
 
 
 _Facts = Mapping[str, Any]
@@ -90,7 +100,8 @@ def _synced(name: str, facts: _Facts) -> str:
 def _version_registered(name: str, facts: _Facts) -> str:
     count = facts["errors"]
     errors = f" with {count} error{'s' if count != 1 else ''}" if count else ""
-    return f"registered {name} {facts['version']} as {facts['state']}{errors}, from commit {_short(facts['commit'])}"
+    state = {"DRAFT": "a draft", "REGISTRATION_FAILED": "failed"}.get(facts["state"], facts["state"])
+    return f"registered {name} {facts['version']} as {state}{errors}, from commit {_short(facts['commit'])}"
 
 
 def _published(name: str, facts: _Facts) -> str:
@@ -111,6 +122,8 @@ def _moved(name: str, facts: _Facts) -> str:
 
 
 def _asked(name: str, facts: _Facts) -> str:
+    if facts["before"] == facts["after"] and facts["action"] == "update":
+        return f"asked to deploy {name} again at {facts['after']}"
     start = f" from {facts['before']}" if facts["before"] else ""
     return f"asked to {facts['action']} {name}{start} {'to' if start else 'at'} {facts['after']}"
 

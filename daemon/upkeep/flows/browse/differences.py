@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import unified_diff
 from enum import StrEnum
 
 from upkeep.domain.bundles import Bundle, BundleFile
-
-LONGEST = 5000
-"""Lines of a file that are compared; comparing takes time that grows with their square."""
+from upkeep.domain.differences import difference
 
 
 class Change(StrEnum):
@@ -81,8 +78,6 @@ def _text(file: BundleFile | None) -> str | None:
 
 
 def _compared(path: str, change: Change, before: str, after: str) -> FileDifference:
-    old, new = before.splitlines(), after.splitlines()
-    if max(len(old), len(new)) > LONGEST:
-        return FileDifference(path, change, "", f"it has more than {LONGEST:,} lines")
     names = ("/dev/null" if change is Change.ADDED else path, "/dev/null" if change is Change.REMOVED else path)
-    return FileDifference(path, change, "\n".join(unified_diff(old, new, *names, lineterm="")))
+    diff = difference(before, after).unified(*names)
+    return FileDifference(path, change, diff, None if diff else "it is empty, or only its last line break differs")
