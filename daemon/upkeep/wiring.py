@@ -49,10 +49,12 @@ def prepare(settings: Settings) -> None:
 
     Several processes may do it at once.
     """
+    from upkeep.chronicle import ChronicledStore
+
     webhook_secrets(settings)
     migrate(settings)
     with ExitStack() as stack:
-        follow_declared(open_store(settings, stack), settings)
+        follow_declared(ChronicledStore(open_store(settings, stack)), settings)
 
 
 def open_store(settings: Settings, stack: ExitStack) -> Store:
@@ -139,12 +141,13 @@ def open_passwords() -> Passwords:
 
 def open_web(settings: Settings, stack: ExitStack) -> "Flask":
     """The web application. Made in the process that serves it, after the fork."""
+    from upkeep.chronicle import ChronicledStore
     from upkeep.web.app import create_app
     from upkeep.web.rooms import Rooms
 
     return create_app(
         Rooms(
-            store=open_store(settings, stack),
+            store=ChronicledStore(open_store(settings, stack)),
             renderer=open_renderer(settings, stack),
             passwords=open_passwords(),
             secrets=KeptSecrets(),
@@ -166,11 +169,12 @@ class Crew:
 
 def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     """The worker and its schedule, ready to start."""
+    from upkeep.chronicle import ChronicledStore
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
     from upkeep.worker.works import works
 
-    store = open_store(settings, stack)
+    store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)
     schedule = Schedule(store, clock=clock.now, tidy=repositories.tidy)
     worker = Worker(

@@ -46,17 +46,14 @@ class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
         """One line a request; those that only ask whether we live are left out."""
         path = environ.get("PATH_INFO", "")
         level = logging.DEBUG if path in ("/healthz", "/readyz") or path.startswith("/static/") else logging.INFO
-        self.access_log.log(
-            level,
-            "request",
-            extra={
-                "method": environ.get("REQUEST_METHOD"),
-                "path": path,
-                "status": int(str(resp.status).split(" ", 1)[0]),
-                "milliseconds": round(request_time.total_seconds() * 1000, 1),
-                "delivery": environ.get("HTTP_X_GITHUB_DELIVERY"),
-            },
-        )
+        facts = {
+            "method": environ.get("REQUEST_METHOD"),
+            "path": path,
+            "status": int(str(resp.status).split(" ", 1)[0]),
+            "milliseconds": round(request_time.total_seconds() * 1000, 1),
+            "delivery": environ.get("HTTP_X_GITHUB_DELIVERY"),
+        }
+        self.access_log.log(level, "request", extra={name: fact for name, fact in facts.items() if fact is not None})
 
 
 bind = (

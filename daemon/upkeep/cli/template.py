@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from upkeep.cli.printing import Column, Form, Row, form_option, print_rows
+from upkeep.cli.acting import Desk, pass_desk
+from upkeep.cli.printing import Column, Form, Row, form_option, print_row, print_rows
+from upkeep.cli.rows import TEMPLATES, template_row
 from upkeep.domain.errors import BundleError, CallerError
 from upkeep.domain.findings import Finding, Severity
+from upkeep.domain.versions import VersionState
 
 if TYPE_CHECKING:
     from upkeep.flows.lint import LintedBundle
@@ -195,3 +198,37 @@ def _text(path: Path, what: str) -> str:
 def _write(text: str) -> None:
     """Write to stdout in UTF-8, byte for byte."""
     click.echo(text.encode(), nl=False)
+
+
+@template.command("list")
+@form_option
+@pass_desk
+def list_templates(desk: Desk, form: Form) -> None:
+    """List all templates, what is recommended, and how many resources are behind it."""
+    from upkeep.flows.browse import registry
+
+    with desk.reading() as unit:
+        rows = [
+            template_row(row.template, [str(draft) for draft in row.drafts], row.counters)
+            for row in registry.templates(unit)
+        ]
+    print_rows(rows, TEMPLATES, "name", form, "No templates yet. They come with a source: upkeep source add NAME URL")
+
+
+@template.command()
+@click.argument("name")
+@form_option
+@pass_desk
+def get(desk: Desk, name: str, form: Form) -> None:
+    """Show one template."""
+    from upkeep.flows.browse import registry
+
+    with desk.reading() as unit:
+        view = registry.template(unit, name)
+    drafts = [str(row.version.version) for row in view.versions if row.version.state is VersionState.DRAFT]
+    row = template_row(view.template, drafts, view.counters)
+    row["versions"] = [str(each.version.version) for each in view.versions]
+    row["majors"] = [
+        f"{major.major}: {major.path}" + (", source removed" if major.removed_at else "") for major in view.majors
+    ]
+    print_row(row, "name", form)

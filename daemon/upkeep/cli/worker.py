@@ -18,6 +18,8 @@ def worker(desk: Desk) -> None:
 
     Ends on SIGTERM: what it has begun is finished, or given back after a few seconds.
     """
+    import structlog
+
     from upkeep import logs, wiring
     from upkeep.lifeline import end_with_parent
 
@@ -28,6 +30,7 @@ def worker(desk: Desk) -> None:
         # A handler may interrupt anything that holds a lock: it writes a byte, and nothing else.
         signal.signal(number, lambda *_: os.write(tell, b"."))
     end_with_parent()
+    log = structlog.get_logger(__name__)
     all_ended = []
     with ExitStack() as stack:
         wiring.prepare(settings)
@@ -42,7 +45,9 @@ def worker(desk: Desk) -> None:
         working = Thread(target=run, name="loop")
         working.start()
         crew.schedule.start()
+        log.info("the worker is ready")
         os.read(told, 1)
+        log.info("the worker ends")
         crew.schedule.stop()
         crew.worker.stop()
         working.join()
