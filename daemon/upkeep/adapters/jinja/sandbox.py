@@ -59,7 +59,7 @@ class Missing(Undefined):
     def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         self._fail_with_undefined_error()
 
-    __iter__ = __str__ = __len__ = __bool__ = __contains__ = _refuse
+    __iter__ = __str__ = __repr__ = __len__ = __bool__ = __contains__ = _refuse
     __eq__ = __ne__ = __hash__ = _refuse
 
     def explain(self, namespace: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -99,7 +99,9 @@ def _path_of(wanted: Any, within: Any, path: str = "") -> str | None:
     if wanted is within:
         return path
     steps: Iterable[tuple[Any, Any]] = ()
-    if isinstance(within, Mapping):
+    if isinstance(within, AbsentComponent):
+        steps = (("outputs", within.outputs),)
+    elif isinstance(within, Mapping):
         steps = within.items()
     elif isinstance(within, list):
         steps = enumerate(within)
@@ -118,10 +120,9 @@ class AbsentComponent(dict[str, Any]):
     object or to its outputs gives `{}`, one to a name or to a single output fails.
     """
 
-    def __missing__(self, key: str) -> dict[str, Any]:
-        if key == "outputs":
-            return {}
-        raise KeyError(key)
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs: dict[str, Any] = {}
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
