@@ -184,9 +184,9 @@ def unreadable(text: str, path: str) -> Finding | None:
 
 def _syntax_fault(fault: yaml.YAMLError, text: str, path: str) -> Finding:
     mark = getattr(fault, "problem_mark", None) or getattr(fault, "context_mark", None)
-    line = mark.line + 1 if mark else None
-    lines = text.splitlines()
-    there = lines[line - 1] if line and line <= len(lines) else ""
+    lines = text.splitlines() or [""]
+    line = min(mark.line + 1, len(lines)) if mark else None
+    there = lines[line - 1] if line else ""
     indentation = there[: len(there) - len(there.lstrip())]
     if "\t" in indentation:
         return error("yaml-tab", "a tab indents this line, YAML allows spaces only", path, line, "indent with spaces")
