@@ -1,5 +1,7 @@
 """`upkeep demo`: see the whole way of a change, on throw-away data."""
 
+import sys
+
 import click
 
 
@@ -15,4 +17,4 @@ def demo(headless: bool, port: int | None, keep: bool) -> None:
     """
     from upkeep.demo.play import play
 
-    play(headless=headless, port=port, keep=keep, stream=click.get_text_stream("stdout"))
+    play(headless=headless, port=port, keep=keep, stream=sys.stdout)

@@ -26,18 +26,27 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What came back: the visible text with single spaces, the forms, and the links by label."""
+    """What came back: the visible text with single spaces, the forms, and the links as labels and targets."""
 
     status: int
     url: str
-    body: str
     text: str
-    forms: tuple[Form, ...]
-    links: Mapping[str, str]
+    body: str = field(repr=False)
+    forms: tuple[Form, ...] = field(repr=False)
+    links: tuple[tuple[str, str], ...] = field(repr=False)
 
     def has_button(self, label: str) -> bool:
         """Whether a button that can be pressed says this."""
         return any(label in form.buttons for form in self.forms)
+
+    def link(self, label: str) -> str:
+        """Where the first link that says this leads. Raises Otherwise when there is none."""
+        for text, target in self.links:
+            if text == label:
+                return target
+        raise Otherwise(
+            f"{self.url} ({self.status}): expected a link {label!r}, saw {[text for text, _ in self.links]!r}"
+        )
 
 
 class Browser:
@@ -92,10 +101,10 @@ def _page(response: HTTPResponse | HTTPError) -> Page:
     return Page(
         response.status or 0,
         response.url or "",
-        body,
         " ".join("".join(reader.text).split()),
+        body,
         tuple(reader.forms),
-        reader.links,
+        tuple(reader.links),
     )
 
 
@@ -106,7 +115,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self.text: list[str] = []
         self.forms: list[Form] = []
-        self.links: dict[str, str] = {}
+        self.links: list[tuple[str, str]] = []
         self._form: Form | None = None
         self._silent = 0
         self._label: list[str] | None = None
@@ -151,7 +160,7 @@ class _Reader(HTMLParser):
         if tag == "form":
             self._form = None
         elif tag == "a" and self._link:
-            self.links.setdefault(label, self._link)
+            self.links.append((label, self._link))
             self._label, self._link = None, ""
         elif tag == "button" and self._button is not None:
             if self._form is not None and "disabled" not in self._button:

@@ -19,6 +19,8 @@ from upkeep.demo.narrator import Narrator
 _LOG_SHOWN = 30
 """Lines of the daemon's log that are shown when it fails."""
 
+_ACCESS = '"logger": "gunicorn.access"'
+
 
 @dataclass(slots=True)
 class Daemon:
@@ -83,9 +85,9 @@ class Daemon:
         return json.loads(self.run(*arguments, "-o", "json"))
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """The end of its log, without the requests that pages and polls made."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(lines[-_LOG_SHOWN:])
+        return "\n".join([line for line in lines if _ACCESS not in line][-_LOG_SHOWN:])
 
     def _ready(self) -> bool:
         if self.process is not None and (code := self.process.poll()) is not None:

@@ -28,6 +28,11 @@ class Change:
     message: str
     edits: tuple[Edit, ...]
 
+    @property
+    def subject(self) -> str:
+        """The first line of the message."""
+        return self.message.partition("\n")[0]
+
 
 def apply(change: Change, folder: Path) -> None:
     """Make a change in the working tree at `folder`. Raises ValueError when a file is not as it is expected."""

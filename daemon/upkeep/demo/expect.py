@@ -30,5 +30,5 @@ def eventually(what: str, look: Callable[[], Seen], wanted: Callable[[Seen], boo
     while not wanted(seen := look()):
         if time.monotonic() > deadline:
             raise Otherwise(f"{what}: not within {patience:.0f} s, last saw {seen!r}")
-        time.sleep(0.05)
+        time.sleep(0.1)
     return seen

@@ -10,12 +10,12 @@ from types import FrameType
 from typing import TextIO
 
 from upkeep.demo import stage as stages
-from upkeep.demo import story
 from upkeep.demo.daemon import free_port
 from upkeep.demo.edits import ENVIRONMENT_TEMPLATE, SERVICE_TEMPLATE
 from upkeep.demo.expect import Otherwise
 from upkeep.demo.narrator import Narrator
 from upkeep.demo.stage import Stage, Wishes
+from upkeep.demo.story import ENVIRONMENTS, SERVICE, Story, resource_path, review_path
 from upkeep.domain.people import Role
 
 _MAY = {Role.ADMIN: "publishes and updates", Role.DEVELOPER: "updates", Role.VIEWER: "looks"}
@@ -32,9 +32,10 @@ def play(*, headless: bool, port: int | None, keep: bool, stream: TextIO) -> Non
         narrator.title(f"Upkeep, on throw-away data in {folder}")
         stage = stages.build(folder, narrator, Wishes(port=port or free_port()))
         try:
-            story.first_half(stage)
+            story = Story(stage)
+            story.first_half()
             if headless:
-                story.second_half(stage)
+                story.second_half()
                 narrator.title("The whole story went as it is told.")
             else:
                 _hand_over(stage)
@@ -58,13 +59,13 @@ def _hand_over(stage: Stage) -> None:
     tell.line(f"Open {address}/ and sign in as")
     tell.table(*((f"  {person.name}", person.password, _MAY[role]) for role, person in stage.people.items()))
     tell.line()
-    tell.line(f"1. As admin, review and publish {address}{story.review_path(ENVIRONMENT_TEMPLATE)}")
+    tell.line(f"1. As admin, review and publish {address}{review_path(ENVIRONMENT_TEMPLATE)}")
     tell.line("   and update both environments:")
-    for name in story.ENVIRONMENTS:
-        tell.line(f"   {address}{story.resource_path(f'environment/{name}')}")
-    tell.line(f"2. Publish {address}{story.review_path(SERVICE_TEMPLATE)}")
+    for name in ENVIRONMENTS:
+        tell.line(f"   {address}{resource_path(f'environment/{name}')}")
+    tell.line(f"2. Publish {address}{review_path(SERVICE_TEMPLATE)}")
     tell.line("   and, as developer, update the pipeline and both instances:")
-    tell.line(f"   {address}/services/{story.SERVICE}")
+    tell.line(f"   {address}/services/{SERVICE}")
     tell.line(f"3. Change something in {stage.clone.folder},")
     tell.line("   commit and `git push`: the next draft is there within ten seconds.")
     tell.line()
