@@ -47,5 +47,5 @@ def test_a_channel_nobody_configured_stops_its_notices_and_says_where_to_name_it
     channels = NamedChannels({})
     with pytest.raises(StalledError, match="no channel `platform`") as failure:
         channels.send(OWED, None)
-    assert "`channels:`" in (failure.value.cure or "")
+    assert "`notices.channels`" in (failure.value.cure or "")
     assert channels.pace("platform") == timedelta()

@@ -265,7 +265,7 @@ def test_a_channel_that_needs_a_person_keeps_its_notices_and_is_asked_hourly(sto
 def test_a_channel_nobody_configured_names_the_cure_and_loses_nothing(store, now):
     owe(store, now, "a", channel="nowhere")
     run(store, on(Wall()), now)
-    assert "name `nowhere` in `channels:`" in (notices(store)[0].failure or "")
+    assert "`nowhere` under `notices.channels`" in (notices(store)[0].failure or "")
     wall = Wall()
     run(store, NamedChannels({"nowhere": wall}), now + timedelta(hours=1))
     assert wall.took == ["a"]

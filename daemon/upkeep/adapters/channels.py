@@ -33,7 +33,7 @@ class NamedChannels:
         if channel is None:
             raise StalledError(
                 f"there is no channel `{name}`",
-                cure=f"name `{name}` in `channels:` of the configuration, or route its notices to another channel",
+                cure=f"describe `{name}` under `notices.channels` in the configuration, or route its notices elsewhere",
             )
         return channel.send(owed, thread_receipt)
 
