@@ -7,9 +7,10 @@ from upkeep.domain.errors import CallerError
 
 _HOST = r"(?:[0-9A-Za-z](?:[0-9A-Za-z.-]*[0-9A-Za-z])?|\[[0-9A-Fa-f:.]+\])"
 _USER = r"[0-9A-Za-z_.][0-9A-Za-z_.+-]*"
-_WEB = re.compile(rf"https?://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/\S+", re.I)
-_SSH = re.compile(rf"ssh://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/[^\s-]\S*", re.I)
-_SCP = re.compile(rf"(?:{_USER}@)?{_HOST}:(?!//)[^\s:-]\S*")
+_PATH = r"[^\s\x00-\x1f\x7f]"
+_WEB = re.compile(rf"https?://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/{_PATH}+", re.I)
+_SSH = re.compile(rf"ssh://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/(?!-){_PATH}+", re.I)
+_SCP = re.compile(rf"(?:{_USER}@)?{_HOST}:(?!//|:|-){_PATH}+")
 _LOCAL = re.compile(r"(?:file://)?/[^\x00-\x1f\x7f]*")
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.$|\.lock(?:/|$)|^[./-]|/$")
 

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from upkeep.domain import bundles, schemas
-from upkeep.domain.bundles import Bundle, Inspection, Part
+from upkeep.domain.bundles import Bundle, Inspection
 from upkeep.domain.errors import BundleError, UpkeepError
 from upkeep.domain.findings import Finding, error
+from upkeep.flows.lint import template_findings
 from upkeep.flows.ports import Mirror, Renderer
 
 
@@ -17,17 +18,7 @@ def examine(bundle: Bundle, renderer: Renderer) -> Inspection:
     """
     try:
         inspection = bundles.inspect(bundle)
-        schema = schemas.parse(inspection.schema) if inspection.schema is not None else None
-        declared = {
-            part: inputs.properties.keys()
-            for part in Part
-            if schema is not None and (inputs := schema.inputs_of(part)) is not None
-        }
-        checked = [
-            finding
-            for part, template in inspection.templates.items()
-            for finding in renderer.check(template, part, declared if schema is not None else None)
-        ]
+        checked = template_findings(renderer, inspection)
     except UpkeepError:
         raise
     except Exception as bug:

@@ -64,7 +64,7 @@ class GitRepositories:
         self._check(source)
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self._place(source.name)
-        with _alone(place.with_suffix(".lock")) as lock:
+        with _alone(place.with_suffix(".lock"), min(_LOCK_WAIT, self.timeout_for.total_seconds())) as lock:
             command = self._command(source, git_dir=place, held=(lock,))
             mirror = self._fetched(source, command, place)
             try:
@@ -81,7 +81,7 @@ class GitRepositories:
         """Delete the mirror of a source that is followed no longer."""
         place = self._place(name)
         if place.exists():
-            with _alone(place.with_suffix(".lock")):
+            with _alone(place.with_suffix(".lock"), _LOCK_WAIT):
                 shutil.rmtree(place, ignore_errors=True)
 
     def tidy(self) -> None:
@@ -196,7 +196,7 @@ class GitRepositories:
 
 
 @contextmanager
-def _alone(path: Path, wait: float = _LOCK_WAIT) -> Iterator[int]:
+def _alone(path: Path, wait: float) -> Iterator[int]:
     """Hold a mirror's lock. Git processes inherit it, so that it is held as long as one of them lives, even when
     this process was killed; whoever holds it may therefore take any other lock in the mirror for a leftover."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
