@@ -23,7 +23,7 @@ DOORS = {
     "regex": ["upkeep.domain.patterns"],
     "slack_sdk": ["upkeep.adapters.slack"],
     "sqlalchemy": ["upkeep.adapters.store"],
-    "structlog": ["upkeep.cli", "upkeep.logs", "upkeep.worker", "upkeep.wsgi"],
+    "structlog": ["upkeep.cli", "upkeep.logs", "upkeep.web", "upkeep.worker", "upkeep.wsgi"],
     "werkzeug": ["upkeep.web"],
     "yaml": ["upkeep.domain.documents"],
 }
