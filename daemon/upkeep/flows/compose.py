@@ -52,10 +52,8 @@ def compose(unit: Unit, resource: Resource, target: State) -> Composition:
 
 
 def is_customer_managed(unit: Unit, resource: Resource, version: Version) -> bool:
-    """Whether a version of an environment template has no infrastructure of its own: there is nothing to render."""
-    if resource.key.kind is not ResourceKind.ENVIRONMENT:
-        return False
-    return Part.ENVIRONMENT not in _read(unit, resource.template, version).inspection.templates
+    """Whether a version has a schema and no infrastructure of its own: there is nothing to render."""
+    return _read(unit, resource.template, version).inspection.customer_managed
 
 
 def _namespace(unit: Unit, resource: Resource, part: Part, inputs: Inputs) -> Mapping[str, Any]:
