@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -107,12 +108,21 @@ def _parse_url(text: object) -> object:
     return text
 
 
+def _at_least(shortest: timedelta) -> Callable[[timedelta], timedelta]:
+    def check(span: timedelta) -> timedelta:
+        if span < shortest:
+            raise _fault(f"`{write_duration(span)}` is too short", f"write at least {write_duration(shortest)}")
+        return span
+
+    return check
+
+
 def _fault(message: str, cure: str) -> PydanticCustomError:
     return PydanticCustomError("upkeep", "{message}", {"message": message, "cure": cure})
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Span = Annotated[Duration, Field(ge=timedelta(seconds=1))]
+Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
 Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
@@ -170,7 +180,7 @@ class Work:
     """The worker. `concurrency` counts for each kind of work by itself, so that no kind starves another."""
 
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    lease: Annotated[Duration, Field(ge=timedelta(seconds=3))] = timedelta(seconds=60)
+    lease: Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=3)))] = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -636,7 +646,6 @@ def _fault_of(details: ErrorDetails, data: Any, place: _Place) -> _Fault:
         return place.fault(key, f"`{dotted}` is not {what}", f"write {what}")
     if kind in ("greater_than_equal", "less_than_equal"):
         limit = context.get("ge", context.get("le"))
-        limit = write_duration(limit) if isinstance(limit, timedelta) else limit
         bound = "at least" if kind == "greater_than_equal" else "at most"
         return place.fault(
             key, f"`{dotted}` is too {'small' if bound == 'at least' else 'large'}", f"write {bound} {limit}"

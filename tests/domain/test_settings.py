@@ -1,0 +1,247 @@
+"""The configuration: what is read, where faults stand, and what is never shown."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from upkeep import settings
+from upkeep.domain.errors import CallerError, SettingsError
+from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin
+from upkeep.settings import Settings, parse_duration, write_duration
+
+FOLDER = Path("/etc/upkeep")
+
+
+def read(text: str, environ: Mapping[str, str] | None = None) -> Settings:
+    return settings.read(text, "upkeep.yaml", folder=FOLDER, environ=environ or {})
+
+
+def faults(text: str, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        read(text, environ)
+    return caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("web:\n  prot: 1\n", "upkeep.yaml:2: unknown setting `web.prot` (did you mean `port`?)"),
+        ("wev:\n  port: 1\n", "upkeep.yaml:1: unknown setting `wev` (did you mean `web`?)"),
+        ("log:\n  colour: no\n", "upkeep.yaml:2: unknown setting `log.colour` (known here: level, format)"),
+        ("web:\n  port: high\n", "upkeep.yaml:2: `web.port` is not a whole number (write a whole number)"),
+        ("web:\n  port: 70000\n", "upkeep.yaml:2: `web.port` is too large (write at most 65535)"),
+        ("web:\n  threads: 0\n", "upkeep.yaml:2: `web.threads` is too small (write at least 1)"),
+        ("web: 8080\n", "upkeep.yaml:1: `web` is not a mapping (write its settings below it, indented)"),
+        (
+            "web:\n  public_url: upkeep\n",
+            "upkeep.yaml:2: web.public_url: `upkeep` is not an http address (write it as https://upkeep.example.com)",
+        ),
+        (
+            "git:\n  timeout: 90\n",
+            "upkeep.yaml:2: git.timeout: `90` is not a duration "
+            "(write a number and its unit, for example 30s, 5m, 1h30m or 2d)",
+        ),
+        ("worker:\n  lease: 1s\n", "upkeep.yaml:2: worker.lease: `1s` is too short (write at least 3s)"),
+        (
+            "git:\n  allow_local: maybe\n",
+            "upkeep.yaml:2: `git.allow_local` is not `true` or `false` (write `true` or `false`)",
+        ),
+        ("log:\n  level: loud\n", "upkeep.yaml:2: `log.level` cannot be `loud` (write debug, info, warning or error)"),
+        (
+            "rendering:\n  memory: lots\n",
+            "upkeep.yaml:2: rendering.memory: `lots` is not a size (write a number and its unit, for example 512MB)",
+        ),
+        ("sources: here\n", "upkeep.yaml:1: `sources` is not a list (write its entries below it, each after `- `)"),
+        ("sources:\n  - name: a\n", "upkeep.yaml:2: `url` is missing in `sources[0]` (add `url: …`)"),
+        (
+            "sources:\n  - name: a b\n    url: x\n",
+            "upkeep.yaml:2: sources[0]: `a b` is not a source name "
+            "(use 1 to 100 letters, digits, `_` and `-`, starting with a letter or digit)",
+        ),
+        (
+            "sources:\n  - name: a\n    url: https://me:secret@example.com/x\n",
+            "upkeep.yaml:2: sources[0]: `url` holds a password "
+            "(take it out and name the token by `token_file` or `token_env`)",
+        ),
+        (
+            "sources:\n  - name: a\n    url: x\n    token_file: f\n    token_env: E\n",
+            "upkeep.yaml:2: sources[0]: `token_file` and `token_env` are given together (keep one of them)",
+        ),
+        (
+            "sources:\n  - {name: a, url: x}\n  - {name: a, url: y}\n",
+            "upkeep.yaml:3: the name `a` is used twice (rename one)",
+        ),
+        (
+            "sources:\n  - {name: a, url: x}\n  - {name: b, url: x}\n",
+            "upkeep.yaml:3: `b` reads the same branch and folder as `a` (remove one of them)",
+        ),
+        ("notices:\n  default: consoel\n", "upkeep.yaml:2: there is no channel `consoel` (did you mean `console`?)"),
+        (
+            "notices:\n  owners:\n    payments: pay\n",
+            "upkeep.yaml:3: there is no channel `pay` (describe it under `notices.channels`)",
+        ),
+        (
+            "notices:\n  channels:\n    console: {kind: console}\n    pay: {kind: pigeon}\n",
+            "upkeep.yaml:4: `notices.channels.pay` has no kind that is known "
+            "(write `kind:` and one of `console`, `slack_webhook`, `slack_bot`)",
+        ),
+        (
+            "notices:\n  channels:\n    console: {kind: console}\n    pay: {kind: slack_bot, channel: C1}\n",
+            "upkeep.yaml:4: notices.channels.pay: none of `token`, `token_file`, `token_env` is given "
+            "(give one of them)",
+        ),
+        (
+            "notices:\n  channels:\n    console: {kind: console, chanel: x}\n",
+            "upkeep.yaml:3: unknown setting `notices.channels.console.chanel` (known here: kind)",
+        ),
+        (
+            "web:\n  host: ${NOPE}\n",
+            "upkeep.yaml:2: environment variable NOPE is not set "
+            "(set it, or write ${NOPE:-default})",
+        ),
+        ("web:\n  host: ${NO PE}\n", "upkeep.yaml:2: `${NO PE}` is no reference (write ${NAME} or ${NAME:-default})"),
+        (
+            "webhooks:\n  secrets: ['']\n",
+            "upkeep.yaml:1: webhooks: a webhook secret is empty "
+            "(write the secret or remove the line)",
+        ),
+        (
+            "database:\n  url_env: A-B\n",
+            "upkeep.yaml:2: `database.url_env` is not the name of an environment variable "
+            "(use letters, digits and `_`)",
+        ),
+        ("- web\n", "upkeep.yaml:1: the file is not a mapping of settings (write `section:` lines)"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_with_its_place_and_cure(text: str, fault: str) -> None:
+    assert faults(text) == (fault,)
+
+
+def test_every_fault_is_listed_at_once_in_the_order_of_the_file() -> None:
+    text = "web:\n  port: high\n  prot: 1\nlog: {level: loud}\nstate: a\nstate: b\n"
+    assert [fault.partition(": ")[0] for fault in faults(text)] == [
+        "upkeep.yaml:2",
+        "upkeep.yaml:3",
+        "upkeep.yaml:4",
+        "upkeep.yaml:6",
+    ]
+
+
+def test_a_file_that_is_no_yaml_is_told_with_its_line() -> None:
+    assert faults("web:\n  port: [1\n")[0].startswith("upkeep.yaml:")
+
+
+def test_without_a_file_everything_has_a_default() -> None:
+    found = read("")
+    assert found == read("# nothing\n")
+    assert found.state == FOLDER / "upkeep-state"
+    assert found.public_url == "http://127.0.0.1:8080"
+    assert found.notices.routing.of_owner("anybody") == "console"
+
+
+def test_an_empty_setting_means_its_default() -> None:
+    assert read("web:\n  port:\nsources:\nlog:\n") == read("")
+
+
+def test_texts_refer_to_environment_variables() -> None:
+    text = "web: {host: '${HOST:-0.0.0.0}', port: '${PORT}', public_url: 'http://${NAME:-a}.example.com/'}\n"
+    found = read(text, {"PORT": "9000", "NAME": "b"})
+    assert (found.web.host, found.web.port, found.public_url) == ("0.0.0.0", 9000, "http://b.example.com")
+
+
+def test_a_doubled_dollar_writes_a_plain_one() -> None:
+    assert read("web: {host: 'a$${b}$c'}\n").web.host == "a${b}$c"
+
+
+def test_what_an_environment_variable_holds_is_not_read_as_yaml_or_as_a_reference() -> None:
+    assert read("web: {host: '${HOST}'}\n", {"HOST": "${X}: [1"}).web.host == "${X}: [1"
+
+
+def test_the_environment_wins_over_the_file() -> None:
+    environ = {"UPKEEP_WEB__PORT": "9000", "UPKEEP_STATE": "/srv/upkeep", "UPKEEP_GIT__ALLOW_LOCAL": "true"}
+    found = read("web: {port: 1, host: a}\nstate: here\n", environ)
+    assert (found.web.port, found.web.host, found.state, found.git.allow_local) == (
+        9000,
+        "a",
+        Path("/srv/upkeep"),
+        True,
+    )
+
+
+def test_lists_and_mappings_come_from_the_environment_as_yaml() -> None:
+    environ = {"UPKEEP_SOURCES": "[{name: a, url: x}]", "UPKEEP_NOTICES__OWNERS": "{pay: console}"}
+    found = read("sources: [{name: b, url: y}]\n", environ)
+    assert [source.name for source in found.sources] == ["a"]
+    assert found.notices.owners == {"pay": "console"}
+
+
+def test_faults_of_the_environment_name_the_variable() -> None:
+    assert faults("", {"UPKEEP_WEB__PORT": "high", "UPKEEP_WEB__PROT": "1", "UPKEEP_SOURCES": "[{}]"}) == (
+        "environment variable UPKEEP_SOURCES: `name` is missing in `sources[0]` (add `name: …`)",
+        "environment variable UPKEEP_SOURCES: `url` is missing in `sources[0]` (add `url: …`)",
+        "environment variable UPKEEP_WEB__PORT: `web.port` is not a whole number (write a whole number)",
+        "environment variable UPKEEP_WEB__PROT: names no setting (did you mean `UPKEEP_WEB__PORT`?)",
+    )
+
+
+def test_what_kubernetes_puts_into_the_environment_is_ignored() -> None:
+    environ = {"UPKEEP_PORT": "tcp://10.0.0.1:80", "UPKEEP_SERVICE_HOST": "10.0.0.1", "UPKEEP_PORT_80_TCP": "x"}
+    assert read("", environ) == read("")
+
+
+def test_a_declared_source_is_known_to_the_flows() -> None:
+    [source] = read(
+        "sources:\n  - {name: a, url: ' https://x/y ', subdirectory: /sub/, token_file: token, "
+        "webhook_secret_env: HOOK, drafts: per_push, poll_every_for: 1h30m}\n"
+    ).declared
+    assert (source.url, source.branch, source.subdirectory) == ("https://x/y", "main", "sub")
+    assert source.credential == Credential(CredentialKind.TOKEN_FILE, "/etc/upkeep/token")
+    assert source.webhook_secret == Credential(CredentialKind.TOKEN_ENV, "HOOK")
+    assert (source.drafts, source.poll_every_for) == (Drafts.PER_PUSH, timedelta(minutes=90))
+    assert source.origin is Origin.CONFIG
+
+
+def test_a_source_typed_by_hand_is_checked_like_one_of_the_file() -> None:
+    with pytest.raises(CallerError) as caught:
+        settings.declare_source(name="a b", url="x", poll_every_for="soon")
+    assert "`soon` is not a duration" in caught.value.message
+
+
+def test_what_is_shown_holds_no_secret() -> None:
+    text = (
+        "database: {url: 'postgresql://me:hidden@db/upkeep'}\nwebhooks: {secrets: [hidden]}\n"
+        "notices: {channels: {console: {kind: console}, a: {kind: slack_webhook, url: 'https://hidden'},"
+        " b: {kind: slack_bot, channel: C1, token: hidden}}}\n"
+    )
+    found = read(text)
+    assert "hidden" not in str(settings.shown(found))
+    assert "hidden" not in repr(found)
+    assert settings.shown(found)["database"]["url"] == "postgresql://me:********@db/upkeep"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("5m", 300), ("1h30m", 5400), ("2d", 172800), ("0s", 0)])
+def test_a_duration_is_written_as_it_is_read(text: str, seconds: int) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+    assert write_duration(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "1m1h", "-5m", 5, None, "9" * 30 + "d"])
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match=r"duration|too long"):
+        parse_duration(text)
+
+
+def test_the_file_is_searched_in_a_fixed_order(tmp_path: Path) -> None:
+    named, variable, local = (tmp_path / name for name in ("named.yaml", "variable.yaml", "upkeep.yaml"))
+    environ = {"UPKEEP_CONFIG": str(variable)}
+    assert settings.find(named, environ, tmp_path) == named
+    assert settings.find(None, environ, tmp_path) == variable
+    local.write_text("")
+    assert settings.find(None, {}, tmp_path) == local
+
+
+def test_a_named_file_has_to_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: No such file"):
+        settings.load(tmp_path / "none.yaml", {})
