@@ -1,5 +1,9 @@
+import re
 import sys
 from collections import defaultdict
+from configparser import ConfigParser
+from functools import cache
+from importlib.metadata import packages_distributions
 
 import pytest
 from importlinter import cli
@@ -23,13 +27,14 @@ DOORS = {
     "regex": ["upkeep.domain.patterns"],
     "slack_sdk": ["upkeep.adapters.slack"],
     "sqlalchemy": ["upkeep.adapters.store"],
-    "structlog": ["upkeep.cli", "upkeep.logs", "upkeep.web", "upkeep.worker", "upkeep.wsgi"],
+    "structlog": ["upkeep.chronicle", "upkeep.cli", "upkeep.logs", "upkeep.worker", "upkeep.wsgi"],
     "werkzeug": ["upkeep.web"],
     "yaml": ["upkeep.domain.documents"],
 }
 """The only rooms that may import each third-party package."""
 
 
+@cache
 def entered() -> dict[str, set[str]]:
     """Which of our modules import which third-party package."""
     found: dict[str, set[str]] = defaultdict(set)
@@ -61,3 +66,16 @@ def test_a_package_is_imported_through_its_door_and_nowhere_else(package):
     names = entered()[package]
     assert names, f"nothing imports {package} any more: take it off the list and out of setup.cfg"
     assert sorted(name for name in names if not inside(name, DOORS[package])) == []
+
+
+def test_everything_that_is_installed_for_the_daemon_is_imported():
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    required = {re.split(r"[\s\[<>=]", line)[0] for line in settings["options"]["install_requires"].split("\n") if line}
+    used = {
+        re.sub(r"[-_.]+", "-", distribution).lower()
+        for package, distributions in packages_distributions().items()
+        if package in entered()
+        for distribution in distributions
+    }
+    assert required - used == set()
