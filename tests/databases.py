@@ -42,7 +42,6 @@ exec 3<&- "$@"
 """
 _QUICK = {
     "listen_addresses": "",
-    "listen_addresses": "",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
