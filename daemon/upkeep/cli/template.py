@@ -1,7 +1,7 @@
 """`upkeep template`: templates and their bundles."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,18 +70,22 @@ def _row(bundle: "LintedBundle") -> Row:
         "kind": bundle.kind,
         "customer_managed": bundle.customer_managed,
         "result": _result(bundle),
-        "findings": [
-            {
-                "severity": finding.severity,
-                "slug": finding.slug,
-                "message": finding.message,
-                "path": finding.path,
-                "line": finding.line,
-                "cure": finding.cure,
-            }
-            for finding in bundle.findings
-        ],
+        "findings": _finding_rows(bundle.findings),
     }
+
+
+def _finding_rows(findings: Sequence[Finding]) -> list[Row]:
+    return [
+        {
+            "severity": finding.severity,
+            "slug": finding.slug,
+            "message": finding.message,
+            "path": finding.path,
+            "line": finding.line,
+            "cure": finding.cure,
+        }
+        for finding in findings
+    ]
 
 
 def _result(bundle: "LintedBundle") -> str:
@@ -198,6 +202,59 @@ def _text(path: Path, what: str) -> str:
 def _write(text: str) -> None:
     """Write to stdout in UTF-8, byte for byte."""
     click.echo(text.encode(), nl=False)
+
+
+@template.command()
+@click.argument("git_dir", type=click.Path(path_type=Path))
+@click.option("--branch", help="The branch to follow; otherwise the one of HEAD.")
+@click.option("--until", metavar="SHA", help="The last commit to look at, in place of a branch.")
+@click.option("--since", metavar="SHA", help="The commit whose folders are N.0; otherwise the first that holds each.")
+@click.option("--path", metavar="DIR/v1", help="The one version folder to follow; otherwise all.")
+@form_option
+def replay(
+    git_dir: Path, branch: str | None, until: str | None, since: str | None, path: str | None, form: Form
+) -> None:
+    """Number version folders along the history of the repository in GIT_DIR, as its syncs would have done.
+
+    Every first-parent commit that changes a version folder makes the next minor. Reads the repository only.
+    """
+    from upkeep.adapters.git import open_local
+    from upkeep.adapters.jinja import JinjaRenderer
+    from upkeep.flows.replay import misplaced, replay
+
+    if branch is not None and until is not None:
+        raise click.UsageError("give --branch or --until, not both")
+    with open_local(git_dir) as mirror, JinjaRenderer() as renderer:
+        last = mirror.branch(branch) if branch is not None else mirror.resolve(until) if until else mirror.head
+        first = mirror.resolve(since) if since is not None else None
+        versions = replay(mirror, renderer, until=last, since=first, path=path)
+        warnings = misplaced(mirror, last) if path is None else ()
+    for finding in warnings:
+        click.echo(f"warning: {finding.where}: {finding.message}", err=True)
+    rows = [
+        {
+            **({"path": version.path} if path is None else {}),
+            "version": str(version.version),
+            "commit": version.commit,
+            "tree": version.tree,
+            "status": version.state,
+            "findings": _finding_rows(version.findings),
+            "short": version.commit[:12],
+            "remarks": len(version.findings) or None,
+        }
+        for version in versions
+    ]
+    if form in (Form.JSON, Form.YAML):
+        rows = [{key: value for key, value in row.items() if key not in ("short", "remarks")} for row in rows]
+    columns = [
+        *([Column("FOLDER", "path")] if path is None else []),
+        Column("VERSION", "version"),
+        Column("COMMIT", "short"),
+        Column("TREE", "tree", wide=True),
+        Column("STATUS", "status"),
+        Column("FINDINGS", "remarks"),
+    ]
+    print_rows(rows, columns, "version", form, f"no commit of {git_dir} holds a version folder")
 
 
 @template.command("list")

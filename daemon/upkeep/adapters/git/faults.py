@@ -27,9 +27,10 @@ _REFUSED = re.compile(
 _LOCAL = re.compile(r"no space left on device|read-only file system|disk quota exceeded", re.I)
 _LOCKED = re.compile(r"\.lock': file exists", re.I)
 _CORRUPT = re.compile(
-    r"corrupt|bad object|bad tree|bad ref|invalid object|inflate|unable to read (tree|sha1|object)"
-    r"|missing (blob|tree|commit)|did not receive expected object|object file .* is empty|broken|packfile .* (cannot|does not)|unresolved deltas"
-    r"|could not parse object|pack has|not a git repository: '|unknown repository extension|bad config|index-pack died",
+    r"corrupt|bad object|bad tree|bad ref|invalid object|inflate|unable to read (tree|sha1|object)|broken|pack has"
+    r"|missing (blob|tree|commit)|did not receive expected object|object file .* is empty|could not parse object"
+    r"|packfile .* (cannot|does not)|unresolved deltas|not a git repository: '|unknown repository extension|bad config"
+    r"|index-pack died",
     re.I,
 )
 

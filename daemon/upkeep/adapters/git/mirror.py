@@ -1,5 +1,6 @@
 """Reading a repository: one `git log` streamed for its history, one `cat-file` kept open for its contents."""
 
+import contextlib
 import re
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -10,13 +11,10 @@ from itertools import chain
 from pathlib import Path
 
 from upkeep.adapters.git.command import CommandFailed, Conversation, GitCommand
-from upkeep.domain.bundles import Bundle, BundleFile
+from upkeep.domain.bundles import MAX_FILE_BYTES, Bundle, BundleFile
 from upkeep.domain.changes import FolderChange, Step
 from upkeep.domain.errors import BundleError, CallerError, NotFound, StalledError
 from upkeep.domain.versions import Commit
-
-LARGEST_FILE = 2 * 1024 * 1024
-"""A larger file is not read. Proton's quota for one template file was 2 MB."""
 
 LARGEST_BUNDLE = 16 * 1024 * 1024
 """Of a bundle no more than this is read, well above Proton's quota of 10 MB for the packed one."""
@@ -72,6 +70,13 @@ class GitMirror:
         if found is None:
             raise NotFound(f"the repository has no commit `{revision}`", cure="name a branch or a commit id it has")
         return found
+
+    def branch(self, name: str) -> str:
+        """The full id of the commit at a branch's head, in a clone also of a branch that was never checked out."""
+        for reference in (f"refs/heads/{name}", f"refs/remotes/origin/{name}"):
+            with contextlib.suppress(NotFound):
+                return self.resolve(reference)
+        raise NotFound(f"the repository has no branch `{name}`", cure="`git branch --all` shows those it has")
 
     def commit(self, commit_id: str) -> Commit:
         full = self.resolve(commit_id)
@@ -356,7 +361,7 @@ class _Objects:
             return "", None
         full, kind, size = parts[0].decode("ascii", "replace"), parts[1], int(parts[2])
         content: bytes | None = None
-        if size > LARGEST_FILE:
+        if size > MAX_FILE_BYTES:
             self._conversation.skip(size)
         else:
             content = self._conversation.take(size)
