@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from upkeep.adapters.jinja.frames import HEADER, JSON, LARGEST, READY, TEXT, framed
-from upkeep.domain.errors import BundleError, CallerError, TransientError
+from upkeep.domain.errors import BundleError, CallerError, TransientError, UpkeepError
 from upkeep.domain.findings import Finding, Severity, error
 from upkeep.domain.parts import Part
 
@@ -99,8 +99,8 @@ class JinjaRenderer:
     def render(self, template: "TemplateFile", namespace: Mapping[str, Any]) -> str:
         """The text of a template with the values of its namespace.
 
-        Raises BundleError naming file, line and cause when the template fails or breaks a limit, and CallerError for
-        values that JSON has no word for.
+        Raises BundleError naming file, line and cause when the template fails or breaks a limit, CallerError for
+        values that JSON has no word for, and TransientError when no worker got to do it.
         """
         digest = hashlib.sha256(template.text.encode("utf-8", "surrogatepass")).hexdigest()
         question: dict[str, Any] = {"ask": "render", "digest": digest, "namespace": namespace}
@@ -156,9 +156,12 @@ class JinjaRenderer:
             return BundleError(message, where=where, cure="nest fewer blocks, brackets and calls")
         return BundleError(str(answer["message"]), where=where, cure=answer.get("cure"))
 
-    def _overrun(self, template: "TemplateFile", gone: _Gone) -> BundleError:
-        if gone.returncode is None or gone.returncode == -signal.SIGPROF:
-            message = f"rendering this template takes more than {self._time_for.total_seconds():g} s"
+    def _overrun(self, template: "TemplateFile", gone: _Gone) -> UpkeepError:
+        if gone.returncode is None:
+            # Templates cannot sleep: one that used up neither its time nor its memory was not given the processor.
+            return TransientError("rendering this template was not given enough processor time", where=template.path)
+        if gone.returncode == -signal.SIGPROF:
+            message = f"rendering this template takes more than {self._time_for.total_seconds():g} s of processor time"
             return BundleError(message, where=template.path, cure="look for loops within loops and huge numbers")
         return BundleError(f"rendering this template ended its worker ({gone.returncode})", where=template.path)
 
