@@ -126,15 +126,15 @@ class _Reader:
         root = self.document.value
         if not isinstance(root, dict):
             self._fault("this is no spec", (), f"start it with `proton: {kind}`")
-            return {}
+            raise _refusal(self._faults)
         if root.get("proton") != kind:
             given = f"`proton` is {root['proton']!r}" if "proton" in root else "`proton` is missing"
-            self._fault(f"{given}, a {kind} was expected", ("proton",), f"give a document with `proton: {kind}`")
+            self._fault(f"{given}, `{kind}` was expected", ("proton",), f"give a document with `proton: {kind}`")
             raise _refusal(self._faults)
         for key in root:
             if key not in ("proton", *sections):
                 close = difflib.get_close_matches(key, sections, n=1)
-                cure = f"write `{close[0]}`" if close else f"a {kind} has {' and '.join(sections)}"
+                cure = f"write `{close[0]}`" if close else f"the sections are {' and '.join(sections)}"
                 self._fault(f"`{key}` is not known", (key,), cure)
         return root
 
