@@ -48,7 +48,7 @@ def read_legacy(text: str, path: str) -> tuple[Registration, tuple[Finding, ...]
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
-        plain = re.sub(r"\s+", "", entry.removeprefix("-")).strip("\"'")
+        plain = re.sub(r"\s*:\s*", ":", entry.removeprefix("-").strip().strip("\"'"))
         environment = _environment(plain)
         if environment is None:
             findings.append(error("registration-entry", f"`{entry}` is not `name:major`", path, number, _CURE))
