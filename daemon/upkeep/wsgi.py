@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LISTENER_VARIABLE = "UPKEEP_LISTENER_FD"
 """The environment variable that names a listening socket which this process inherited."""
 
-_settings = settings.load(settings.find(None, os.environ, Path.cwd()), os.environ)
+_settings = settings.load(settings.find(None, os.environ, Path()), os.environ)
 _opened = ExitStack()
 
 

@@ -31,7 +31,7 @@ _COMMANDS = {
 }
 
 
-@click.command(cls=CommandLine, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("upkeep", cls=CommandLine, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -40,7 +40,7 @@ class Desk:
         """The configuration file in use, None for the defaults."""
         from upkeep import settings
 
-        return settings.find(self._config, os.environ, Path.cwd())
+        return settings.find(self._config, os.environ, Path())
 
     @cached_property
     def settings(self) -> "Settings":

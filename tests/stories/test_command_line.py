@@ -1,0 +1,327 @@
+"""Every noun of the command line over a real SQLite file, with a real worker where something is deployed."""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from tests import builders
+from tests.flows import given
+from upkeep import logs, settings, wiring
+from upkeep.cli import cli
+from upkeep.domain.names import environment_key
+from upkeep.domain.sources import Stall
+from upkeep.domain.versions import VersionState
+from upkeep.flows.ports import Unit
+
+ENVIRONMENT, SERVICE = builders.ENVIRONMENT_TEMPLATE, builders.SERVICE_TEMPLATE
+
+
+@dataclass
+class Shell:
+    """A configuration, and a prompt where `upkeep` is typed."""
+
+    folder: Path
+    configuration: Path
+
+    def type(self, *arguments: str, typed: str | None = None) -> Result:
+        """Run a command, whatever comes of it."""
+        return CliRunner().invoke(cli, ["--config", str(self.configuration), *arguments], input=typed)
+
+    def run(self, *arguments: str, typed: str | None = None) -> str:
+        """The output of a command that ends well."""
+        result = self.type(*arguments, typed=typed)
+        assert result.exit_code == 0, f"{arguments}: {result.output}"
+        return result.stdout
+
+    def ask(self, *arguments: str) -> Any:
+        """The answer of a command as data."""
+        return json.loads(self.run(*arguments, "-o", "json"))
+
+    def refused(self, *arguments: str, code: int, typed: str | None = None) -> str:
+        """What a command says that is refused, without a trace of its insides."""
+        result = self.type(*arguments, typed=typed)
+        assert result.exit_code == code, f"{arguments}: {result.exit_code} {result.output}"
+        assert "Traceback" not in result.output
+        return result.stderr
+
+    def spec(self, name: str, text: str) -> str:
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
+    @contextmanager
+    def store(self) -> Iterator[Unit]:
+        """One writing transaction in the store of the configuration."""
+        loaded = settings.load(self.configuration, {})
+        wiring.migrate(loaded)
+        with ExitStack() as stack, wiring.open_store(loaded, stack).write() as unit:
+            yield unit
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """A worker at work while the block lasts."""
+        loaded = settings.load(self.configuration, {})
+        logs.configure("error", "json")
+        with ExitStack() as stack:
+            stack.callback(structlog.reset_defaults)
+            wiring.prepare(loaded)
+            crew = wiring.open_worker(loaded, stack)
+            thread = threading.Thread(target=crew.worker.run)
+            thread.start()
+            try:
+                yield
+            finally:
+                crew.worker.stop()
+                thread.join(15)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    for name in [name for name in os.environ if name.startswith("UPKEEP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LOGNAME", "olga")
+    configuration = tmp_path / "upkeep.yaml"
+    configuration.write_text("state: state\ngit: {allow_local: true}\nnotices: {default: console, operators: ''}\n")
+    return Shell(tmp_path, configuration)
+
+
+def register(shell: Shell, template: str, *versions: tuple[str, VersionState]) -> None:
+    bundle = given.environment_bundle() if template == ENVIRONMENT else given.service_bundle()
+    with shell.store() as unit:
+        for number, state in versions:
+            given.registered(unit, template, number, bundle, builders.NOON, state)
+
+
+PUBLISHED, DRAFT = VersionState.PUBLISHED, VersionState.DRAFT
+
+
+def offered(shell: Shell) -> None:
+    """Both templates at 1.0, published by command."""
+    for template in (ENVIRONMENT, SERVICE):
+        register(shell, template, ("1.0", DRAFT))
+        shell.run("version", "publish", template, "1.0")
+
+
+def test_the_help_names_every_command(shell: Shell) -> None:
+    said = shell.run("--help")
+    for noun in ("serve", "source", "template", "version", "environment", "deployment", "lag", "user", "doctor"):
+        assert f"\n  {noun} " in said
+
+
+@pytest.mark.parametrize("noun", list(cli.list_commands(None)))  # type: ignore[arg-type]
+def test_every_command_explains_itself(shell: Shell, noun: str) -> None:
+    assert f"Usage: upkeep {noun}" in shell.run(noun, "--help")
+
+
+def test_it_says_its_own_version(shell: Shell) -> None:
+    assert shell.run("version") == shell.run("--version")
+
+
+def test_a_wrong_use_ends_with_1_and_an_unknown_command_too(shell: Shell) -> None:
+    assert "No such command" in shell.refused("sorce", code=1)
+    assert "Missing argument" in shell.refused("source", "get", code=1)
+
+
+def test_what_does_not_exist_is_told_with_a_cure(shell: Shell) -> None:
+    said = shell.refused("source", "get", "nobody", code=1)
+    assert said.startswith("error: there is no source `nobody`\nfix: ")
+
+
+def test_a_source_is_added_shown_asked_and_removed(shell: Shell) -> None:
+    assert "No sources yet" in shell.type("source", "list").output
+    shell.run("source", "add", "templates", "/srv/git/templates.git", "--branch", "trunk", "--poll-every", "1h")
+    [row] = shell.ask("source", "list")
+    assert (row["name"], row["branch"], row["state"], row["origin"]) == ("templates", "trunk", "new", "added")
+    assert shell.ask("source", "get", "templates")["poll_every_seconds"] == 3600
+    assert "templates" in shell.run("source", "list", "-o", "wide")
+    assert shell.run("source", "list", "-o", "name") == "templates\n"
+    assert "asked for" in shell.run("source", "sync", "templates")
+    assert "reads this branch and folder already" in shell.refused(
+        "source", "add", "again", "/srv/git/templates.git", "--branch", "trunk", code=5
+    )
+    assert "is not a duration" in shell.refused("source", "add", "x", "/x", "--poll-every", "soon", code=1)
+    shell.run("source", "remove", "templates")
+    assert shell.ask("source", "list") == []
+
+
+def test_a_stalled_source_is_resumed_by_asking_for_it(shell: Shell) -> None:
+    with shell.store() as unit:
+        stall = Stall("the branch is gone", "name another branch", builders.NOON)
+        unit.sources.add(builders.a_source(stall=stall, failures=3))
+    assert shell.ask("source", "list")[0]["state"] == "stalled"
+    assert "[fail] source templates: the branch is gone" in shell.type("doctor").output
+    shell.run("source", "sync", "templates")
+    assert shell.ask("source", "get", "templates")["reason"] is None
+
+
+def test_deliveries_are_listed_with_their_outcome(shell: Shell) -> None:
+    assert shell.ask("source", "deliveries") == []
+    assert "there is no source" in shell.refused("source", "deliveries", "nobody", code=1)
+
+
+def test_versions_are_published_recommended_withdrawn_and_deleted(shell: Shell) -> None:
+    register(shell, ENVIRONMENT, ("1.0", DRAFT), ("1.1", DRAFT), ("1.2", DRAFT))
+    assert "Recommended: 1.0; 0 resources are behind" in shell.run("version", "publish", ENVIRONMENT, "1.0")
+    shell.run("version", "publish", ENVIRONMENT, "1.1", "--note", "flow logs")
+    assert shell.ask("version", "get", ENVIRONMENT, "1.1")["note"] == "flow logs"
+    assert shell.ask("template", "get", ENVIRONMENT)["recommended"] == "1.1"
+    shell.run("version", "recommend", ENVIRONMENT, "1.0")
+    shell.run("version", "withdraw", ENVIRONMENT, "1.1", "--reason", "it broke")
+    assert "is the recommended version" in shell.refused("version", "delete", ENVIRONMENT, "1.0", code=5)
+    shell.run("version", "delete", ENVIRONMENT, "1.2")
+    listed = [(row["version"], row["state"], row["recommended"]) for row in shell.ask("version", "list", ENVIRONMENT)]
+    assert listed == [("1.1", "WITHDRAWN", False), ("1.0", "PUBLISHED", True)]
+    assert "is not a version" in shell.refused("version", "get", ENVIRONMENT, "one", code=1)
+    with shell.store() as unit:
+        assert {entry.actor for entry in unit.journal.entries(50)} == {"olga"}
+
+
+def test_the_difference_of_two_versions_is_shown_as_a_diff(shell: Shell) -> None:
+    files = builders.environment_files()
+    with shell.store() as unit:
+        given.registered(unit, ENVIRONMENT, "1.0", builders.a_bundle(files), builders.NOON, PUBLISHED)
+        changed = files | {"infrastructure/cloudformation.yaml": builders.ENVIRONMENT_BODY + "# more\n"}
+        given.registered(unit, ENVIRONMENT, "1.1", builders.a_bundle(changed), builders.NOON, DRAFT)
+    said = shell.run("version", "diff", ENVIRONMENT, "1.1").splitlines()
+    assert said[:2] == ["--- infrastructure/cloudformation.yaml", "+++ infrastructure/cloudformation.yaml"]
+    assert said[-1] == "+# more"
+    assert shell.run("version", "diff", ENVIRONMENT, "1.0", "--against", "1.1").splitlines()[-1] == "-# more"
+
+
+def test_environments_and_services_are_created_updated_and_deleted_to_the_end(shell: Shell) -> None:
+    offered(shell)
+    environment_spec = shell.spec("environment.yaml", builders.ENVIRONMENT_SPEC)
+    service_spec = shell.spec("service.yaml", builders.SERVICE_SPEC)
+    with shell.worker():
+        created = shell.run(
+            "environment", "create", "test", "--template", ENVIRONMENT, "--spec", environment_spec, "--owner", "net",
+            "--wait",
+        )  # fmt: skip
+        assert created.splitlines()[-1] == "test: succeeded, 1.0"
+        assert "NetworkId" in shell.ask("environment", "outputs", "test")
+        shell.run("service", "create", "checkout", "--template", SERVICE, "--spec", service_spec, "--wait")
+        assert shell.ask("service", "get", "checkout")["instances"] == ["test"]
+        assert shell.ask("pipeline", "get", "checkout")["version"] == "1.0"
+
+        register(shell, ENVIRONMENT, ("1.1", DRAFT))
+        assert "1 resource is behind" in shell.run("version", "publish", ENVIRONMENT, "1.1")
+        behind = shell.type("lag", "--exit-code")
+        assert behind.exit_code == 2
+        assert "1 minor behind" in behind.output
+        assert shell.run("lag", "--owner", "nobody", "--exit-code", "-o", "name") == ""
+        assert shell.ask("lag", "--template", ENVIRONMENT)["counters"]["behind_minor"] == 1
+
+        assert "succeeded, 1.1" in shell.run("environment", "update", "test", "--wait")
+        assert shell.type("lag", "--exit-code").exit_code == 0
+        shell.run("instance", "update", "checkout/test", "--spec", service_spec, "--wait")
+        shell.run("pipeline", "update", "checkout", "--version", "1.0", "--wait")
+
+        history = shell.ask("deployment", "list", "--resource", "environment/test")
+        assert [(row["from"], row["to"], row["status"]) for row in history] == [
+            ("1.0", "1.1", "SUCCEEDED"),
+            (None, "1.0", "SUCCEEDED"),
+        ]
+        assert "AWS::EC2::VPC" in shell.run("deployment", "template", history[0]["id"])
+        assert "cannot be deleted while" in shell.refused("environment", "delete", "test", code=5)
+        assert "only failed or cancelled" in shell.refused("deployment", "retry", history[0]["id"], code=5)
+        shell.run("service", "delete", "checkout", "--wait")
+        shell.run("environment", "delete", "test", "--wait")
+    assert shell.ask("environment", "list") == shell.ask("service", "list") == shell.ask("instance", "list") == []
+
+
+def test_a_spec_that_does_not_fit_is_told_with_its_file_and_line(shell: Shell) -> None:
+    offered(shell)
+    wrong = shell.spec("wrong.yaml", "proton: EnvironmentSpec\nspec:\n  cidr: 5\n  cidr: 6\n")
+    said = shell.refused("environment", "create", "test", "--template", ENVIRONMENT, "--spec", wrong, code=1)
+    assert f"where: {wrong}:4" in said
+    assert shell.ask("environment", "list") == []
+
+
+def test_a_deployment_that_waits_is_cancelled(shell: Shell) -> None:
+    offered(shell)
+    spec = shell.spec("environment.yaml", builders.ENVIRONMENT_SPEC)
+    shell.run("environment", "create", "test", "--template", ENVIRONMENT, "--spec", spec)
+    [row] = shell.ask("deployment", "list", "--status", "in_progress")
+    assert "is cancelled" in shell.run("deployment", "cancel", row["id"])
+    assert shell.ask("deployment", "get", row["id"])["status"] == "CANCELLED"
+    assert "is no state of a deployment" in shell.refused("deployment", "list", "--status", "odd", code=1)
+
+
+def test_users_get_their_password_from_a_file_or_from_standard_input(shell: Shell) -> None:
+    secret = shell.folder / "password"
+    secret.write_text("correct horse battery\n")
+    shell.run("user", "add", "ada", "--role", "admin", "--password-file", str(secret), "--email", "ada@example.com")
+    shell.run("user", "add", "vic", "--password-stdin", typed="correct horse battery\n")
+    assert "shorter than" in shell.refused("user", "add", "eve", "--password-stdin", typed="short", code=1)
+    assert "no terminal" in shell.refused("user", "add", "eve", code=1)
+    assert [(row["name"], row["role"]) for row in shell.ask("user", "list")] == [("ada", "admin"), ("vic", "viewer")]
+    assert "is the last admin" in shell.refused("user", "remove", "ada", code=5)
+    shell.run("user", "remove", "vic")
+    with shell.store() as unit:
+        found = unit.people.find("ada")
+    assert found is not None
+    assert wiring.open_passwords().verify(found.password_hash, "correct horse battery")
+
+
+def test_a_test_notice_reaches_the_channels_and_a_broken_one_is_told(shell: Shell) -> None:
+    assert "[console] This is a test of the channel" in shell.run("notify", "test")
+    assert "there is no channel `pager`" in shell.refused("notify", "test", "pager", code=1)
+
+
+def test_check_config_shows_what_is_in_force_and_no_secret(shell: Shell) -> None:
+    shell.configuration.write_text("webhooks: {secrets: [hidden-one]}\ndatabase: {url: 'postgresql://u:hidden@h/d'}\n")
+    result = shell.type("check-config")
+    assert result.exit_code == 0
+    assert "hidden" not in result.output
+    assert f"# {shell.configuration}" in result.stderr
+
+
+def test_check_config_lists_every_fault_and_ends_with_2(shell: Shell) -> None:
+    shell.configuration.write_text("web: {prot: 1}\nlog: {level: loud}\nwebhooks: {}\n")
+    said = shell.refused("check-config", code=2)
+    assert [line.partition("unknown")[0].partition("`log")[0] for line in said.splitlines()] == [
+        f"error: {shell.configuration}:1: ",
+        f"error: {shell.configuration}:2: ",
+    ]
+    shell.configuration.write_text("webhooks: {secrets_file: nowhere}\n")
+    assert "webhooks.secrets_file" in shell.refused("check-config", code=2)
+
+
+def test_doctor_says_what_is_wrong_and_how_to_mend_it(shell: Shell) -> None:
+    said = shell.refused("doctor", code=1) + shell.type("doctor").stdout
+    assert "[fail] database" in said
+    assert "fix: upkeep migrate" in said
+    shell.run("migrate")
+    healthy = shell.run("doctor")
+    assert "[ok] database" in healthy
+    assert "[warn] users: nobody can sign in" in healthy
+
+
+def test_quiet_prints_results_only(shell: Shell) -> None:
+    assert shell.run("--quiet", "source", "add", "templates", "/srv/git/templates.git") == ""
+    assert shell.run("--quiet", "source", "list", "-o", "name") == "templates\n"
+
+
+def test_a_published_version_that_resources_run_counts_them(shell: Shell) -> None:
+    register(shell, ENVIRONMENT, ("1.0", PUBLISHED))
+    with shell.store() as unit:
+        given.running(unit, environment_key("test"), ENVIRONMENT, "1.0")
+    assert shell.ask("version", "list", ENVIRONMENT)[0]["in_use"] == 1
+    assert shell.ask("template", "list")[0]["resources"] == 1
+
+
+def test_a_bug_is_told_without_its_trace(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Callable[[], None]:
+        raise RuntimeError("a wire is loose")
+
+    monkeypatch.setattr(wiring, "open_channels", broken)
+    assert "a bug in upkeep: RuntimeError: a wire is loose" in shell.refused("notify", "test", code=1)
