@@ -38,14 +38,12 @@ def find_bundles(root: Path) -> tuple[str, ...]:
     """
     if not root.is_dir():
         raise NotFound(f"`{root}` is no folder", cure="name the folder that holds the bundles")
-    found, _ = _search(root, "", inside_bundle=False)
-    return tuple(sorted(found))
+    return tuple(sorted(_search(root, root.resolve().name, "", inside_bundle=False)))
 
 
-def _search(folder: Path, path: str, *, inside_bundle: bool) -> tuple[list[str], bool]:
-    """The bundles at and below a folder, and whether there are any."""
+def _search(folder: Path, name: str, path: str, *, inside_bundle: bool) -> list[str]:
+    """The bundles at and below a folder of this name."""
     children = {entry.name: entry for entry in _entries(folder) if _is_folder(entry) and not entry.name.startswith(".")}
-    name = folder.resolve().name
     named_like_major = parse_major_folder(name) is not None
     bundle = (named_like_major and any(is_part_folder(child) for child in children)) or (
         not inside_bundle and _is_sure(folder, children)
@@ -55,10 +53,10 @@ def _search(folder: Path, path: str, *, inside_bundle: bool) -> tuple[list[str],
         if bundle and child.name in _PART_FOLDERS:
             continue
         below = f"{path}/{child.name}" if path else child.name
-        found += _search(Path(child.path), below, inside_bundle=inside_bundle or bundle)[0]
+        found += _search(Path(child.path), child.name, below, inside_bundle=inside_bundle or bundle)
     if not found and not inside_bundle and "spec" in children and _holds_spec(Path(children["spec"].path)):
         found.append(path or ".")
-    return found, bool(found)
+    return found
 
 
 def _is_sure(folder: Path, children: dict[str, os.DirEntry[str]]) -> bool:
