@@ -1,0 +1,222 @@
+"""Every route, every role, and no session at all. A route that is not listed here fails until it is."""
+
+from collections import Counter
+
+import pytest
+
+from tests.builders import object_id
+from tests.web.furnished import DONE, FAILED, WAITING
+
+ROLES = ("viewer", "developer", "admin")
+
+SIGN_IN = "to sign in"
+"""What strangers get of everything that is not open."""
+
+OPEN = {
+    ("GET", "health.live", "/healthz"): 200,
+    ("GET", "health.ready", "/readyz"): 200,
+    ("POST", "hooks.github", "/hooks/github"): 401,
+    ("POST", "hooks.github_source", "/hooks/github/templates"): 401,
+    ("GET", "static", "/static/upkeep.css"): 200,
+    ("POST", "identity.sign_in", "/sign-in"): 401,
+}
+"""What asks for no session, and what it answers without a signature or a password."""
+
+LOOKS = {
+    ("GET", "fleet.show"): "/",
+    ("GET", "registry.templates"): "/templates",
+    ("GET", "registry.template"): "/templates/network-env",
+    ("GET", "registry.version"): "/templates/network-env/1.2",
+    ("GET", "registry.review"): "/templates/network-env/1.2/review",
+    ("GET", "resources.environments"): "/environments",
+    ("GET", "resources.environment"): "/environments/test",
+    ("GET", "resources.environment_update"): "/environments/test/update",
+    ("GET", "resources.services"): "/services",
+    ("GET", "resources.service"): "/services/checkout",
+    ("GET", "resources.instance"): "/services/checkout/instances/test",
+    ("GET", "resources.instance_update"): "/services/checkout/instances/test/update",
+    ("GET", "resources.pipeline"): "/services/checkout/pipeline",
+    ("GET", "resources.pipeline_update"): "/services/checkout/pipeline/update",
+    ("GET", "deployments.deployments"): "/deployments",
+    ("GET", "deployments.deployment"): f"/deployments/{DONE}",
+    ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
+    ("GET", "sources.sources"): "/sources",
+    ("GET", "sources.source"): "/sources/templates",
+    ("GET", "activity.show"): "/activity",
+}
+"""What everybody who is signed in may look at."""
+
+DEVELOPERS = {"developer", "admin"}
+ADMINS = {"admin"}
+
+ACTS = {
+    ("POST", "sources.sync"): ("/sources/templates/sync", {}, DEVELOPERS),
+    ("POST", "resources.environment_update"): ("/environments/test/update", {"to": "1.1", "seen": DONE}, DEVELOPERS),
+    ("POST", "resources.instance_update"): ("/services/checkout/instances/test/update", {"to": "1.0"}, DEVELOPERS),
+    ("POST", "resources.pipeline_update"): ("/services/checkout/pipeline/update", {"to": "1.0"}, DEVELOPERS),
+    ("POST", "deployments.cancel"): (f"/deployments/{WAITING}/cancel", {}, DEVELOPERS),
+    ("POST", "deployments.retry"): (f"/deployments/{FAILED}/retry", {}, DEVELOPERS),
+    ("POST", "registry.publish"): ("/templates/network-env/1.2/publish", {"seen": "the draft's"}, ADMINS),
+    ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
+    ("POST", "registry.recommend"): ("/templates/network-env/1.0/recommend", {}, ADMINS),
+    ("POST", "registry.delete"): ("/templates/network-env/1.3/delete", {}, ADMINS),
+    ("POST", "identity.sign_out"): ("/sign-out", {}, set(ROLES)),
+}
+"""What changes something, and who may."""
+
+IN_THE_WAY = {"resources.instance_update"}
+"""Acts that are allowed and yet refused, because a deployment is under way there."""
+
+
+def everything(store) -> Counter[str]:
+    """What an act could have left behind."""
+    with store.read() as unit:
+        versions = [repr(version) for version in unit.registry.versions("network-env")]
+        resources = [repr(unit.fleet.of_service("checkout")), repr(unit.fleet.in_environment("test"))]
+        events = [repr(entry) for entry in unit.journal.entries(500)]
+        work = [repr(row) for row in unit.work.list(100)]
+        sources = [repr(source) for source in unit.sources.list()]
+        deployments = [repr(deployment) for deployment in unit.deployments.recent(100)]
+    return Counter(versions + resources + events + work + sources + deployments)
+
+
+def filled(store, fields: dict[str, str]) -> dict[str, str]:
+    if fields.get("seen") != "the draft's":
+        return fields
+    with store.read() as unit:
+        (draft,) = [draft for draft in unit.registry.drafts() if draft.template == "network-env"]
+    return fields | {"seen": draft.tree}
+
+
+def test_every_route_is_listed(app):
+    routes = {
+        (method, rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    listed = {(method, endpoint) for method, endpoint, _ in OPEN} | LOOKS.keys() | ACTS.keys()
+    assert routes == listed | {("GET", "identity.sign_in")}
+
+
+@pytest.mark.usefixtures("furnished")
+def test_open_routes_answer_strangers(visit):
+    stranger = visit()
+    assert stranger.get("/sign-in").status_code == 200
+    for (method, _, path), status in OPEN.items():
+        answer = stranger.get(path) if method == "GET" else stranger.post(path, {"name": "nobody", "password": "x"})
+        assert answer.status_code == status, path
+
+
+@pytest.mark.usefixtures("furnished")
+def test_strangers_are_sent_to_sign_in_and_come_back_afterwards(visit, store):
+    stranger = visit()
+    for path in LOOKS.values():
+        answer = stranger.get(path)
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/sign-in?next={path}"), path
+    before = everything(store)
+    for path, fields, _ in ACTS.values():
+        answer = stranger.post(path, fields)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in?next=/"), path
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.usefixtures("furnished")
+def test_everybody_who_is_signed_in_may_look(visit, role):
+    visitor = visit(role)
+    assert {path: visitor.get(path).status_code for path in LOOKS.values()} == dict.fromkeys(LOOKS.values(), 200)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.usefixtures("furnished")
+def test_a_role_may_do_what_is_its_own_and_nothing_else(visit, store, role):
+    visitor = visit(role)
+    for (_, endpoint), (path, fields, allowed) in ACTS.items():
+        before = everything(store)
+        answer = visitor.post(path, filled(store, fields))
+        if role in allowed and endpoint not in IN_THE_WAY:
+            assert answer.status_code == 303, f"{path}: {answer.text}"
+            assert everything(store) != before, path
+        else:
+            assert answer.status_code == (409 if role in allowed else 403), f"{path}: {answer.text}"
+            assert everything(store) == before, path
+
+
+@pytest.mark.usefixtures("furnished")
+def test_a_form_without_its_token_changes_nothing(visit, store):
+    admin = visit("admin")
+    before = everything(store)
+    for path, fields, _ in ACTS.values():
+        for token in ({}, {"csrf_token": "forged"}):
+            answer = admin.client.post(path, data=filled(store, fields) | token)
+            assert answer.status_code == 400, path
+            assert "this form was not opened in your present session" in answer.text.lower()
+    assert everything(store) == before
+
+
+@pytest.mark.usefixtures("furnished")
+def test_the_token_of_another_session_does_not_count(visit):
+    token = visit("admin").token()
+    answer = visit("developer").client.post("/sources/templates/sync", data={"csrf_token": token})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/templates/unknown",
+        "/templates/network-env/9.9",
+        "/templates/network-env/9.9/review",
+        "/environments/unknown",
+        "/environments/unknown/update",
+        "/environments/test/update?to=9.9",
+        "/services/unknown",
+        "/services/unknown/pipeline",
+        "/services/checkout/instances/unknown",
+        f"/deployments/{object_id('x')}",
+        f"/deployments/{object_id('x')}/template",
+        "/sources/unknown",
+        "/nowhere",
+    ],
+)
+@pytest.mark.usefixtures("furnished")
+def test_what_does_not_exist_is_404_with_a_sentence(visit, path):
+    page = visit("viewer").page(path, 404)
+    assert page.headings[0][0].isupper()
+    assert "What to do:" in page.text or "Where:" in page.text or page.headings[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/templates/network-env/latest",
+        "/templates/network-env/1.2/review?compare=x",
+        "/templates/network-env/1.2/review?compare=1.3",
+        "/environments/test/update?to=newest",
+        "/environments/%20/update",
+        "/activity?before=-1",
+        "/activity?before=99999999999999999999",
+        "/deployments?status=ODD",
+        "/sources?status=odd",
+        "/?after=nonsense",
+        "/?kind=odd",
+        "/?search=a%00b",
+        "/templates/a%00b",
+    ],
+)
+@pytest.mark.usefixtures("furnished")
+def test_what_cannot_be_read_is_400_with_a_sentence(visit, path):
+    assert visit("viewer").page(path, 400).headings
+
+
+def test_signing_in_leads_nowhere_else(visit):
+    for target in (
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example/",
+        "evil",
+        "/a\nb",
+        "javascript:alert(1)",
+    ):
+        page = visit().client.get("/sign-in", query_string={"next": target})
+        assert 'name="next" value="/"' in page.text, target
