@@ -9,7 +9,7 @@ from upkeep.domain.deployments import Action, DeploymentStatus, State
 from upkeep.domain.errors import BundleError, CallerError, NotFound
 from upkeep.domain.names import Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.resources import Repository
-from upkeep.flows.compose import compose, is_customer_managed
+from upkeep.flows.compose import Composer, compose
 
 V10, V11 = Version(1, 0), Version(1, 1)
 SPEC = """\
@@ -137,8 +137,8 @@ def test_an_environment_made_by_others_has_nothing_to_render(fleet, now):
     with fleet.write() as unit:
         registered(unit, "by-others", "1.0", builders.a_bundle({"schema/schema.yaml": schema}), now)
         elsewhere = running(unit, environment_key("elsewhere"), "by-others", "1.0")
-        assert is_customer_managed(unit, elsewhere, V10)
-        assert not is_customer_managed(unit, unit.fleet.get(environment_key("test")), V10)
+        assert Composer(unit).is_customer_managed(elsewhere, V10)
+        assert not Composer(unit).is_customer_managed(unit.fleet.get(environment_key("test")), V10)
 
 
 def test_two_versions_with_the_same_content_are_read_once(fleet, now):

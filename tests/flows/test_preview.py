@@ -95,6 +95,22 @@ def test_lines_around_a_change_may_differ_within_a_group(fleet, renderer, now):
     assert same.resources == ("environment/beta", "environment/test")
 
 
+def test_lines_that_name_the_resource_itself_do_not_split_a_group(fleet, renderer, now):
+    tagged = (
+        "  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      TopicName: {{ environment.name }}-alarms\nOutputs:"
+    )
+    sized = tagged + "\n  Size:\n    Value: {{ 'big' if environment.name == 'prod' else 'small' }}"
+    with fleet.write() as unit:
+        for number, body in (("1.2", tagged), ("1.3", sized)):
+            drafted = environments(builders.ENVIRONMENT_BODY.replace("Outputs:", body))
+            registered(unit, ENVIRONMENT_TEMPLATE, number, drafted, now)
+    (only,) = previewed(fleet, renderer, now, Version(1, 2))
+    assert only.resources == ("environment/beta", "environment/prod", "environment/test")
+    assert "+      TopicName: beta-alarms" in only.diff
+    same, other = previewed(fleet, renderer, now, Version(1, 3))
+    assert (len(same.resources), other.resources) == (2, ("environment/prod",))
+
+
 def test_failures_come_first_and_resources_without_change_last(fleet, renderer, now):
     body = "{% if environment.name == 'test' %}{{ environment.inputs.gone }}{% endif %}" + builders.ENVIRONMENT_BODY
     body += "{% if environment.name == 'beta' %}# more{% endif %}"

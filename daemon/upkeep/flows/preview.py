@@ -1,6 +1,8 @@
 """Preview: what a draft would change in every resource on its major, rendered and grouped, before anyone decides."""
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +14,7 @@ from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Resource
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import Claim, WorkKind
-from upkeep.flows.compose import Composition, compose, is_customer_managed
+from upkeep.flows.compose import Composer, Composition
 from upkeep.flows.ports import Renderer, Store, Unit
 
 
@@ -39,8 +41,10 @@ def preview(store: Store, renderer: Renderer, claim: Claim, *, now: datetime) ->
     with store.read() as unit:
         pending = []
         if _is_draft(unit, template, version):
-            pending = [_compared(unit, resource, version) for resource in unit.fleet.on_major(template, version.major)]
-    groups = _grouped(template, version, [_change(renderer, comparison) for comparison in pending])
+            composer = Composer(unit)
+            on_major = unit.fleet.on_major(template, version.major)
+            pending = [_compared(composer, resource, version) for resource in on_major]
+    groups = _grouped(template, version, [_change(store, renderer, comparison) for comparison in pending])
     with store.write() as unit:
         unit.work.hold(claim)
         if _is_draft(unit, template, version):
@@ -52,8 +56,8 @@ def preview_resource(store: Store, renderer: Renderer, key: ResourceKey, to: Ver
     """What moving one resource to a version, with the inputs it has, would change."""
     with store.read() as unit:
         resource = unit.fleet.get(key)
-        comparison = _compared(unit, resource, to)
-    (group,) = _grouped(resource.template, to, [_change(renderer, comparison)])
+        comparison = _compared(Composer(unit), resource, to)
+    (group,) = _grouped(resource.template, to, [_change(store, renderer, comparison)])
     return group
 
 
@@ -69,7 +73,6 @@ class _Comparison:
 
     resource: Resource
     running: Composition | None
-    rendered: str
     drafted: Composition | str | None
 
 
@@ -82,25 +85,20 @@ class _Change:
     failure: str | None = None
 
 
-def _compared(unit: Unit, resource: Resource, to: Version) -> _Comparison:
-    """The two compositions. Where the running one fails, what was rendered for its deployment stands in for it."""
-    if is_customer_managed(unit, resource, to):
-        return _Comparison(resource, None, "", None)
+def _compared(composer: Composer, resource: Resource, to: Version) -> _Comparison:
     running = None
-    rendered = ""
-    if resource.version is not None:
-        try:
-            running = compose(unit, resource, State(resource.version, resource.inputs))
-        except (BundleError, CallerError):
-            running = None
-        rendered = unit.deployments.rendered(resource.last_succeeded_deployment or "") or ""
     try:
-        return _Comparison(resource, running, rendered, compose(unit, resource, State(to, resource.inputs)))
+        if composer.is_customer_managed(resource, to):
+            return _Comparison(resource, None, None)
+        if resource.version is not None:
+            with suppress(BundleError, CallerError):
+                running = composer.compose(resource, State(resource.version, resource.inputs))
+        return _Comparison(resource, running, composer.compose(resource, State(to, resource.inputs)))
     except (BundleError, CallerError) as fault:
-        return _Comparison(resource, running, rendered, str(fault))
+        return _Comparison(resource, running, str(fault))
 
 
-def _change(renderer: Renderer, comparison: _Comparison) -> _Change:
+def _change(store: Store, renderer: Renderer, comparison: _Comparison) -> _Change:
     drafted = comparison.drafted
     if drafted is None:
         return _Change(comparison.resource, Difference())
@@ -110,26 +108,37 @@ def _change(renderer: Renderer, comparison: _Comparison) -> _Change:
         after = renderer.render(drafted.template, drafted.namespace)
     except (BundleError, CallerError) as fault:
         return _Change(comparison.resource, Difference(), failure=str(fault))
-    return _Change(comparison.resource, difference(_before(renderer, comparison), after))
+    return _Change(comparison.resource, difference(_before(store, renderer, comparison), after))
 
 
-def _before(renderer: Renderer, comparison: _Comparison) -> str:
-    if comparison.running is None:
-        return comparison.rendered
-    try:
-        return renderer.render(comparison.running.template, comparison.running.namespace)
-    except (BundleError, CallerError):
-        return comparison.rendered
+def _before(store: Store, renderer: Renderer, comparison: _Comparison) -> str:
+    """What runs now, rendered anew; where that fails, what was rendered when it was deployed stands in for it."""
+    if comparison.running is not None:
+        with suppress(BundleError, CallerError):
+            return renderer.render(comparison.running.template, comparison.running.namespace)
+    with store.read() as unit:
+        return unit.deployments.rendered(comparison.resource.last_succeeded_deployment or "") or ""
 
 
 def _grouped(template: TemplateName, version: Version, changes: Iterable[_Change]) -> tuple[PreviewGroup, ...]:
-    """One group for each failure and for each set of changed lines. The diff shown is that of its first resource:
-    the lines around a change may hold names that differ within the group."""
+    """One group for each failure and for each set of changed lines, in which the resources' own names do not count.
+    The diff shown is that of its first resource."""
     alike: dict[tuple[str | None, tuple[str, ...]], list[_Change]] = {}
     for change in changes:
-        alike.setdefault((change.failure, change.difference.changed), []).append(change)
+        alike.setdefault((change.failure, _without_own_names(change)), []).append(change)
     groups = [_group(template, version, members) for members in alike.values()]
     return tuple(sorted(groups, key=_badness))
+
+
+def _without_own_names(change: _Change) -> tuple[str, ...]:
+    """The changed lines with a mark where the resource, its service or its environment is named."""
+    text = "\n".join(change.difference.changed)
+    key = change.resource.key
+    names = {str(name) for name in (key.name, key.service, change.resource.environment) if name and name in text}
+    if names:
+        longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+        text = re.sub(rf"(?<![0-9A-Za-z])(?:{longest_first})(?![0-9A-Za-z])", "\0", text)
+    return tuple(text.split("\n"))
 
 
 def _group(template: TemplateName, version: Version, members: list[_Change]) -> PreviewGroup:
