@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from upkeep.adapters import clock
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.errors import Conflict, SettingsError, StalledError
+from upkeep.domain.names import SourceName
 from upkeep.flows import follow
 from upkeep.flows.admit import Passwords
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store
@@ -57,6 +58,12 @@ def prepare(settings: Settings) -> None:
         follow_declared(ChronicledStore(open_store(settings, stack)), settings)
 
 
+def anybody_may_sign_in(settings: Settings) -> bool:
+    """Whether there is any user yet."""
+    with ExitStack() as stack, open_store(settings, stack).read() as unit:
+        return bool(unit.people.list())
+
+
 def open_store(settings: Settings, stack: ExitStack) -> Store:
     """The store of this configuration; SettingsError when it was never migrated."""
     from upkeep.adapters import store
@@ -98,6 +105,16 @@ def open_repositories(settings: Settings) -> "GitRepositories":
     return GitRepositories(
         settings.state / "git", KeptSecrets(), timeout_for=settings.git.timeout, allow_local=settings.git.allow_local
     )
+
+
+def tidy_mirrors(store: Store, repositories: "GitRepositories") -> None:
+    """Delete the mirrors of sources that are followed no longer, and pack the others."""
+    with store.read() as unit:
+        followed = {source.name for source in unit.sources.list()}
+    for mirror in repositories.folder.glob("*.git"):
+        if mirror.stem not in followed:
+            repositories.discard(SourceName(mirror.stem))
+    repositories.tidy()
 
 
 def open_provisioner(settings: Settings) -> Provisioner:
@@ -176,7 +193,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
 
     store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)
-    schedule = Schedule(store, clock=clock.now, tidy=repositories.tidy)
+    schedule = Schedule(store, clock=clock.now, tidy=lambda: tidy_mirrors(store, repositories))
     worker = Worker(
         store,
         works(

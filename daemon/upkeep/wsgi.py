@@ -79,6 +79,9 @@ def on_starting(server: Any) -> None:
     end_with_parent()
     try:
         wiring.prepare(_settings)
+        if not wiring.anybody_may_sign_in(_settings):
+            fix = "upkeep user add NAME --role admin"
+            structlog.get_logger(__name__).warning("nobody can sign in yet", fix=fix)
     except UpkeepError as error:
         structlog.get_logger(__name__).critical("the web server cannot start", reason=str(error))
         sys.exit(reaction(error).exit_code)

@@ -126,6 +126,14 @@ def test_it_says_its_own_version(shell: Shell) -> None:
     assert shell.run("version") == shell.run("--version")
 
 
+def test_a_shell_learns_to_complete_commands(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "_UPKEEP_COMPLETE=bash_complete" in shell.run("completion", "bash")
+    monkeypatch.setenv("_UPKEEP_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "upkeep sou")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert CliRunner().invoke(cli, []).output == "plain,source\n"
+
+
 def test_a_wrong_use_ends_with_1_and_an_unknown_command_too(shell: Shell) -> None:
     assert "No such command" in shell.refused("sorce", code=1)
     assert "Missing argument" in shell.refused("source", "get", code=1)

@@ -28,6 +28,7 @@ _COMMANDS = {
     "lag": "upkeep.cli.lag:lag",
     "user": "upkeep.cli.user:user",
     "notify": "upkeep.cli.notify:notify",
+    "completion": "upkeep.cli.completion:completion",
 }
 
 

@@ -9,6 +9,7 @@ from threading import Thread
 import click
 
 from upkeep.cli.acting import Desk, pass_desk
+from upkeep.domain.errors import UpkeepError
 
 
 @click.command()
@@ -33,8 +34,14 @@ def worker(desk: Desk) -> None:
     log = structlog.get_logger(__name__)
     all_ended = []
     with ExitStack() as stack:
-        wiring.prepare(settings)
-        crew = wiring.open_worker(settings, stack)
+        try:
+            wiring.prepare(settings)
+            crew = wiring.open_worker(settings, stack)
+        except UpkeepError:
+            raise
+        except Exception:
+            log.critical("the worker cannot start because of a bug", exc_info=True)
+            sys.exit(1)
 
         def run() -> None:
             try:

@@ -1,0 +1,99 @@
+"""One format for everybody who logs, and no secret in it."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+import structlog
+
+from tests import builders
+from upkeep import logs
+from upkeep.adapters.store import SqlStore
+from upkeep.chronicle import ChronicledStore
+from upkeep.domain.people import DAEMON
+from upkeep.flows import follow
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What is logged, as JSON lines."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    yield stream
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(written: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def test_we_and_libraries_write_the_same_lines(written: io.StringIO) -> None:
+    with structlog.contextvars.bound_contextvars(source="templates"):
+        structlog.get_logger().info("ours", number=1)
+        logging.getLogger("library").warning("theirs %s", 2)
+    ours, theirs = lines(written)
+    assert (ours["event"], ours["number"], ours["level"], ours["source"]) == ("ours", 1, "info", "templates")
+    assert (theirs["event"], theirs["logger"], theirs["level"]) == ("theirs 2", "library", "warning")
+    assert theirs["source"] == "templates"
+    assert ours.keys() - {"number"} <= theirs.keys()
+
+
+def test_what_is_below_the_level_or_only_of_use_to_a_librarys_author_is_left_out(written: io.StringIO) -> None:
+    structlog.get_logger().debug("details")
+    logging.getLogger("apscheduler.scheduler").info("Added job")
+    assert lines(written) == []
+
+
+def test_a_trace_stays_in_its_line(written: io.StringIO) -> None:
+    try:
+        raise ZeroDivisionError("oh")
+    except ZeroDivisionError:
+        structlog.get_logger().exception("failed")
+    [line] = lines(written)
+    assert "ZeroDivisionError: oh" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://upkeep:hidden@db/upkeep does not answer",
+        "https://x:hidden@github.com/a/b.git",
+        "POST https://hooks.slack.com/services/T0/B0/hidden failed",
+        "xoxb-1-hidden is revoked",
+        "ghp_hiddenhiddenhiddenhidden",
+    ],
+)
+def test_a_secret_in_a_text_is_replaced(written: io.StringIO, text: str) -> None:
+    structlog.get_logger().warning(text, reason=text)
+    logging.getLogger("library").warning(text)
+    assert "hidden" not in written.getvalue()
+    assert len(lines(written)) == 2
+
+
+def test_a_value_whose_name_says_secret_is_replaced(written: io.StringIO) -> None:
+    structlog.get_logger().info("x", password="hidden", api_key="hidden", inner={"token": "hidden"})
+    assert "hidden" not in written.getvalue()
+
+
+def test_what_the_journal_records_is_logged_once_it_is_committed(
+    written: io.StringIO, store: SqlStore, now: datetime
+) -> None:
+    chronicled = ChronicledStore(store)
+    with pytest.raises(RuntimeError), chronicled.write() as unit:
+        follow.add(unit, builders.a_source(), actor=DAEMON, now=now)
+        raise RuntimeError("killed")
+    assert lines(written) == []
+    with chronicled.write() as unit:
+        follow.add(unit, builders.a_source(), actor=DAEMON, now=now)
+    [line] = lines(written)
+    assert (line["event"], line["subject"], line["actor"]) == ("source_added", "source/templates", "upkeep")
