@@ -24,7 +24,7 @@ from upkeep.adapters.store.faults import translated
 from upkeep.domain.errors import TransientError
 
 _CHANNEL = "upkeep"
-_RECONNECT_FOR = 1.0
+_AGAIN_AFTER = 1.0
 
 
 class Outside(Protocol):
@@ -34,7 +34,7 @@ class Outside(Protocol):
         """Ring in all other processes."""
 
     def listen(self, heard: Callable[[], None], stop: int) -> None:
-        """Call `heard` for every ring until the descriptor `stop` can be read. Calls it once when it is ready, too:
+        """Call `heard` for every ring until the descriptor `stop` can be read. Call it once when ready, too, because
         what was rung before could not be heard."""
 
 
@@ -93,7 +93,13 @@ class Bell:
 
     def _listen_until(self, outside: Outside, stopped: int) -> None:
         try:
-            outside.listen(self._heard, stopped)
+            while True:
+                # Until it can be heard again, those who wait find their work when their time is over.
+                with suppress(OSError, psycopg.Error, sa.exc.SQLAlchemyError, TransientError):
+                    outside.listen(self._heard, stopped)
+                    return
+                if select.select([stopped], [], [], _AGAIN_AFTER)[0]:
+                    return
         finally:
             os.close(stopped)
 
@@ -158,19 +164,11 @@ class Notifications:
             connection.execute(sa.text(f"NOTIFY {_CHANNEL}"))
 
     def listen(self, heard: Callable[[], None], stop: int) -> None:
-        while True:
-            with suppress(psycopg.Error, TransientError, sa.exc.SQLAlchemyError):
-                self._listen_once(heard, stop)
-                return
-            if select.select([stop], [], [], _RECONNECT_FOR)[0]:
-                return
-
-    def _listen_once(self, heard: Callable[[], None], stop: int) -> None:
-        # Detached: the pool must not hand it out or count it.
         with self._database.engine.connect() as pooled:
-            pooled.detach()
             connection = pooled.connection.driver_connection
             assert isinstance(connection, psycopg.Connection)
+            # The pool shall neither count it nor hand it out again.
+            pooled.detach()
             connection.autocommit = True
             connection.execute(f"LISTEN {_CHANNEL}".encode())
             heard()

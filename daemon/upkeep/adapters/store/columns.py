@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MICROSECOND = timedelta(microseconds=1)
@@ -32,9 +31,7 @@ class Name(sa.types.TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.TEXT(collation="C"))
-        return dialect.type_descriptor(sa.Text())
+        return sa.Text(collation="C") if dialect.name == "postgresql" else sa.Text()
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
         return None if value is None else _UNSTORABLE.sub("\ufffd", str(value))

@@ -21,6 +21,8 @@ PATIENCE = timedelta(seconds=30)
 
 _T = TypeVar("_T")
 _POLL_FOR = 0.001
+_FOREIGNERS_FOR = timedelta(seconds=5)
+"""How long programs are waited for that know nothing of turns, such as a backup."""
 _SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
 
 
@@ -51,7 +53,8 @@ class SqliteDatabase:
         # The one connection of a database in memory can be in one transaction only, also for reading.
         alone = writing or self.path is None
         turn = self.turn(patience) if alone else nullcontext()
-        return _transaction(turn, self.engine.execution_options(upkeep_writing=writing), writing=writing)
+        engine = self.engine.execution_options(upkeep_writing=writing, upkeep_patience=min(patience, _FOREIGNERS_FOR))
+        return _transaction(turn, engine)
 
     def turn(self, patience: timedelta = PATIENCE) -> AbstractContextManager[None]:
         """The only writer while the block lasts; TransientError when it is not granted in time."""
@@ -79,7 +82,6 @@ class SqliteDatabase:
                 poolclass=QueuePool,
                 pool_size=8,
                 max_overflow=-1,
-                connect_args={"timeout": 5},
                 hide_parameters=True,
             )
         sa.event.listen(engine, "connect", _prepare_sqlite)
@@ -112,7 +114,7 @@ class PostgresDatabase:
         engine = self.engine
         if not writing:
             engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        return _transaction(nullcontext(), engine, writing=writing, patience=patience)
+        return _transaction(nullcontext(), engine, patience=patience)
 
     def close(self) -> None:
         """Give back what this process holds."""
@@ -217,9 +219,9 @@ def open_database(url: str) -> Database:
 
 @contextmanager
 def _transaction(
-    turn: AbstractContextManager[None], engine: sa.Engine, *, writing: bool, patience: timedelta = PATIENCE
+    turn: AbstractContextManager[None], engine: sa.Engine, *, patience: timedelta = PATIENCE
 ) -> Iterator[sa.Connection]:
-    with translated(writing=writing), turn, engine.connect() as connection, connection.begin():
+    with translated(), turn, engine.connect() as connection, connection.begin():
         if patience != PATIENCE and connection.dialect.name == "postgresql":
             connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(patience.total_seconds() * 1000)}"))
         yield connection
@@ -243,13 +245,15 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     # We say BEGIN ourselves: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000", "temp_store=MEMORY"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    writing = connection.get_execution_options()["upkeep_writing"]
+    options = connection.get_execution_options()
+    writing, patience = options["upkeep_writing"], options["upkeep_patience"]
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience.total_seconds() * 1000)}")
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 

@@ -59,11 +59,8 @@ _GONE = (TransientError, "something this belongs to was removed meanwhile", "it 
 
 
 @contextmanager
-def translated(*, writing: bool = True) -> Iterator[None]:
-    """Turn the errors of SQLAlchemy and its drivers into ours; what is a bug stays as it is.
-
-    A reading transaction that writes is a bug, too, however the database puts it.
-    """
+def translated() -> Iterator[None]:
+    """Turn the errors of SQLAlchemy and its drivers into ours; what is a bug stays as it is."""
     try:
         yield
     except sa.exc.TimeoutError as error:
@@ -72,7 +69,7 @@ def translated(*, writing: bool = True) -> Iterator[None]:
         ) from error
     except sa.exc.DBAPIError as error:
         ours = _ours(error.orig)
-        if ours is None or (not writing and ours[1] == "the database is read-only"):
+        if ours is None:
             raise
         raise ours[0](ours[1], cure=ours[2]) from error
     except psycopg.Error as error:

@@ -20,7 +20,7 @@ class Journal:
 
     def record(self, event: Event, actor: Actor, at: datetime) -> int:
         statement = (
-            sa.insert(journal)
+            self._transaction.inserting(journal)
             .values(
                 at=at,
                 kind=kind_of(event),

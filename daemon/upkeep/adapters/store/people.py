@@ -43,7 +43,7 @@ class People:
 
     def add_session(self, session: Session) -> None:
         self._transaction.remove(sessions, sessions.c.expires_at <= session.created_at)
-        self._transaction.connection.execute(sa.insert(sessions).values(**session_values(session)))
+        self._transaction.connection.execute(self._transaction.inserting(sessions).values(**session_values(session)))
 
     def session(self, token_hash: str) -> Session | None:
         row = self._transaction.row(sa.select(sessions).where(sessions.c.token_hash == token_hash))
@@ -58,7 +58,7 @@ class People:
 
     def note_failed_sign_in(self, name: str, at: datetime) -> None:
         self._transaction.remove(failed_sign_ins, failed_sign_ins.c.at < at - FAILURES_KEPT_FOR)
-        self._transaction.connection.execute(sa.insert(failed_sign_ins).values(name=name, at=at))
+        self._transaction.connection.execute(self._transaction.inserting(failed_sign_ins).values(name=name, at=at))
 
     def secret(self, name: str, fresh: bytes) -> bytes:
         query = sa.select(secrets.c.value).where(secrets.c.name == name)

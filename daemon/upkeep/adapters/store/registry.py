@@ -194,7 +194,7 @@ class Registry:
             self._transaction.insert(contents, {"digest": digest, "content": content})
         if bundle.files:
             self._transaction.connection.execute(
-                sa.insert(bundle_files),
+                self._transaction.inserting(bundle_files),
                 [
                     {
                         "tree": bundle.tree,

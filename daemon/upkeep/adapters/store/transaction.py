@@ -47,14 +47,22 @@ class Transaction:
 
     def change(self, table: sa.Table, where: sa.ColumnElement[bool], values: Mapping[str, Any]) -> int:
         """Change rows; returns how many."""
+        self._require_writing()
         return self.connection.execute(sa.update(table).where(where).values(**values)).rowcount
 
     def remove(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
         """Remove rows; returns how many."""
+        self._require_writing()
         return self.connection.execute(sa.delete(table).where(where)).rowcount
 
     def inserting(self, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
         """An insert in the database's own dialect, which knows ON CONFLICT."""
+        self._require_writing()
         if self.connection.dialect.name == "postgresql":
             return postgresql.insert(table)
         return sqlite.insert(table)
+
+    def _require_writing(self) -> None:
+        # The database would refuse it as well, but with the words of one that cannot be written for now.
+        if not self.writing:
+            raise RuntimeError("a reading unit is asked to write")

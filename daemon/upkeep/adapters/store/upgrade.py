@@ -40,8 +40,8 @@ def migrate(url: str, *, state: Path) -> None:
 
 def require_current(database: Database) -> None:
     """Raise SettingsError unless the database has exactly the tables of this program."""
-    if isinstance(database, SqliteDatabase) and database.path is not None and not database.path.exists():
-        raise SettingsError([f"{database.name} does not exist: run `upkeep migrate`"])
+    if isinstance(database, SqliteDatabase) and database.path is not None:
+        _require_file(database.path)
     with database.transaction(writing=False) as connection:
         found = _revision(connection)
     if found is None:
@@ -51,6 +51,20 @@ def require_current(database: Database) -> None:
         raise SettingsError(
             [f"{database.name} has the tables of an older program ({found}, not {REVISION}): run `upkeep migrate`"]
         )
+
+
+def _require_file(path: Path) -> None:
+    # To connect would make an empty one.
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise SettingsError([f"{path} does not exist: run `upkeep migrate`"]) from None
+    except OSError as error:
+        raise TransientError(
+            f"the database's file cannot be opened: {error.strerror}",
+            where=str(path),
+            cure="look at the rights of the file and its folder, and at the disk",
+        ) from error
 
 
 def _migrate_sqlite(database: SqliteDatabase, path: Path) -> None:
@@ -63,7 +77,7 @@ def _migrate_sqlite(database: SqliteDatabase, path: Path) -> None:
             cure="look at the rights of the folder above it",
         ) from error
     with translated(), database.turn(PATIENCE_OF_MIGRATIONS):
-        engine = database.engine.execution_options(upkeep_writing=True)
+        engine = database.engine.execution_options(upkeep_writing=True, upkeep_patience=PATIENCE_OF_MIGRATIONS)
         with engine.connect() as connection:
             # Kept in the file, and only changeable outside transactions: https://sqlite.org/wal.html
             driver = connection.connection.driver_connection

@@ -1,0 +1,231 @@
+"""Fleet pages: in order, without gaps or repetitions, whatever is filtered; and counters that agree with them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.builders import NOON, a_pipeline, a_resource, a_service, an_environment, an_instance
+from upkeep.adapters.store import SqlStore
+from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.errors import CallerError, Conflict
+from upkeep.domain.lag import UNMEASURED, Lag, Standing
+from upkeep.domain.names import ResourceKind, TemplateName, Version, environment_key
+from upkeep.domain.resources import Resource
+from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
+
+ALL = FleetFilter()
+ENVIRONMENTS, SERVICES = TemplateName("network-env"), TemplateName("web-svc")
+CURRENT = Lag(Standing.UP_TO_DATE)
+
+
+def minor(minors: int, days: int = 1) -> Lag:
+    return Lag(Standing.BEHIND_MINOR, minors, 0, NOON - timedelta(days=days))
+
+
+def major(majors: int, minors: int = 0, days: int = 1) -> Lag:
+    return Lag(Standing.BEHIND_MAJOR, minors, majors, NOON - timedelta(days=days))
+
+
+FLEET = (
+    an_environment("e-ahead", lag=Lag(Standing.AHEAD), owner="team-a"),
+    an_environment("e-current", lag=CURRENT),
+    an_environment("e-failed", lag=CURRENT, status=DeploymentStatus.FAILED, owner="team-b"),
+    an_environment("e-failed-behind", lag=minor(1), status=DeploymentStatus.DELETE_FAILED),
+    an_environment("e-new", None, lag=UNMEASURED),
+    an_instance("shop", "major", lag=major(1), owner="team-a"),
+    an_instance("shop", "majors", lag=major(2)),
+    an_instance("shop", "minor-old", lag=minor(1, days=9), owner="team-a"),
+    an_instance("shop", "minor-young", lag=minor(1, days=2)),
+    an_instance("shop", "minors", lag=minor(70_000, days=1)),
+    an_instance("shop", "major-and-minor", lag=major(1, 3), owner="Team_A"),
+    a_pipeline("shop", lag=CURRENT),
+)
+WORST = [
+    "e-failed-behind",
+    "e-failed",
+    "shop/majors",
+    "shop/major-and-minor",
+    "shop/major",
+    "shop/minors",
+    "shop/minor-old",
+    "shop/minor-young",
+]
+
+
+@pytest.fixture
+def unit(each_store: SqlStore) -> Iterator[Unit]:
+    with each_store.write() as opened:
+        for resource in FLEET:
+            opened.fleet.add(resource)
+        yield opened
+
+
+def pages(unit: Unit, wanted: FleetFilter, order: FleetOrder, limit: int) -> list[str]:
+    """Everything, page by page, as people call it."""
+    names: list[str] = []
+    cursor = None
+    while True:
+        page = unit.fleet.page(wanted, order, cursor, limit)
+        assert len(page.resources) <= limit
+        names += [resource.key.short for resource in page.resources]
+        if page.next is None:
+            return names
+        cursor = page.next
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 12, 50])
+def test_the_worst_come_first_on_pages_of_any_size(unit: Unit, limit: int) -> None:
+    found = pages(unit, ALL, FleetOrder.WORST, limit)
+    assert found[: len(WORST)] == WORST
+    assert sorted(found) == sorted(resource.key.short for resource in FLEET)
+
+
+@pytest.mark.parametrize("limit", [1, 5, 12])
+def test_names_are_sorted_on_pages_of_any_size(unit: Unit, limit: int) -> None:
+    assert pages(unit, ALL, FleetOrder.NAME, limit) == sorted(resource.key.short for resource in FLEET)
+
+
+def test_what_comes_and_goes_between_two_pages_shifts_nothing(unit: Unit) -> None:
+    first = unit.fleet.page(ALL, FleetOrder.WORST, None, 3)
+    unit.fleet.remove(first.resources[-1].key)
+    unit.fleet.add(an_environment("worse", lag=major(9)))
+    second = unit.fleet.page(ALL, FleetOrder.WORST, first.next, 3)
+    assert [resource.key.short for resource in second.resources] == WORST[3:6]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (FleetFilter(behind=True), [name for name in WORST if name != "e-failed"]),
+        (FleetFilter(failed=True), WORST[:2]),
+        (FleetFilter(failed=True, behind=True), WORST[:1]),
+        (FleetFilter(standing=Standing.BEHIND_MAJOR), WORST[2:5]),
+        (FleetFilter(standing=Standing.BEHIND_MINOR), ["e-failed-behind", "shop/minors", *WORST[6:]]),
+        (FleetFilter(standing=Standing.AHEAD), ["e-ahead"]),
+        (FleetFilter(standing=Standing.UNDEPLOYED), ["e-new"]),
+        (FleetFilter(owner="team-a"), ["shop/major", "shop/minor-old", "e-ahead"]),
+        (FleetFilter(owner="team-a", behind=True), ["shop/major", "shop/minor-old"]),
+        (FleetFilter(owner="nobody"), []),
+        (FleetFilter(template=ENVIRONMENTS, behind=True), ["e-failed-behind"]),
+        (FleetFilter(kind=ResourceKind.PIPELINE), ["shop pipeline"]),
+        (FleetFilter(search="SHOP/Major"), ["shop/majors", "shop/major-and-minor", "shop/major"]),
+        (FleetFilter(search="pipeline/shop"), ["shop pipeline"]),
+        (FleetFilter(search="shop pipeline"), ["shop pipeline"]),
+        (FleetFilter(search="%"), []),
+        (FleetFilter(search="e_new"), []),
+        (FleetFilter(search="\\"), []),
+        (FleetFilter(search="'; --\x00"), []),
+    ],
+)
+def test_filters_narrow_pages_and_counts_alike(unit: Unit, wanted: FleetFilter, expected: list[str]) -> None:
+    assert pages(unit, wanted, FleetOrder.WORST, 2) == expected
+    assert pages(unit, wanted, FleetOrder.NAME, 2) == sorted(expected)
+    assert unit.fleet.count(wanted, 1000) == len(expected)
+
+
+def test_counting_stops_where_it_is_told(unit: Unit) -> None:
+    assert unit.fleet.count(ALL, 5) == 5
+    assert unit.fleet.count(ALL, 1000) == len(FLEET)
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "é", "====", "WyJ3b3JzdCIsMV0", "bnVsbA", "WyJuYW1lIiwgIngiLCAxXQ", "W1tbW1tbW1tb" * 50]
+)
+def test_a_cursor_that_is_none_is_refused(unit: Unit, cursor: str) -> None:
+    with pytest.raises(CallerError, match="page"):
+        unit.fleet.page(ALL, FleetOrder.WORST, cursor, 2)
+
+
+def test_what_cannot_be_asked_is_refused(unit: Unit) -> None:
+    with pytest.raises(CallerError):
+        unit.fleet.page(ALL, FleetOrder.NAME, None, 0)
+    with pytest.raises(CallerError):
+        unit.fleet.page(FleetFilter(search="x" * 10_000), FleetOrder.NAME, None, 1)
+    name_cursor = unit.fleet.page(ALL, FleetOrder.NAME, None, 1).next
+    with pytest.raises(CallerError):
+        unit.fleet.page(ALL, FleetOrder.WORST, name_cursor, 1)
+
+
+def test_counters_agree_with_filters(unit: Unit) -> None:
+    counters = unit.fleet.counters()
+    assert counters.total == len(FLEET)
+    assert counters.failed == unit.fleet.count(FleetFilter(failed=True), 99)
+    assert counters.behind_major == unit.fleet.count(FleetFilter(standing=Standing.BEHIND_MAJOR), 99)
+    assert counters.behind_minor == unit.fleet.count(FleetFilter(standing=Standing.BEHIND_MINOR), 99)
+    assert counters.up_to_date == unit.fleet.count(FleetFilter(standing=Standing.UP_TO_DATE), 99)
+    assert counters.ahead == 1
+    of_one = unit.fleet.counters(ENVIRONMENTS)
+    assert (of_one.total, of_one.failed, of_one.behind_minor, of_one.behind_major) == (5, 2, 1, 0)
+    assert unit.fleet.counters("none").total == 0
+
+
+def test_owners_are_listed_once(unit: Unit) -> None:
+    assert unit.fleet.owners() == ("Team_A", "team-a", "team-b")
+
+
+def test_a_lag_is_written_on_all_that_run_a_version(unit: Unit) -> None:
+    other = an_environment("other", "1.1", lag=CURRENT)
+    unit.fleet.add(other)
+    late = major(3, 2, days=30)
+    assert unit.fleet.set_lag(ENVIRONMENTS, Version(1, 0), late) == 4
+    assert unit.fleet.set_lag(ENVIRONMENTS, Version(9, 0), late) == 0
+    assert unit.fleet.get(environment_key("e-current")).lag == late
+    assert unit.fleet.get(other.key).lag == CURRENT
+    assert pages(unit, ALL, FleetOrder.WORST, 3)[:4] == ["e-failed-behind", "e-failed", "e-current", "e-ahead"]
+    assert unit.fleet.set_lag(ENVIRONMENTS, Version(1, 0), CURRENT) == 4
+    assert pages(unit, FleetFilter(behind=True, template=ENVIRONMENTS), FleetOrder.WORST, 3) == []
+    assert pages(unit, FleetFilter(failed=True), FleetOrder.WORST, 9) == ["e-failed-behind", "e-failed"]
+    assert unit.fleet.running_versions(ENVIRONMENTS) == (Version(1, 0), Version(1, 1))
+
+
+def test_a_changed_resource_moves_to_its_place(unit: Unit) -> None:
+    current = unit.fleet.get(environment_key("e-current"))
+    unit.fleet.save(replace(current, lag=major(9)))
+    assert pages(unit, ALL, FleetOrder.WORST, 5)[2] == "e-current"
+    unit.fleet.save(replace(current, status=DeploymentStatus.FAILED, lag=major(9)))
+    assert pages(unit, ALL, FleetOrder.WORST, 5)[0] == "e-current"
+    assert unit.fleet.get(current.key).id == current.id
+
+
+def test_the_resources_of_a_service_a_place_and_a_major_are_found(unit: Unit) -> None:
+    def names(resources: object) -> list[str]:
+        assert isinstance(resources, tuple)
+        return [resource.key.short for resource in resources]
+
+    shop = a_service("shop").name
+    assert names(unit.fleet.of_service(shop)) == [
+        "shop/major",
+        "shop/major-and-minor",
+        "shop/majors",
+        "shop/minor-old",
+        "shop/minor-young",
+        "shop/minors",
+        "shop pipeline",
+    ]
+    assert len(unit.fleet.in_environment(an_environment("test").key.name)) == 6
+    assert names(unit.fleet.on_major(ENVIRONMENTS, 1)) == ["e-ahead", "e-current", "e-failed", "e-failed-behind"]
+    assert names(unit.fleet.behind(SERVICES)) == WORST[2:]
+
+
+def test_a_key_is_taken_once_and_free_again_when_its_resource_goes(unit: Unit) -> None:
+    taken: Resource = a_resource(environment_key("e-new"), "other")
+    with pytest.raises(Conflict):
+        unit.fleet.add(taken)
+    before = unit.fleet.get(taken.key).id
+    unit.fleet.remove(taken.key)
+    assert unit.fleet.find(taken.key) is None
+    unit.fleet.add(taken)
+    assert unit.fleet.get(taken.key).id > before
+
+
+def test_a_service_is_kept_changed_and_removed(unit: Unit) -> None:
+    service = a_service("shop")
+    unit.fleet.add_service(service)
+    with pytest.raises(Conflict):
+        unit.fleet.add_service(service)
+    unit.fleet.save_service(replace(service, owner="team-z"))
+    assert [s.owner for s in unit.fleet.services()] == ["team-z"]
+    unit.fleet.remove_service(service.name)
+    assert unit.fleet.services() == ()
