@@ -173,6 +173,24 @@ def _encoded(question: Mapping[str, Any]) -> bytes:
         raise CallerError(f"the inputs hold a value that cannot be written as JSON: {fault}") from fault
 
 
+def _started(*limits: str) -> subprocess.Popen[bytes]:
+    """The process, in a session of its own so that a Ctrl-C at the terminal is its parent's to answer."""
+    path = os.pathsep.join(place for place in sys.path if place)
+    try:
+        return subprocess.Popen(  # noqa: S603  (our own module)
+            [sys.executable, "-P", "-m", "upkeep.adapters.jinja.worker", *limits],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            cwd="/",
+            env={"PYTHONPATH": path, "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"},
+            start_new_session=True,
+        )
+    except OSError as fault:
+        raise TransientError(f"a template worker could not be started: {fault.strerror}") from fault
+
+
 class _Worker:
     """One worker process and its pipes. Used by one caller at a time."""
 
@@ -180,23 +198,7 @@ class _Worker:
         # Waiting for the processor counts here too, so there is more of it than the worker may use.
         self._answer_for = 3 * time_for + timedelta(seconds=1)
         self.answers = 0
-        self._process = subprocess.Popen(  # noqa: S603  (our own module)
-            [
-                sys.executable,
-                "-m",
-                "upkeep.adapters.jinja.worker",
-                str(memory_bytes),
-                str(time_for.total_seconds()),
-                str(output_bytes),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            cwd="/",
-            env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"},
-            start_new_session=True,
-        )
+        self._process = _started(str(memory_bytes), str(time_for.total_seconds()), str(output_bytes))
         assert self._process.stdin is not None and self._process.stdout is not None
         self._questions = self._process.stdin.fileno()
         self._answers = self._process.stdout.fileno()

@@ -71,6 +71,8 @@ def main(memory_bytes: int, seconds: float, output_bytes: int) -> None:
 
 def _confine(memory_bytes: int) -> None:
     """Limit memory, and give up every right to open or write a file: the pipes are open already."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
         resource.setrlimit(limit, (0, 0))
