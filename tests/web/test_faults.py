@@ -6,6 +6,7 @@ import pytest
 
 from tests.web.page import Page
 from upkeep.domain.errors import BundleError, StalledError, TransientError
+from upkeep.domain.work import WorkKind
 from upkeep.web.app import create_app
 
 
@@ -118,7 +119,6 @@ def test_the_process_lives_without_a_database(broken):
 
 @pytest.mark.usefixtures("furnished")
 def test_readiness_tells_how_long_work_has_waited(app, store, now):
-    from upkeep.domain.work import WorkKind
 
     with store.write() as unit:
         unit.work.claim([WorkKind.PREVIEW], now, timedelta(minutes=1))

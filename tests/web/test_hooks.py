@@ -3,6 +3,7 @@ import hmac
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -214,7 +215,6 @@ def test_a_source_nobody_knows_is_told_only_to_those_who_signed(deliver, sources
 
 
 def test_a_secret_that_cannot_be_read_hurts_its_source_only(deliver, sources, own_secret):
-    from pathlib import Path
 
     Path(own_secret.reference).unlink()
     assert deliver().status_code == 202

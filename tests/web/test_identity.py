@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -108,7 +109,6 @@ def test_the_cookie_stays_with_the_browser_and_the_site(visitor):
 
 
 def test_behind_https_the_cookie_never_travels_in_the_open(rooms, dana):
-    from dataclasses import replace
 
     client = create_app(replace(rooms, public_url="https://upkeep.example.com")).test_client()
     cookie = client.get("/sign-in", base_url="https://upkeep.example.com").headers["Set-Cookie"]

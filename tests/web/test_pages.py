@@ -1,7 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
+from tests.builders import a_commit, a_source, an_environment, object_id
+from tests.flows.given import environment_bundle, registered
 from tests.web.furnished import DONE, FAILED, WAITING
 from tests.web.page import Page
+from upkeep.domain.findings import error
+from upkeep.domain.names import SourceName
+from upkeep.domain.previews import Preview, PreviewGroup
+from upkeep.domain.sources import Stall
 
 EMPTY = ["/", "/templates", "/environments", "/services", "/deployments", "/sources", "/activity"]
 
@@ -102,8 +110,6 @@ def test_a_filter_that_cannot_be_read_is_refused_with_the_choices(visit):
 
 
 def test_pages_of_a_large_fleet_follow_one_another(visit, store, now):
-    from tests.builders import an_environment
-    from tests.flows.given import environment_bundle, registered
 
     with store.write() as unit:
         registered(unit, "network-env", "1.0", environment_bundle(), now)
@@ -199,14 +205,6 @@ HOSTILE = '<script>alert(1)</script>"><b onmouseover=x>'
 
 
 def test_hostile_words_stay_words(visit, store, now):
-    from dataclasses import replace
-
-    from tests.builders import a_commit, a_source, an_environment, object_id
-    from tests.flows.given import environment_bundle, registered
-    from upkeep.domain.findings import error
-    from upkeep.domain.names import SourceName
-    from upkeep.domain.previews import Preview, PreviewGroup
-    from upkeep.domain.sources import Stall
 
     with store.write() as unit:
         stall = Stall(HOSTILE, HOSTILE, now)

@@ -1,0 +1,146 @@
+"""Updating a resource, as a person does it in a browser."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.web.furnished import FAILED, WAITING
+from tests.web.page import Page
+from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.names import Version, environment_key
+
+pytestmark = pytest.mark.usefixtures("furnished")
+
+UPDATE = "/environments/test/update"
+TEST = environment_key("test")
+
+
+def last(store, key=TEST):
+    with store.read() as unit:
+        return unit.deployments.of_resource(key, 1)[0]
+
+
+def test_update_to_the_recommended_version_keeps_every_input(visit, store):
+    developer = visit("developer")
+    page = developer.page(UPDATE)
+    assert "This moves test from 1.0 to 1.1, the recommended version. Nothing else is touched." in page.text
+    assert "-# 0" in page.text
+    assert "+# 1" in page.text
+    answer = developer.press(page, "Update to recommended version")
+    asked = last(store)
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == f"/deployments/{asked.id}"
+    assert (asked.target.version, asked.target.inputs, asked.asked_by) == (Version(1, 1), {}, "developer")
+    assert asked.status is DeploymentStatus.IN_PROGRESS
+    page = developer.page(f"/deployments/{asked.id}")
+    assert "1.0 → 1.1 in progress" in page.text
+
+
+def test_a_draft_is_offered_to_admins_only(visit):
+    for name, offered in (("admin", True), ("developer", False)):
+        choices = visit(name).get(UPDATE).text
+        assert ('value="1.2"' in choices) is offered
+
+
+def test_a_new_input_is_asked_for_and_an_old_one_kept(visit, store):
+    admin = visit("admin")
+    page = admin.page("/environments/production/update?to=1.2")
+    assert "4 new inputs" in page.text
+    assert "1 input as before" in page.text
+    form = page.form("Update to 1.2")
+    assert form.fields["input.cidr"] == "10.9.0.0/16"
+    answer = admin.press(
+        page, "Update to 1.2", {"input.days": "7", "input.flow_logs": "true", "input.zones": '["a", "b"]'}
+    )
+    assert answer.status_code == 303, answer.text
+    given = last(store, environment_key("production")).target.inputs
+    assert given == {"cidr": "10.9.0.0/16", "days": 7, "flow_logs": True, "zones": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "sentence"),
+    [
+        ({}, 400, "This input is needed."),
+        ({"input.days": "soon"}, 400, "This is not a number."),
+        ({"input.days": "nan"}, 400, "This is not a number."),
+        ({"input.days": "7", "input.zones": "[a"}, 400, "This is not JSON."),
+        ({"input.days": "7", "input.tier": "huge"}, 400, "This is not one of the choices."),
+        ({"input.days": "0"}, 400, "less than 1"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_named_and_what_was_typed_is_kept(visit, store, typed, status, sentence):
+    admin = visit("admin")
+    page = admin.page(f"{UPDATE}?to=1.2")
+    before = last(store).id
+    answer = admin.press(page, "Update to 1.2", {"input.cidr": "10.1.2.0/24", **typed})
+    assert answer.status_code == status
+    again = Page(answer.text)
+    assert sentence in again.text
+    assert "Nothing was deployed; what you typed is kept." in again.text
+    form = again.form("Update to 1.2")
+    assert form.fields["input.cidr"] == "10.1.2.0/24"
+    assert form.fields["input.days"] == typed.get("input.days", "")
+    assert last(store).id == before
+
+
+def test_an_emptied_input_goes_back_to_its_default(visit, store):
+    developer = visit("developer")
+    page = developer.page("/environments/production/update?to=1.0")
+    assert "This deploys production again at 1.0 with the inputs below." in page.text
+    assert developer.press(page, "Deploy with these inputs", {"input.cidr": ""}).status_code == 303
+    assert last(store, environment_key("production")).target.inputs == {}
+
+
+def test_an_order_given_on_an_old_page_is_not_followed(visit, store):
+    developer = visit("developer")
+    page = developer.page("/environments/production/update?to=1.1")
+    with store.write() as unit:
+        resource = unit.fleet.get(environment_key("production"))
+        unit.fleet.save(replace(resource, last_deployment="another"))
+    answer = developer.press(page, "Update to recommended version", {"input.cidr": "10.1.2.0/24"})
+    assert answer.status_code == 409
+    again = Page(answer.text)
+    assert "Production was deployed since you opened this page" in again.text
+    assert again.form("Update to recommended version").fields["input.cidr"] == "10.1.2.0/24"
+    assert again.form("Update to recommended version").fields["seen"] == "another"
+
+
+def test_nothing_can_be_started_while_a_deployment_is_under_way(visit):
+    page = visit("developer").page("/services/checkout/instances/test/update")
+    assert "A deployment to 1.0 is under way" in page.text
+    assert not page.has_button("Deploy with these inputs")
+
+
+def test_what_never_ran_is_deployed_for_the_first_time_again(visit, store):
+    developer = visit("developer")
+    page = developer.page("/environments/empty/update")
+    assert "This deploys empty for the first time, at 1.1." in page.text
+    assert developer.press(page, "Deploy 1.1").status_code == 303
+    assert last(store, environment_key("empty")).status is DeploymentStatus.IN_PROGRESS
+
+
+def test_a_deployment_that_has_not_begun_is_cancelled(visit, store):
+    developer = visit("developer")
+    page = developer.page(f"/deployments/{WAITING}")
+    assert "It waits: waits for environment test" in page.text
+    assert developer.press(page, "Cancel deployment").status_code == 303
+    assert "cancelled by developer" in developer.page(f"/deployments/{WAITING}").text
+
+
+def test_a_deployment_that_has_begun_offers_no_cancelling(visit, store, now):
+    with store.write() as unit:
+        unit.deployments.save(replace(unit.deployments.get(WAITING), begun_at=now))
+    developer = visit("developer")
+    assert not developer.page(f"/deployments/{WAITING}").has_button("Cancel deployment")
+    assert developer.post(f"/deployments/{WAITING}/cancel").status_code == 409
+
+
+def test_a_failed_deployment_is_retried_as_it_was(visit, store):
+    developer = visit("developer")
+    answer = developer.press(developer.page(f"/deployments/{FAILED}"), "Retry")
+    again = last(store, environment_key("production"))
+    assert answer.headers["Location"] == f"/deployments/{again.id}"
+    assert again.target.version == Version(1, 1)
+    page = developer.page(f"/deployments/{FAILED}")
+    assert "production was deployed again since" in page.text
+    assert not page.has_button("Retry")
