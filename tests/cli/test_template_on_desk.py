@@ -193,6 +193,19 @@ def test_a_pipeline_sees_all_instances(service):
     assert "prod in live" in rendered
 
 
+def test_outputs_of_instances_are_made_up_from_their_template_unless_they_are_given(service):
+    arguments = (service / "web-svc/v1", service / "spec.yaml", "--environment-outputs", service / "outputs.yaml")
+    made_up = namespace(*arguments, "--part", "pipeline")["service_instances"]
+    assert ["GroupId" in instance["outputs"] for instance in made_up] == [True, True]
+    assert made_up[0]["outputs"] != made_up[1]["outputs"]
+
+
+def test_a_pipeline_is_rendered_though_an_instance_cannot_be(service):
+    done = run("render", service / "web-svc/v1", "--spec", service / "spec.yaml", "--part", "pipeline", "--context")
+    assert [one["outputs"] for one in json.loads(done.stdout)["service_instances"]] == [{}, {}]
+    assert "warning: instance test has no outputs" in done.stderr
+
+
 def test_the_context_is_the_namespace_as_json(service):
     found = namespace(service / "web-svc/v1", service / "spec.yaml", "--instance", "prod", "--account-id", "42")
     assert found["environment"] == {"name": "live", "account_id": "42", "outputs": {}}

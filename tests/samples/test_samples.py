@@ -83,14 +83,12 @@ def test_all_templates_render_with_their_own_specs(samples, collection, count, t
 def _render_service(
     bundle: Path, inspection: Inspection, environment_outputs: dict[str, dict[str, str]], outputs: Path
 ) -> int:
-    """Render the instance, then the pipeline with the outputs the instance has; returns how many there are."""
-    known = environment_outputs[inspection.compatible_environments[0].template]
-    outputs.write_text(dump({"environment": known}))
-    arguments = ("--spec", spec_of(bundle, inspection.kind), "--environment-outputs", outputs)
-    body = rendered(bundle, *arguments)
-    outputs.write_text(dump({"environment": known, "service": made_up_outputs(body)}))
-    pipeline = rendered(bundle, *arguments, "--part", "pipeline")
-    assert load_template(pipeline, "rendered").value["Resources"]
+    """Render the instance and the pipeline; returns how many there are."""
+    outputs.write_text(dump(environment_outputs[inspection.compatible_environments[0].template]))
+    for part in inspection.templates:
+        spec = spec_of(bundle, inspection.kind)
+        body = rendered(bundle, "--spec", spec, "--environment-outputs", outputs, "--part", part)
+        assert load_template(body, "rendered").value["Resources"]
     return len(inspection.templates)
 
 

@@ -16,7 +16,11 @@ from upkeep.domain.findings import Finding, Severity
 from upkeep.domain.versions import VersionState
 
 if TYPE_CHECKING:
+    from upkeep.adapters.jinja import JinjaRenderer
+    from upkeep.domain.resources import Outputs
+    from upkeep.flows.compose import Composition
     from upkeep.flows.lint import LintedBundle
+    from upkeep.flows.rehearse import StandIn
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.ADVICE: "blue"}
 
@@ -158,7 +162,7 @@ def render(
     outputs = rehearse.NO_OUTPUTS
     if outputs_path is not None:
         outputs = rehearse.parse_outputs(_text(outputs_path, "outputs"), str(outputs_path))
-    with _below(bundle_dir):
+    with JinjaRenderer() as renderer, _below(bundle_dir):
         rehearsal = rehearse.rehearse(
             bundles.inspect(folders.read_bundle(bundle_dir)),
             _text(spec_path, "spec"),
@@ -167,15 +171,30 @@ def render(
             instance=instance,
             account_id=account_id or rehearse.ACCOUNT_ID,
             outputs=outputs,
+            stand_in=_made_up_outputs(renderer),
         )
-    for name in rehearsal.ignored:
-        click.echo(f"warning: the schema does not know `{name}`, it is ignored", err=True)
-    composition = rehearsal.composition
-    if show_namespace:
-        _write(json.dumps(composition.namespace, indent=2, ensure_ascii=False) + "\n")
-        return
-    with JinjaRenderer() as renderer, _below(bundle_dir):
-        _write(renderer.render(composition.template, composition.namespace))
+        for name in rehearsal.ignored:
+            click.echo(f"warning: the schema does not know `{name}`, it is ignored", err=True)
+        composition = rehearsal.composition
+        if show_namespace:
+            _write(json.dumps(composition.namespace, indent=2, ensure_ascii=False) + "\n")
+        else:
+            _write(renderer.render(composition.template, composition.namespace))
+
+
+def _made_up_outputs(renderer: "JinjaRenderer") -> "StandIn":
+    """Outputs of instances as the local provisioner makes them up; none for an instance that cannot be rendered."""
+    from upkeep.adapters.local.stack import outputs_of
+
+    def made_up(composition: "Composition", name: str) -> "Outputs":
+        template = composition.template
+        try:
+            return outputs_of(renderer.render(template, composition.namespace), template.path, name)
+        except (BundleError, CallerError) as fault:
+            click.echo(f"warning: instance {name} has no outputs: {fault}", err=True)
+            return {}
+
+    return made_up
 
 
 @contextmanager

@@ -4,9 +4,8 @@ What only a resource would know has a stand-in, the same as in AWS's own templat
 (https://github.com/aws-samples/aws-proton-template-checker-action), so that results can be compared.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from upkeep.domain import documents, namespaces, schemas, specs
 from upkeep.domain.bundles import Inspection, TemplateFile
@@ -26,13 +25,16 @@ ACCOUNT_ID = "111111111111"
 
 @dataclass(frozen=True, slots=True)
 class KnownOutputs:
-    """Outputs to render with: those of the environment, and those of every service instance."""
+    """Outputs to render with: those of the environment, and those of every service instance if they are known."""
 
     environment: Outputs
-    service: Outputs
+    service: Outputs | None
 
 
-NO_OUTPUTS = KnownOutputs({}, {})
+NO_OUTPUTS = KnownOutputs({}, None)
+
+StandIn = Callable[[Composition, str], Outputs]
+"""Makes up the outputs of an instance of this name by what its template would be rendered to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def parse_outputs(text: str, path: str) -> KnownOutputs:
             if not isinstance(value, str):
                 keys = (name, key) if name in document.value else (key,)
                 raise CallerError(f"the output `{key}` is no text", where=document.where(*keys), cure="give one value")
-    return KnownOutputs(root.get("environment", {}), root.get("service", {}))
+    return KnownOutputs(root.get("environment", {}), root.get("service"))
 
 
 def rehearse(
@@ -70,8 +72,11 @@ def rehearse(
     instance: str | None = None,
     account_id: str = ACCOUNT_ID,
     outputs: KnownOutputs = NO_OUTPUTS,
+    stand_in: StandIn | None = None,
 ) -> Rehearsal:
     """Compose one part of a bundle: its environment, or for services by default an instance, the spec's first one.
+
+    A pipeline may use the outputs of instances; where they are not known `stand_in` makes them up.
 
     Raises BundleError when the bundle has no such part that can be rendered, CallerError when the spec does not fit.
     """
@@ -99,17 +104,22 @@ def rehearse(
             one.name,
             EnvironmentFacts(one.environment, account_id, outputs=outputs.environment),
             merged(Part.INSTANCE, one.inputs, one.place),
-            outputs.service,
+            outputs.service or {},
         )
         for one in chosen
     ]
-    composed: Mapping[str, Any]
     if part is Part.INSTANCE:
-        composed = namespaces.instance_namespace(SERVICE, instances[0])
-    else:
-        inputs = merged(part, service.pipeline or {}, service.pipeline_place)
-        composed = namespaces.pipeline_namespace(SERVICE, inputs, instances)
-    return Rehearsal(Composition(template, composed), tuple(ignored))
+        namespace = namespaces.instance_namespace(SERVICE, instances[0])
+        return Rehearsal(Composition(template, namespace), tuple(ignored))
+    body = inspection.templates.get(Part.INSTANCE)
+    if outputs.service is None and stand_in is not None and body is not None:
+        instances = [
+            replace(one, outputs=stand_in(Composition(body, namespaces.instance_namespace(SERVICE, one)), one.name))
+            for one in instances
+        ]
+    inputs = merged(part, service.pipeline or {}, service.pipeline_place)
+    namespace = namespaces.pipeline_namespace(SERVICE, inputs, instances)
+    return Rehearsal(Composition(template, namespace), tuple(ignored))
 
 
 def _readable(inspection: Inspection, part: Part) -> tuple[TemplateFile, Schema]:
