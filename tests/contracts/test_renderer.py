@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jinja2 import Environment
 
 from upkeep.adapters.jinja import JinjaRenderer
@@ -103,6 +105,8 @@ def test_a_text_comes_out_byte_for_byte_as_plain_jinja_writes_it(renderer, text)
         ("{{ service_instance.inputs['a'] ~ 'b' }}", ":1: `service_instance.inputs.a` is not defined"),
         ("{{ service_instance.inputs.a | length }}", ":1: `service_instance.inputs.a` is not defined"),
         (f"{{{{ service_instance.inputs.a | {ARNS} }}}}", ":1: `service_instance.inputs.a` is not defined"),
+        ("{{ environment[service.x] }}", ":1: `service.x` is not defined"),
+        ("{{ nobody[service.x] }}", ":1: `nobody[…]` is not defined: there is no `nobody`"),
         ("{{ service_instance.inputs.names[7] }}", ":1: `service_instance.inputs.names[7]` is not defined"),
         ("{{ service_instance.inputs.port.a }}", ":1: a value of type int has no `a`"),
         ("{{ service_instance.components.default.name }}", ":1: `service_instance.components.default.name` is not"),
@@ -339,6 +343,28 @@ def test_checking_is_limited_too(hasty):
 def test_a_template_may_write_up_to_the_limit_and_no_byte_more(hasty):
     assert len(render(hasty, "{{ 'a' * 100000 }}")) == 100_000
     assert OUTPUT in fault(hasty, "{{ 'a' * 100001 }}")
+
+
+WORDS = [
+    "{{", "}}", "{%", "%}", "{%-", "-%}", "{#", "#}", "for", "x", "in", "endfor", "if", "elif", "else", "endif",
+    "set", "endset", "macro", "m", "endmacro", "call", "endcall", "filter", "endfilter", "with", "endwith", "block",
+    "endblock", "raw", "endraw", "include", "import", "from", "extends", "scoped", "recursive", "loop", "self",
+    "caller", "is", "not", "defined", "default", "upper", "length", "join", "items", "environment", "outputs",
+    "service_instance", "inputs", "port", ".", ",", "|", "(", ")", "[", "]", "{", "}", ":", "=", "==", "~", "+", "*",
+    "**", "//", "-1", "0", "1", "'a'", "\"b\"", "true", "none", "\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=30), st.sampled_from(Part))
+@settings(max_examples=400, deadline=None)
+def test_whatever_is_written_ends_as_a_text_or_as_a_finding_and_an_error(hasty, words, part):
+    template = TemplateFile(PATH, " ".join(words))
+    hasty.check(template, part, {Part.INSTANCE: ["port"]})
+    try:
+        hasty.render(template, INSTANCE)
+    except BundleError as error:
+        assert str(error).startswith(PATH)
+        assert "ended its worker" not in str(error)
 
 
 def workers():

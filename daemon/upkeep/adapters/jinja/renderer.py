@@ -30,10 +30,9 @@ _START_FOR = timedelta(seconds=30)
 class _Gone(Exception):
     """The worker did not answer. `returncode` as of `subprocess`; None when it was stopped for taking too long."""
 
-    def __init__(self, returncode: int | None, *, answered_before: bool) -> None:
+    def __init__(self, returncode: int | None) -> None:
         super().__init__(returncode)
         self.returncode = returncode
-        self.answered_before = answered_before
 
 
 class JinjaRenderer:
@@ -111,34 +110,48 @@ class JinjaRenderer:
 
     def _ask(self, template: "TemplateFile", question: Mapping[str, Any]) -> Any:
         with self._places:
-            for _ in range(2):
-                worker = self._hire()
-                try:
-                    answer = worker.ask(_encoded(question))
-                    if isinstance(answer, dict) and answer.get("send") == "text":
-                        answer = worker.ask(_encoded({**question, "text": template.text}))
-                except _Gone as gone:
-                    if gone.answered_before and gone.returncode not in (None, -signal.SIGPROF):
-                        continue  # it may have died of something earlier: let a fresh one try
+            worker = self._hire()
+            used = worker.answers > 0
+            try:
+                answer = self._answer(worker, template, question)
+            except _Gone as gone:
+                if not used or gone.returncode in (None, -signal.SIGPROF):
                     raise self._overrun(template, gone) from gone
-                except BaseException:
-                    worker.stop()
-                    raise
-                if isinstance(answer, dict) and answer.get("limit") in ("memory", "recursion"):
-                    used = worker.answers > 2
-                    worker.stop()
-                    if used and answer["limit"] == "memory":
-                        continue  # its memory may have been taken by others: let a fresh one try
+            else:
+                if not used or answer != {"limit": "memory"}:
                     return answer
-                with self._lock:
-                    self._idle.append(worker)
-                return answer
-        raise TransientError("the template worker died twice", where=template.path)
+            # What a used worker died of, or what filled its memory, may have been another template's doing.
+            try:
+                return self._answer(self._new_worker(), template, question)
+            except _Gone as gone:
+                raise self._overrun(template, gone) from gone
+
+    def _answer(self, worker: "_Worker", template: "TemplateFile", question: Mapping[str, Any]) -> Any:
+        """Ask a worker, and keep it for the next caller unless it ran into a limit."""
+        try:
+            answer = worker.ask(_encoded(question))
+            if answer == {"send": "text"}:
+                answer = worker.ask(_encoded({**question, "text": template.text}))
+        except BaseException:
+            worker.stop()
+            raise
+        if isinstance(answer, dict) and "bug" in answer:
+            worker.stop()
+            raise RuntimeError(f"a template worker failed:\n{answer['bug']}")
+        if isinstance(answer, dict) and answer.get("limit") in ("memory", "recursion"):
+            worker.stop()
+        else:
+            with self._lock:
+                self._idle.append(worker)
+        return answer
 
     def _hire(self) -> "_Worker":
         with self._lock:
             if self._idle:
                 return self._idle.pop()
+        return self._new_worker()
+
+    def _new_worker(self) -> "_Worker":
         return _Worker(self._time_for, self._memory_bytes, self._output_bytes)
 
     def _broken(self, template: "TemplateFile", answer: Mapping[str, Any]) -> BundleError:
@@ -257,4 +270,4 @@ class _Worker:
 
     def _gone(self, returncode: int | None) -> _Gone:
         self.stop()
-        return _Gone(returncode, answered_before=self.answers > 0)
+        return _Gone(returncode)

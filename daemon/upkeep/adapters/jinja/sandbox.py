@@ -90,7 +90,7 @@ class Missing(Undefined):
 def join_path(place: str, step: Any) -> str:
     """A dotted path with one more step."""
     if not isinstance(step, str):
-        return f"{place}[{step!r}]"
+        return f"{place}[{step if isinstance(step, int) else '…'}]"
     return f"{place}.{step}" if place else step
 
 

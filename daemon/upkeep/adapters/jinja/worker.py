@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import textwrap
+import traceback
 from collections import OrderedDict
 from dataclasses import asdict
 from types import TracebackType
@@ -113,6 +114,8 @@ def _answer(sandbox: Sandbox, cache: Cache, question: bytes) -> bytes:
         return JSON + json.dumps({"limit": "memory"}).encode()
     except RecursionError:
         return JSON + json.dumps({"limit": "recursion"}).encode()
+    except Exception:
+        return JSON + json.dumps({"bug": traceback.format_exc()}).encode()
 
 
 def _rendered(sandbox: Sandbox, cache: Cache, asked: dict[str, Any]) -> bytes:
