@@ -15,7 +15,7 @@ from upkeep.adapters import clock
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.errors import Conflict, SettingsError, StalledError
 from upkeep.domain.names import SourceName
-from upkeep.flows import follow
+from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store
 from upkeep.settings import ConsoleNotices, KeptText, Settings, SlackBot, SlackWebhook
@@ -46,7 +46,8 @@ def migrate(settings: Settings) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """What a daemon does before it serves: check what it cannot do without, migrate, follow the declared sources.
+    """What a daemon does before it serves: check what it cannot do without, migrate, follow the declared sources,
+    and try the channels again that failed.
 
     Several processes may do it at once.
     """
@@ -55,7 +56,10 @@ def prepare(settings: Settings) -> None:
     webhook_secrets(settings)
     migrate(settings)
     with ExitStack() as stack:
-        follow_declared(ChronicledStore(open_store(settings, stack)), settings)
+        store = ChronicledStore(open_store(settings, stack))
+        follow_declared(store, settings)
+        with store.write() as unit:
+            relay.resume(unit, now=clock.now())
 
 
 def anybody_may_sign_in(settings: Settings) -> bool:

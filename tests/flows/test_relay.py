@@ -14,7 +14,7 @@ from upkeep.domain.errors import CallerError, LostLease, StalledError, Transient
 from upkeep.domain.notices import Notice, OwedNotice
 from upkeep.domain.sources import Credential, CredentialKind
 from upkeep.domain.work import WorkKind
-from upkeep.flows.relay import FIRST_RETRY_AFTER, LONGEST_RETRY_AFTER, REFUSALS_AT_MOST, SENT_AT_MOST, relay
+from upkeep.flows.relay import FIRST_RETRY_AFTER, LONGEST_RETRY_AFTER, REFUSALS_AT_MOST, SENT_AT_MOST, relay, resume
 
 LEASE = timedelta(seconds=60)
 SECOND = timedelta(seconds=1)
@@ -260,6 +260,19 @@ def test_a_channel_that_needs_a_person_keeps_its_notices_and_is_asked_hourly(sto
     assert notices(store)[0].failure == "the token is revoked (give it another)"
     run(store, on(wall), at)
     assert wall.took == ["a", "b"]
+
+
+def test_a_start_of_the_daemon_tries_the_channels_again_that_failed(store, now):
+    owe(store, now, "a")
+    run(store, on(raising(StalledError("the token is revoked"))), now)
+    owe(store, now, "b", channel="owners")
+    waiting = raising(TransientError("too many", retry_after=SECOND * 90))
+    run(store, NamedChannels({"owners": waiting}), now)
+    with store.write() as unit:
+        resume(unit, now=now + SECOND)
+    wall = Wall()
+    run(store, NamedChannels({"platform": wall, "owners": waiting}), now + SECOND)
+    assert (wall.took, waiting.took) == (["a"], [])
 
 
 def test_a_channel_nobody_configured_names_the_cure_and_loses_nothing(store, now):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from upkeep.domain.errors import CallerError, StalledError, TransientError, UpkeepError
 from upkeep.domain.notices import OwedNotice, as_sent
-from upkeep.domain.work import Claim
+from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.ports import Channels, Store, Unit
 
 FIRST_RETRY_AFTER = timedelta(seconds=5)
@@ -19,6 +19,8 @@ REFUSALS_AT_MOST = 3
 
 SENT_AT_MOST = 50
 """How many notices go out under one claim."""
+
+_WORKS_AT_MOST = 10_000
 
 
 def relay(store: Store, channels: Channels, claim: Claim, *, now: datetime) -> None:
@@ -51,6 +53,13 @@ def relay(store: Store, channels: Channels, claim: Claim, *, now: datetime) -> N
     with store.write() as unit:
         unit.work.hold(claim)
         unit.work.done(claim, again_at=now)
+
+
+def resume(unit: Unit, *, now: datetime) -> None:
+    """Ask for every channel that failed last to be relayed now: whoever started the daemon may have mended it."""
+    for work in unit.work.list(_WORKS_AT_MOST):
+        if work.kind is WorkKind.RELAY and work.failure is not None:
+            unit.work.ask(WorkKind.RELAY, work.subject, now, "start")
 
 
 def _next(unit: Unit, claim: Claim, now: datetime) -> OwedNotice | None:
