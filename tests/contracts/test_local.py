@@ -104,7 +104,7 @@ def test_a_template_that_fails_leaves_the_last_good_one_in_place(provisioner, fo
     [
         ("", "template.yaml:1: the template is no mapping"),
         ("Parameters: {}\n", "template.yaml:1: At least one Resources member must be defined"),
-        ("A: 1\nResources:\n  A: [\n", "template.yaml:4: this is not YAML"),
+        ("Resources:\n  A: 1\n B: 2\n", "template.yaml:3: this is not YAML"),
         ("Resources:\n  A:\n    Type: X\n  A:\n    Type: X\n", "template.yaml:4: the key `A` was given"),
         (
             "Resources:\n  A:\n    Type: X\n    Properties:\n      Name:\n",
