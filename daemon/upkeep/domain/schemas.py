@@ -9,6 +9,7 @@ bind us.
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from upkeep.domain import documents, patterns
@@ -77,8 +78,12 @@ def parse(text: str, path: str = SCHEMA_PATH) -> Schema:
     raise BundleError("\n".join([errors[0].message, *rest]), where=errors[0].where, cure=errors[0].cure)
 
 
+@lru_cache(maxsize=32)
 def inspect(text: str, path: str = SCHEMA_PATH) -> tuple[Schema | None, tuple[Finding, ...]]:
-    """Read a schema with everything there is to say about it; None with error findings."""
+    """Read a schema with everything there is to say about it; None with error findings.
+
+    The last ones read are remembered: one schema is looked at several times on its way, and commits seldom change it.
+    """
     document, faults = documents.read(text, path)
     if document is None:
         return None, faults
