@@ -220,10 +220,11 @@ def test_a_lease_is_renewed_for_as_long_as_the_work_lasts(store: SqlStore, now: 
 
     ask(store, WorkKind.SYNC, "templates", now)
     lease = timedelta(milliseconds=60)
-    with working(store, {WorkKind.SYNC: long}, clock, lease_for=lease):
+    with working(store, {WorkKind.SYNC: long}, clock, lease_for=lease, concurrency=1):
         assert begun.wait(10)
         clock.at = now + MINUTE
-        until("a renewal", lambda: leased_until(store, "templates") == now + MINUTE + lease)
+        until("a renewal", lambda: rows(store)["templates"].leased_until == now + MINUTE + lease)
+        assert rows(store)["templates"].attempts == 1
         with store.write() as unit:
             assert unit.work.claim([WorkKind.SYNC], now + MINUTE, lease) is None
         release.set()
@@ -344,10 +345,6 @@ def test_a_clock_that_was_set_back_before_the_worker_started_stops_nothing(store
 def failed(store: SqlStore, attempts: int) -> bool:
     row = rows(store).get("templates")
     return row is not None and row.failure is not None and row.attempts == attempts and row.leased_until is None
-
-
-def leased_until(store: SqlStore, subject: str) -> datetime | None:
-    return rows(store)[subject].leased_until
 
 
 @dataclass
