@@ -36,14 +36,14 @@ def broken(rooms):
 
 def test_a_bug_shows_its_number_and_nothing_else(broken, caplog):
     with caplog.at_level(logging.INFO, "upkeep.web"):
-        answer = broken(ZeroDivisionError("the secret is 42")).get("/")
+        answer = broken(ZeroDivisionError("the secret is plugh")).get("/")
     assert answer.status_code == 500
-    assert "42" not in answer.text
+    assert "plugh" not in answer.text
     assert "ZeroDivisionError" not in answer.text
     (record,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     number = record.getMessage().split()[1]
     assert number in Page(answer.text).text
-    assert "the secret is 42" in caplog.text
+    assert "the secret is plugh" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -98,10 +98,10 @@ def _synced(name: str, facts: _Facts) -> str:
 
 
 def _version_registered(name: str, facts: _Facts) -> str:
-    count = facts["errors"]
-    errors = f" with {count} error{'s' if count != 1 else ''}" if count else ""
-    state = {"DRAFT": "a draft", "REGISTRATION_FAILED": "failed"}.get(facts["state"], facts["state"])
-    return f"registered {name} {facts['version']} as {state}{errors}, from commit {_short(facts['commit'])}"
+    origin = f"{name} {facts['version']} from commit {_short(facts['commit'])}"
+    if facts["errors"]:
+        return f"could not register {origin}: {facts['errors']} error{'s' if facts['errors'] != 1 else ''}"
+    return f"registered {origin} as {'a draft' if facts['state'] == 'DRAFT' else facts['state']}"
 
 
 def _published(name: str, facts: _Facts) -> str:
