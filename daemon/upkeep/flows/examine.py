@@ -6,7 +6,7 @@ from upkeep.domain import bundles, schemas
 from upkeep.domain.bundles import Bundle, Inspection
 from upkeep.domain.errors import BundleError, UpkeepError
 from upkeep.domain.findings import Finding, error
-from upkeep.flows.lint import template_findings
+from upkeep.domain.parts import Part
 from upkeep.flows.ports import Mirror, Renderer
 
 
@@ -18,12 +18,25 @@ def examine(bundle: Bundle, renderer: Renderer) -> Inspection:
     """
     try:
         inspection = bundles.inspect(bundle)
-        checked = template_findings(renderer, inspection)
+        checked = _template_findings(renderer, inspection)
     except UpkeepError:
         raise
     except Exception as bug:
         return unreadable(f"Upkeep failed to read this bundle ({type(bug).__name__})", "report it with the bundle")
     return replace(inspection, findings=tuple(dict.fromkeys([*inspection.findings, *checked])))
+
+
+def _template_findings(renderer: Renderer, inspection: Inspection) -> tuple[Finding, ...]:
+    """What the renderer finds wrong with the templates of a bundle, knowing the inputs of its schema."""
+    declared = None
+    if inspection.schema is not None:
+        schema = schemas.parse(inspection.schema)
+        declared = {part: inputs.properties for part in Part if (inputs := schema.inputs_of(part)) is not None}
+    return tuple(
+        finding
+        for part, template in inspection.templates.items()
+        for finding in renderer.check(template, part, declared)
+    )
 
 
 def read(mirror: Mirror, tree: str) -> tuple[Bundle, Inspection | None]:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from upkeep.domain import bundles, schemas
-from upkeep.domain.bundles import Bundle, Inspection
+from upkeep.domain.bundles import Bundle, printable
 from upkeep.domain.changes import MARKERS, Layout, version_folder
 from upkeep.domain.findings import Finding, has_errors
-from upkeep.domain.parts import Part
 from upkeep.domain.versions import TemplateKind
+from upkeep.flows.examine import examine
 from upkeep.flows.ports import Renderer
 
 _ACCEPTED_HERE = frozenset({"bundle-without-version"})
@@ -48,10 +47,9 @@ def lint(found: Sequence[FoundBundle], renderer: Renderer) -> tuple[LintedBundle
     places = _place_findings(found)
     linted = []
     for one in found:
-        inspection = bundles.inspect(one.bundle)
-        own = (*inspection.findings, *template_findings(renderer, inspection))
+        inspection = examine(one.bundle, renderer)
         folder = "" if one.path == "." else one.path
-        findings = (*places.get(one.home, ()), *(finding.under(folder) for finding in own))
+        findings = (*places.get(one.home, ()), *(finding.under(folder) for finding in inspection.findings))
         parsed = version_folder(one.home)
         linted.append(
             LintedBundle(
@@ -64,19 +62,6 @@ def lint(found: Sequence[FoundBundle], renderer: Renderer) -> tuple[LintedBundle
             )
         )
     return tuple(linted)
-
-
-def template_findings(renderer: Renderer, inspection: Inspection) -> tuple[Finding, ...]:
-    """What the renderer finds wrong with the templates of a bundle, knowing the inputs of its schema."""
-    declared = None
-    if inspection.schema is not None:
-        schema = schemas.parse(inspection.schema)
-        declared = {part: inputs.properties for part in Part if (inputs := schema.inputs_of(part)) is not None}
-    return tuple(
-        finding
-        for part, template in inspection.templates.items()
-        for finding in renderer.check(template, part, declared)
-    )
 
 
 def _place_findings(found: Sequence[FoundBundle]) -> Mapping[str, tuple[Finding, ...]]:
@@ -92,8 +77,6 @@ def _place_findings(found: Sequence[FoundBundle]) -> Mapping[str, tuple[Finding,
         home = next((home for home in homes if home == finding.path or home.startswith(f"{finding.path}/")), None)
         if home is None or finding.slug in _ACCEPTED_HERE:
             continue
-        said = Finding(
-            finding.severity, finding.slug, finding.message, bundles.printable(homes[home].path), None, finding.cure
-        )
+        said = Finding(finding.severity, finding.slug, finding.message, printable(homes[home].path), None, finding.cure)
         placed[home] = (*placed.get(home, ()), said)
     return placed
