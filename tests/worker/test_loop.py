@@ -87,11 +87,12 @@ def raising(failure: Exception) -> Work:
     return work
 
 
-def test_work_that_is_due_is_done_and_its_row_goes(store: SqlStore, now: datetime) -> None:
-    with working(store, {WorkKind.SYNC: done(store)}, Clock(now)):
+def test_work_that_is_due_is_done_and_its_row_goes(any_store: SqlStore, now: datetime) -> None:
+    works = {WorkKind.SYNC: done(any_store)}
+    with working(any_store, works, Clock(now)), working(any_store, works, Clock(now)):
         for name in ("one", "two", "three"):
-            ask(store, WorkKind.SYNC, name, now)
-        until("all work", lambda: not rows(store))
+            ask(any_store, WorkKind.SYNC, name, now)
+        until("all work", lambda: not rows(any_store))
 
 
 def test_work_is_left_alone_until_it_is_due(store: SqlStore, now: datetime) -> None:
