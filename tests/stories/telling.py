@@ -11,7 +11,6 @@ from pathlib import Path
 from tests.gitserver import GitServer
 from upkeep.adapters.store import open_store
 from upkeep.demo import edits, repository, stage
-from upkeep.demo.daemon import free_port
 from upkeep.demo.edits import APPROVAL_AND_EXEC, ENVIRONMENT_TEMPLATE, FLOW_LOGS, SERVICE_TEMPLATE, Change, Edit
 from upkeep.demo.expect import eventually
 from upkeep.demo.narrator import Narrator
@@ -102,7 +101,7 @@ def telling(
     voice = io.StringIO()
     with GitServer(folder / "remote") as server:
         server.create("templates")
-        wishes = Wishes(free_port(), server.url("templates"), address, webhooks, poll_every, lease)
+        wishes = Wishes(0, server.url("templates"), address, webhooks, poll_every, lease)
         (folder / "stage").mkdir()
         built = stage.build(folder / "stage", Narrator(voice), wishes)
         try:

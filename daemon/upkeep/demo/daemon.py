@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,38 +15,48 @@ from typing import Any
 from upkeep.demo.browser import Browser
 from upkeep.demo.expect import Otherwise, eventually
 from upkeep.demo.narrator import Narrator
+from upkeep.lifeline import VARIABLE as LIFELINE
 
 _LOG_SHOWN = 30
 """Lines of the daemon's log that are shown when it fails."""
+
+_ANNOUNCED = re.compile(r"Upkeep is up: (?P<address>http://\S+)")
 
 _ACCESS = '"logger": "gunicorn.access"'
 
 
 @dataclass(slots=True)
 class Daemon:
-    """A daemon that serves one configuration. `notices` are the lines its console channel has written so far."""
+    """A daemon that serves one configuration. `notices` are the lines its console channel has written so far,
+    `address` is where it answers, once it has started."""
 
     configuration: Path
-    address: str
     log: Path
     narrator: Narrator
     notices: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
+    address: str = ""
+    _held: int = -1
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises Otherwise when it will not be."""
+        lifeline, self._held = os.pipe()
         with self.log.open("a") as log:
-            # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop it in order.
+            # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop it in order. Should we be
+            # killed, the lifeline ends it.
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "upkeep", "serve"],
-                env=self._environment(),
+                env={**self._environment(), LIFELINE: str(lifeline)},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 text=True,
+                pass_fds=[lifeline],
                 start_new_session=True,
             )
+        os.close(lifeline)
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        self.address = eventually("the daemon to say where it is", self._announced, bool)
         eventually("the daemon to be ready", self._ready, bool)
 
     def stop(self) -> None:
@@ -62,6 +72,7 @@ class Daemon:
             _kill_group(self.process.pid)
             self.process.wait()
             self.process = None
+            os.close(self._held)
 
     def wait(self) -> int:
         """Wait until it ends by itself; returns its exit code."""
@@ -89,13 +100,14 @@ class Daemon:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join([line for line in lines if _ACCESS not in line][-_LOG_SHOWN:])
 
-    def _ready(self) -> bool:
+    def _announced(self) -> str:
         if self.process is not None and (code := self.process.poll()) is not None:
             raise Otherwise(f"the daemon: expected it to serve, saw exit {code}")
-        try:
-            return Browser(self.address).open("/readyz").status == 200
-        except Otherwise:
-            return False
+        found = _ANNOUNCED.search(self.log.read_text(errors="replace"))
+        return found["address"] if found else ""
+
+    def _ready(self) -> bool:
+        return Browser(self.address).open("/readyz").status == 200
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -114,11 +126,3 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def free_port() -> int:
-    """A port of loopback nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -10,7 +10,6 @@ from types import FrameType
 from typing import TextIO
 
 from upkeep.demo import stage as stages
-from upkeep.demo.daemon import free_port
 from upkeep.demo.edits import ENVIRONMENT_TEMPLATE, SERVICE_TEMPLATE
 from upkeep.demo.expect import Otherwise
 from upkeep.demo.narrator import Narrator
@@ -30,7 +29,7 @@ def play(*, headless: bool, port: int | None, keep: bool, stream: TextIO) -> Non
     narrator = Narrator(stream)
     with _interrupted_by_signals(), _folder(keep, narrator) as folder:
         narrator.title(f"Upkeep, on throw-away data in {folder}")
-        stage = stages.build(folder, narrator, Wishes(port=port or free_port()))
+        stage = stages.build(folder, narrator, Wishes(port=port or 0))
         try:
             story = Story(stage)
             story.first_half()

@@ -54,10 +54,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How a stage differs from the usual one. `remote` is the repository's address, one in the folder when None;
-    `database` an address for rows, the default when None; `poll_every` seconds between two looks at the remote."""
+    """How a stage differs from the usual one. `port` 0 takes a free one; `remote` is the repository's address, one in
+    the folder when None; `database` an address for rows, the default when None; `poll_every` seconds between two
+    looks at the remote, `lease` seconds of a lease on work."""
 
-    port: int
+    port: int = 0
     remote: str | None = None
     database: str | None = None
     webhooks: bool = True
@@ -79,7 +80,7 @@ def build(folder: Path, narrator: Narrator, wishes: Wishes) -> Stage:
     configuration.write_text(_configuration(remote, wishes))
     return Stage(
         folder=folder,
-        daemon=Daemon(configuration, f"http://127.0.0.1:{wishes.port}", folder / "daemon.log", narrator),
+        daemon=Daemon(configuration, folder / "daemon.log", narrator),
         clone=repository.start(folder / "clone", remote),
         people={role: Person(role, secrets.token_urlsafe(9)) for role in Role},
         narrator=narrator,
