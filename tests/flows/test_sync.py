@@ -26,15 +26,17 @@ from tests.histories import History, Merge, Tree, a_repository
 from upkeep.adapters.git import GitRepositories, open_local
 from upkeep.adapters.jinja import JinjaRenderer
 from upkeep.adapters.store import SqlStore, open_store
+from upkeep.domain.bundles import Part, TemplateFile
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.errors import LostLease, TransientError
+from upkeep.domain.findings import Finding
 from upkeep.domain.names import SourceName, TemplateName, parse_version
 from upkeep.domain.notices import Routing
 from upkeep.domain.sources import Cause, Credential, Drafts, Source
 from upkeep.domain.versions import TemplateKind
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows import follow, review
-from upkeep.flows.ports import Store, Unit
+from upkeep.flows.ports import Renderer, Store, Unit
 from upkeep.flows.replay import replay
 from upkeep.flows.sync import sync
 
@@ -69,7 +71,7 @@ class Stage:
 
     store: SqlStore
     repositories: GitRepositories
-    renderer: JinjaRenderer
+    renderer: Renderer
     history: History
     now: datetime
     name: str = "templates"
@@ -442,6 +444,28 @@ def test_files_with_names_that_are_not_utf_8_are_told(stage: Stage) -> None:
     assert any("caf" in finding.where for finding in found.findings)
 
 
+class Stumbling:
+    """A renderer that has a bug for some templates."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+
+    def check(self, template: TemplateFile, part: Part, declared: Any = None) -> Sequence[Finding]:
+        if "stumble" in template.text:
+            raise RecursionError
+        return self._renderer.check(template, part, declared)
+
+    def render(self, template: TemplateFile, namespace: Any) -> str:
+        return self._renderer.render(template, namespace)
+
+
+def test_a_bundle_that_upkeep_stumbles_over_blocks_nobody(stage: Stage) -> None:
+    stage.push({**net(), **net("other/v1", note="stumble")})
+    stumbling = replace(stage, renderer=Stumbling(stage.renderer))
+    stumbling.sync()
+    assert stage.versions() == {"net": ["1.0 DRAFT"], "other": ["1.0 REGISTRATION_FAILED"]}
+
+
 def test_two_folders_with_one_name_are_reported_until_one_goes(stage: Stage) -> None:
     stage.push({**net("a/net/v1"), **net("b/net/v1"), **web()})
     stage.sync()
@@ -581,12 +605,14 @@ def test_a_source_that_was_removed_is_not_synced(stage: Stage) -> None:
 
 def test_who_lost_the_claim_writes_nothing(stage: Stage) -> None:
     stage.push(net())
+    stage.sync()
+    stage.push(net(note="2"), net(note="3"))
     old = stage.claim()
     with stage.store.write() as unit:
         assert unit.work.claim([WorkKind.SYNC], stage.now + 2 * LEASE, LEASE) is not None
     with pytest.raises(LostLease):
         sync(stage.store, stage.repositories, stage.renderer, old, routing=ROUTING, now=stage.now)
-    assert stage.versions() == {}
+    assert stage.versions() == {"net": ["1.0 DRAFT"]}
     assert stage.source().failures == 0
 
 

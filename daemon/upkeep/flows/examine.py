@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from upkeep.domain import bundles, schemas
 from upkeep.domain.bundles import Bundle, Inspection
-from upkeep.domain.errors import BundleError, UpkeepError
+from upkeep.domain.errors import BundleError, StalledError, TransientError, UpkeepError
 from upkeep.domain.findings import Finding, error
 from upkeep.domain.parts import Part
 from upkeep.flows.ports import Mirror, Renderer
@@ -14,13 +14,15 @@ def examine(bundle: Bundle, renderer: Renderer) -> Inspection:
     """Inspect a bundle's files and schema, and check its templates against the inputs the schema declares.
 
     What nobody foresaw becomes a finding too, so that one strange bundle never keeps others from being registered.
-    Raises TransientError when the renderer is out of order.
+    Raises TransientError or StalledError when the renderer is out of order.
     """
     try:
         inspection = bundles.inspect(bundle)
         checked = _template_findings(renderer, inspection)
-    except UpkeepError:
+    except (TransientError, StalledError):
         raise
+    except UpkeepError as fault:
+        return unreadable(f"{fault.where}: {fault.message}" if fault.where else fault.message, fault.cure)
     except Exception as bug:
         return unreadable(f"Upkeep failed to read this bundle ({type(bug).__name__})", "report it with the bundle")
     return replace(inspection, findings=tuple(dict.fromkeys([*inspection.findings, *checked])))
