@@ -640,7 +640,7 @@ LATER = datetime.fromisoformat("2026-03-02T13:00:00+00:00")
 def test_a_source_that_changes_while_it_is_read_is_read_again_from_its_new_place(stage: Stage, tmp_path: Path) -> None:
     stage.push(net())
     other = a_repository(tmp_path / "other.git", [web()])
-    stage.sync(store=Switching(stage.store, 1, str(other.git_dir)))  # type: ignore[arg-type]
+    stage.sync(store=Switching(stage.store, 1, str(other.git_dir)))
     assert stage.versions() == {}
     assert stage.work() == {"sync templates"}
     stage.sync()
@@ -712,7 +712,7 @@ def test_a_sync_that_is_killed_anywhere_goes_on_and_registers_nothing_twice(
         for head in heads:
             (history.git_dir / "refs/heads/main").write_text(f"{head}\n")
             try:
-                stage.sync(store=mortal)  # type: ignore[arg-type]
+                stage.sync(store=mortal)
             except Killed:
                 stage.now += 2 * LEASE
                 stage.sync()
