@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from upkeep.domain.changesets import StackEvent
 from upkeep.domain.names import ResourceKey, Version
 
 
@@ -91,8 +92,15 @@ class ProgressState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A provisioner's answer to "how is it going?"."""
+    """A provisioner's answer to "how is it going?".
+
+    `stack` is the stack's id, `status` its own word for where it stands, `events` all it told since the deployment
+    began, oldest first. A stack whose rollback ended well is FAILED with its first failing stack resource as reason.
+    """
 
     state: ProgressState
     reason: str | None = None
     outputs: Mapping[str, str] = field(default_factory=dict)
+    stack: str | None = None
+    status: str | None = None
+    events: tuple[StackEvent, ...] = ()

@@ -38,6 +38,19 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a stack lives: account, region and the role that is assumed to reach it. Empty texts leave the choice to
+    the daemon's own credentials. `external_id` is what the role's trust policy asks for; it is no secret.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-user_externalid.html
+    """
+
+    account_id: str = ""
+    region: str = ""
+    role_arn: str = ""
+    external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """A resource as it stands.
 

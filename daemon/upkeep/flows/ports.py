@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from upkeep.domain.bundles import Bundle, Part, TemplateFile
 from upkeep.domain.changes import Step
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
+from upkeep.domain.changesets import Drift, Proposal
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
@@ -21,7 +22,7 @@ from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceN
 from upkeep.domain.notices import Notice, OwedNotice
 from upkeep.domain.people import Actor, Session, User
 from upkeep.domain.previews import Preview
-from upkeep.domain.resources import Counters, Resource, Service
+from upkeep.domain.resources import Counters, Placement, Resource, Service
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
@@ -394,24 +395,57 @@ class Renderer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a provisioner is asked to do. `deployment` is the client token: the same plan twice acts once."""
+class Request:
+    """What a provisioner is asked to do.
+
+    `deployment` is the client token: the same request twice acts once. `placement` says in which account and region,
+    by which role. `stack` is the stack's name or id once it is known, None before the first deployment.
+    """
 
     deployment: str
     resource: ResourceKey
     action: Action
     template_body: str
     tags: Mapping[str, str]
+    placement: Placement
+    stack: str | None = None
 
 
 class Provisioner(Protocol):
-    """What makes stacks: local files, or CloudFormation."""
+    """What makes stacks: local files, or CloudFormation.
 
-    def begin(self, plan: Plan) -> str:
-        """Start the work and return its handle, or return the handle of the work already started for the plan."""
+    Every change is proposed, looked at, and only then executed. Handles are texts that survive restarts and name
+    no secret. Throttling and outages are TransientErrors with `retry_after` when known; what a person must put right
+    (access denied, a role or stack that is gone, an expired token) is a StalledError that says what to do.
+    """
+
+    def propose(self, request: Request) -> str:
+        """Start working out what the request would change (a change set) and return its handle; the same handle
+        when it was proposed before. A request to delete proposes nothing and needs no call."""
+
+    def proposal(self, handle: str) -> Proposal:
+        """What would change, once it is worked out."""
+
+    def discard(self, handle: str) -> None:
+        """Forget a proposal that will not be executed. It may be gone already."""
+
+    def execute(self, handle: str, request: Request) -> None:
+        """Do what was proposed, or delete. Executing twice under one deployment id acts once."""
 
     def observe(self, handle: str) -> Progress:
-        """How it is going now."""
+        """How what was executed is going now, with the stack's events so far."""
+
+    def cancel(self, handle: str) -> None:
+        """Ask an update under way to go back; `observe` tells how that ends. Conflict when it cannot be asked."""
+
+    def continue_rollback(self, stack: str, placement: Placement, token: str) -> None:
+        """Ask a stack whose rollback failed to try it again."""
+
+    def ask_drift(self, stack: str, placement: Placement) -> str:
+        """Start comparing a stack with what was deployed; returns the handle to look again with."""
+
+    def drift(self, handle: str) -> Drift:
+        """What the comparison found, once it has ended."""
 
 
 class Channels(Protocol):
