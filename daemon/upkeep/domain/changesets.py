@@ -43,14 +43,15 @@ class StackChange:
 
     @property
     def risk(self) -> Risk:
-        """What this one change can cost. A removal ends what runs, so that it counts as a replacement."""
+        """What this one change can cost. A removal ends what runs, so that it counts as a replacement; of a change
+        that does not tell whether it replaces, nobody looked."""
         if self.action in ("Add", "Import"):
             return Risk.IN_PLACE
         if self.action == "Remove" or self.replacement == "True":
             return Risk.REPLACES
         if self.replacement == "Conditional" or self.action == "Dynamic":
             return Risk.MAY_REPLACE
-        return Risk.IN_PLACE
+        return Risk.NOT_CHECKED if self.replacement is None else Risk.IN_PLACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,37 @@ class Drift:
     state: DriftState
     resources: tuple[str, ...] = ()
     reason: str | None = None
+
+
+def worst_first(changes: Iterable[StackChange]) -> tuple[StackChange, ...]:
+    """The changes as people should read them: what can cost most comes first, then by name."""
+    order = list(Risk)
+    return tuple(sorted(changes, key=lambda change: (-order.index(change.risk), change.logical_id)))
+
+
+def first_failure(events: Iterable[StackEvent]) -> str | None:
+    """The first stack resource that failed by itself, in a sentence; None when none did.
+
+    What CloudFormation stops because of another failure says "Resource creation cancelled" and is no cause.
+    """
+    for event in events:
+        if event.status in ("CREATE_FAILED", "UPDATE_FAILED", "IMPORT_FAILED") and not _stopped(event.reason):
+            return f"{event.logical_id} ({event.resource_type}) failed: {event.reason or 'no reason was given'}"
+    return None
+
+
+def not_deleted(events: Iterable[StackEvent]) -> tuple[str, ...]:
+    """The stack resources that could not be deleted and why, each once, with its last reason."""
+    found = {
+        event.logical_id: f"{event.logical_id} ({event.resource_type}): {event.reason or 'no reason was given'}"
+        for event in events
+        if event.status == "DELETE_FAILED" and event.resource_type != "AWS::CloudFormation::Stack"
+    }
+    return tuple(found.values())
+
+
+def _stopped(reason: str | None) -> bool:
+    return (reason or "").startswith(("Resource creation cancelled", "Resource update cancelled"))
 
 
 def worst(risks: Iterable[Risk]) -> Risk:

@@ -8,6 +8,7 @@ from typing import Any
 
 from upkeep.domain.changesets import StackEvent
 from upkeep.domain.names import ResourceKey, Version
+from upkeep.domain.sources import Stall
 
 
 class DeploymentStatus(StrEnum):
@@ -58,13 +59,33 @@ class State:
     inputs: Mapping[str, Any]
 
 
+class Phase(StrEnum):
+    """How far a deployment is, in the words people read."""
+
+    ASKED = "asked for"
+    CLEARING = "deleting what a failed creation left behind"
+    PROPOSING = "working out the change set"
+    PROPOSED = "change set ready"
+    EXECUTING = "changing the stack"
+    DELETING = "deleting the stack"
+    GOING_BACK = "going back"
+    STALLED = "waiting for a person"
+    ENDED = "ended"
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One attempt. `id` is a UUID and the client token of everything it asks of the provisioner.
 
-    `initial` is None for a creation. `begun_at` is written before the provisioner is asked for anything, so that
-    nothing begun is ever cancelled as if it were not; `handle` is what the provisioner calls the work.
-    `outputs` are None until it succeeded. `message` says why it failed, or what it waits for.
+    `initial` is None for a creation. The times are steps, each written before or after one call so that whoever goes
+    on knows what may have happened: `begun_at` before the provisioner is asked for anything, `handle` after it gave
+    one, `proposed_at` once the change set is kept, `executed_at` before it is executed and `accepted_at` after,
+    `cancelled_at` after the provisioner was asked to go back. `replaces` is the stack of a failed creation that is
+    deleted first, gone at `replaced_at`; `continue_token` is set while a failed rollback is to be tried again.
+
+    `stack` and `stack_status` are the stack's id and its last known word for where it stands. After `deadline_at` it
+    is not waited for any longer. `stall` says why it stopped and what a person must do; it is still under way then.
+    `outputs` are None until it succeeded. `message` says why it failed, what it waits for, or who cancelled it.
     """
 
     id: str
@@ -80,6 +101,62 @@ class Deployment:
     message: str | None = None
     outputs: Mapping[str, str] | None = field(default=None)
     completed_at: datetime | None = None
+    proposed_at: datetime | None = None
+    executed_at: datetime | None = None
+    accepted_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    deadline_at: datetime | None = None
+    stack: str | None = None
+    stack_status: str | None = None
+    stall: Stall | None = None
+    replaces: str | None = None
+    replaced_at: datetime | None = None
+    continue_token: str | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands."""
+        if not self.status.under_way:
+            return Phase.ENDED
+        if self.stall is not None:
+            return Phase.STALLED
+        if self.begun_at is None:
+            return Phase.ASKED
+        if self.replaces is not None and self.replaced_at is None:
+            return Phase.CLEARING
+        if self.status is DeploymentStatus.CANCELLING or self.continue_token is not None:
+            return Phase.GOING_BACK
+        if self.action is Action.DELETE:
+            return Phase.DELETING
+        if self.executed_at is not None:
+            return Phase.EXECUTING
+        return Phase.PROPOSING if self.proposed_at is None else Phase.PROPOSED
+
+    @property
+    def cancellable(self) -> bool:
+        """Whether it can still be stopped: anything before it is executed, and an update after that as well."""
+        if self.status is not DeploymentStatus.IN_PROGRESS:
+            return False
+        return self.executed_at is None or self.action is Action.UPDATE
+
+    @property
+    def rollback_failed(self) -> bool:
+        """Whether it stands still because its stack could not go back: only trying that again leads on."""
+        return self.stall is not None and self.stack_status == ROLLBACK_FAILED
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether it is a creation that failed and left a stack which can only be deleted."""
+        return self.action is Action.CREATE and self.status.failed and self.stack_status in DEAD_ENDS
+
+
+ROLLBACK_FAILED = "UPDATE_ROLLBACK_FAILED"
+ROLLED_BACK = "UPDATE_ROLLBACK_COMPLETE"
+
+DEAD_ENDS = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"})
+"""Stack statuses that CloudFormation only leaves by deletion.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
+"""
 
 
 class ProgressState(StrEnum):
@@ -95,7 +172,8 @@ class Progress:
     """A provisioner's answer to "how is it going?".
 
     `stack` is the stack's id, `status` its own word for where it stands, `events` all it told since the deployment
-    began, oldest first. A stack whose rollback ended well is FAILED with its first failing stack resource as reason.
+    began, oldest first. A stack whose rollback ended, well or not, is FAILED with its first failing stack resource as
+    reason: the status says how it ended, and the flow makes a stall of UPDATE_ROLLBACK_FAILED.
     """
 
     state: ProgressState

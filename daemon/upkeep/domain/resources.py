@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from upkeep.domain.changesets import Drift
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.lag import UNMEASURED, Lag
 from upkeep.domain.names import ResourceKey, ResourceName, TemplateName, Version
@@ -56,7 +57,9 @@ class Resource:
 
     `version` and `inputs` are those of the last deployment that succeeded (`version` is None before the first);
     `inputs` are the given ones, without defaults. `status` is the last deployment's. `environment` names where
-    an instance lives, `account_id` the AWS account of an environment. `id` orders pages and is the store's.
+    an instance lives; `account_id`, `region`, `role_arn` and `external_id` say where an environment does. `stack` is
+    the id of what was deployed last, `tags` are the customer's own, `drift` is what was found at `drift_checked_at`
+    and is forgotten with the next deployment. `id` orders pages and is the store's.
     """
 
     key: ResourceKey
@@ -74,7 +77,19 @@ class Resource:
     last_deployment: str | None = None
     last_succeeded_deployment: str | None = None
     deployed_at: datetime | None = None
+    region: str = ""
+    role_arn: str = ""
+    external_id: str = ""
+    stack: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    drift: Drift | None = None
+    drift_checked_at: datetime | None = None
     id: int = 0
+
+    @property
+    def placement(self) -> Placement:
+        """Where the environment lives; of other resources nothing is known here."""
+        return Placement(self.account_id or "", self.region, self.role_arn, self.external_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Why a source is not synced any more, and what a person has to do."""
+    """Why something does not go on by itself, and what a person has to do."""
 
     reason: str
     cure: str

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from upkeep.domain.bundles import Bundle, Part, TemplateFile
 from upkeep.domain.changes import Step
+from upkeep.domain.changesets import Drift, Proposal, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
-from upkeep.domain.changesets import Drift, Proposal
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
@@ -238,7 +238,7 @@ class FleetBook(Protocol):
 
 
 class DeploymentBook(Protocol):
-    """Attempts to move resources, and what was rendered for them."""
+    """Attempts to move resources: what was rendered and proposed for them, and what their stacks told."""
 
     def add(self, deployment: Deployment) -> None:
         """Raises Conflict, naming the other, when one is under way on the resource."""
@@ -252,6 +252,18 @@ class DeploymentBook(Protocol):
     def under_way(self, key: ResourceKey) -> Deployment | None: ...
     def keep_rendered(self, deployment_id: str, rendered: str) -> None: ...
     def rendered(self, deployment_id: str) -> str | None: ...
+    def keep_proposal(self, deployment_id: str, proposal: Proposal) -> None: ...
+    def proposal(self, deployment_id: str) -> Proposal | None:
+        """What was kept; None while it is not worked out."""
+
+    def keep_events(self, deployment_id: str, events: Iterable[StackEvent]) -> int:
+        """Add those whose ids are not there yet; returns how many these were."""
+
+    def stack_events(self, deployment_id: str, limit: int) -> Sequence[StackEvent]:
+        """The last ones, oldest first."""
+
+    def last_succeeded(self, key: ResourceKey, version: Version) -> Deployment | None:
+        """The last deployment that brought the resource to a version, or deployed it there again."""
 
 
 class JournalBook(Protocol):
@@ -421,19 +433,21 @@ class Provisioner(Protocol):
 
     def propose(self, request: Request) -> str:
         """Start working out what the request would change (a change set) and return its handle; the same handle
-        when it was proposed before. A request to delete proposes nothing and needs no call."""
+        when it was proposed before. Nothing is worked out to delete: its handle is given without any call."""
 
     def proposal(self, handle: str) -> Proposal:
-        """What would change, once it is worked out."""
+        """What would change, once it is worked out. Never asked of a request to delete."""
 
     def discard(self, handle: str) -> None:
         """Forget a proposal that will not be executed. It may be gone already."""
 
     def execute(self, handle: str, request: Request) -> None:
-        """Do what was proposed, or delete. Executing twice under one deployment id acts once."""
+        """Do what was proposed, or delete. Executing twice under one deployment id acts once. A stack to delete may
+        be gone already, or never have been."""
 
     def observe(self, handle: str) -> Progress:
-        """How what was executed is going now, with the stack's events so far."""
+        """How what was executed is going now, with the stack's events so far. Asked as well of a proposal that turned
+        out EMPTY, for the outputs of the stack as it is."""
 
     def cancel(self, handle: str) -> None:
         """Ask an update under way to go back; `observe` tells how that ends. Conflict when it cannot be asked."""
