@@ -411,7 +411,8 @@ class Request:
     """What a provisioner is asked to do.
 
     `deployment` is the client token: the same request twice acts once. `placement` says in which account and region,
-    by which role. `stack` is the stack's name or id once it is known, None before the first deployment.
+    by which role. `stack` is the stack's name or id once it is known, None before the first deployment. `recreate` is
+    a person's yes to a new stack in the place of one that was never made as asked, or is gone.
     """
 
     deployment: str
@@ -421,6 +422,7 @@ class Request:
     tags: Mapping[str, str]
     placement: Placement
     stack: str | None = None
+    recreate: bool = False
 
 
 class Provisioner(Protocol):
@@ -433,17 +435,23 @@ class Provisioner(Protocol):
 
     def propose(self, request: Request) -> str:
         """Start working out what the request would change (a change set) and return its handle; the same handle
-        when it was proposed before. Nothing is worked out to delete: its handle is given without any call."""
+        when it was proposed before. Nothing is worked out to delete: its handle is given without any call.
+
+        What would be refused is no error here: its proposal has FAILED. StalledError when the stack is gone, or was
+        never made as asked and has to be deleted first, unless the request says `recreate`.
+        """
 
     def proposal(self, handle: str) -> Proposal:
-        """What would change, once it is worked out. Never asked of a request to delete."""
+        """What would change, once it is worked out. Never asked of a request to delete. Conflict when it is gone and
+        has to be proposed anew."""
 
     def discard(self, handle: str) -> None:
         """Forget a proposal that will not be executed. It may be gone already."""
 
     def execute(self, handle: str, request: Request) -> None:
         """Do what was proposed, or delete. Executing twice under one deployment id acts once. A stack to delete may
-        be gone already, or never have been."""
+        be gone already, or never have been. Conflict when what it would change has moved since: discard it and
+        propose anew."""
 
     def observe(self, handle: str) -> Progress:
         """How what was executed is going now, with the stack's events so far. Asked as well of a proposal that turned
