@@ -411,8 +411,7 @@ class Request:
     """What a provisioner is asked to do.
 
     `deployment` is the client token: the same request twice acts once. `placement` says in which account and region,
-    by which role. `stack` is the stack's name or id once it is known, None before the first deployment. `recreate` is
-    a person's yes to a new stack in the place of one that was never made as asked, or is gone.
+    by which role. `stack` is the stack's name or id once it is known, None before the first deployment.
     """
 
     deployment: str
@@ -422,7 +421,6 @@ class Request:
     tags: Mapping[str, str]
     placement: Placement
     stack: str | None = None
-    recreate: bool = False
 
 
 class Provisioner(Protocol):
@@ -437,8 +435,8 @@ class Provisioner(Protocol):
         """Start working out what the request would change (a change set) and return its handle; the same handle
         when it was proposed before. Nothing is worked out to delete: its handle is given without any call.
 
-        What would be refused is no error here: its proposal has FAILED. StalledError when the stack is gone, or was
-        never made as asked and has to be deleted first, unless the request says `recreate`.
+        What would be refused is no error here: its proposal has FAILED. StalledError when the stack is gone, belongs
+        to somebody else, or cannot be updated any more; TransientError while something else still changes it.
         """
 
     def proposal(self, handle: str) -> Proposal:
