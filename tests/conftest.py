@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.databases import Databases
+from tests.emulator.harness import KEY, SECRET, CannotRun, Emulator
 from upkeep.adapters.store import SqlStore, open_store
 
 
@@ -65,6 +66,30 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there are no samples in {folder}: set UPKEEP_SAMPLES")
     return folder
+
+
+@pytest.fixture(scope="session")
+def _running_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    try:
+        running = Emulator(tmp_path_factory.mktemp("emulator"))
+    except CannotRun as fault:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(fault))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def emulator(_running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """AWS, emulated and empty. boto3's own chain finds the credentials it knows, and no others."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    _running_emulator.reset()
+    return _running_emulator
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,6 +14,8 @@ DOORS = {
     "alembic": ["upkeep.adapters.store"],
     "apscheduler": ["upkeep.worker.schedule"],
     "argon2": ["upkeep.adapters.passwords"],
+    "boto3": ["upkeep.adapters.cloudformation"],
+    "botocore": ["upkeep.adapters.cloudformation"],
     "click": ["upkeep.cli"],
     "flask": ["upkeep.web"],
     "flask_wtf": ["upkeep.web"],
