@@ -18,6 +18,7 @@ from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store
+from upkeep.flows.settle import Terms
 from upkeep.settings import ConsoleNotices, KeptText, Settings, SlackBot, SlackWebhook
 
 if TYPE_CHECKING:
@@ -128,6 +129,11 @@ def open_provisioner(settings: Settings) -> Provisioner:
     return LocalProvisioner(settings.state / "local")
 
 
+def terms(settings: Settings) -> Terms:
+    """What holds for all deployments of this configuration."""
+    return Terms()
+
+
 def open_channels(settings: Settings) -> Channels:
     """The configured channels. Their secrets are read when something is sent."""
     from upkeep.adapters.channels import NamedChannels
@@ -207,6 +213,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             open_provisioner(settings),
             open_channels(settings),
             routing=settings.notices.routing,
+            terms=terms(settings),
             clock=clock.now,
         ),
         clock=clock.now,

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from upkeep.adapters.local import LocalProvisioner
+from upkeep.domain.changesets import Drift, DriftState, ProposalState, Risk, StackChange
 from upkeep.domain.deployments import Action, Progress, ProgressState
-from upkeep.domain.errors import CallerError, StalledError, TransientError
+from upkeep.domain.errors import CallerError, Conflict, StalledError, TransientError
 from upkeep.domain.names import ResourceKey, ResourceKind, environment_key, instance_key, pipeline_key
-from upkeep.flows.ports import Plan
+from upkeep.domain.resources import Placement
+from upkeep.flows.ports import Request
 
 BODY = """\
 Resources:
@@ -18,7 +20,7 @@ Outputs:
   NetworkId:
     Value: !Ref Network
 """
-PLAN = Plan("d-1", environment_key("test"), Action.CREATE, BODY, {"upkeep:version": "1.0"})
+PLAN = Request("d-1", environment_key("test"), Action.CREATE, BODY, {"upkeep:version": "1.0"}, Placement())
 
 
 @pytest.fixture
@@ -32,14 +34,27 @@ def provisioner(folder):
 
 
 def outcome(provisioner, plan):
-    return provisioner.observe(provisioner.begin(plan))
+    """How it ends: a template that is refused is told by its proposal, everything else by the stack."""
+    handle = begun(provisioner, plan)
+    return handle if isinstance(handle, Progress) else provisioner.observe(handle)
+
+
+def begun(provisioner, plan):
+    handle = provisioner.propose(plan)
+    if plan.action is not Action.DELETE:
+        proposal = provisioner.proposal(handle)
+        if proposal.state is ProposalState.FAILED:
+            provisioner.discard(handle)
+            return Progress(ProgressState.FAILED, proposal.reason)
+    provisioner.execute(handle, plan)
+    return handle
 
 
 def derived(provisioner, outputs, rest=""):
     """The stand-ins of some outputs, given as YAML lines below `Outputs`."""
     lines = "\n".join(f"  {line}" for line in outputs.splitlines())
     body = f"{rest}Resources:\n  Queue:\n    Type: AWS::SQS::Queue\nOutputs:\n{lines}\n"
-    progress = outcome(provisioner, replace(PLAN, deployment=str(hash(body)), template_body=body))
+    progress = outcome(provisioner, replace(PLAN, deployment=f"d-{abs(hash(body))}", template_body=body))
     assert progress.state is ProgressState.SUCCEEDED, progress.reason
     return progress.outputs
 
@@ -49,7 +64,9 @@ def files(folder):
 
 
 def test_a_deployment_leaves_template_outputs_and_tags_under_the_name_of_its_resource(provisioner, folder):
-    assert outcome(provisioner, PLAN) == Progress(ProgressState.SUCCEEDED, outputs={"NetworkId": "local-test-Network"})
+    assert outcome(provisioner, PLAN) == Progress(
+        ProgressState.SUCCEEDED, outputs={"NetworkId": "local-test-Network"}, stack="test", status="CREATE_COMPLETE"
+    )
     written = files(folder)
     assert written["environment/test/template.yaml"] == BODY
     assert json.loads(written["environment/test/outputs.json"]) == {"NetworkId": "local-test-Network"}
@@ -72,14 +89,14 @@ def test_every_kind_of_resource_has_a_folder_and_a_stack_name_of_its_own(provisi
 
 
 def test_the_same_plan_twice_acts_once(provisioner, folder):
-    handle = provisioner.begin(PLAN)
+    handle = begun(provisioner, PLAN)
     written = (folder / "environment/test/template.yaml").stat().st_ino
-    assert provisioner.begin(replace(PLAN, template_body="Resources: {}")) == handle
+    provisioner.execute(handle, replace(PLAN, template_body=BODY.replace("Network", "Other")))
     assert (folder / "environment/test/template.yaml").stat().st_ino == written
 
 
 def test_a_handle_is_understood_after_a_restart(provisioner, folder):
-    handle = provisioner.begin(PLAN)
+    handle = begun(provisioner, PLAN)
     assert LocalProvisioner(folder).observe(handle).outputs == {"NetworkId": "local-test-Network"}
 
 
@@ -198,17 +215,18 @@ def test_deleting_removes_the_folder_and_may_be_done_twice(provisioner, folder):
     key = instance_key("checkout", "prod")
     outcome(provisioner, replace(PLAN, resource=key))
     outcome(provisioner, PLAN)
-    delete = Plan("d-2", key, Action.DELETE, "", {})
-    assert outcome(provisioner, delete) == Progress(ProgressState.SUCCEEDED)
-    assert outcome(provisioner, delete) == Progress(ProgressState.SUCCEEDED)
-    assert [path.name for path in folder.iterdir()] == ["environment"]
+    delete = Request("d-2", key, Action.DELETE, "", {}, Placement())
+    for _ in range(2):
+        gone = outcome(provisioner, delete)
+        assert gone == Progress(ProgressState.SUCCEEDED, stack="checkout-prod", status="DELETE_COMPLETE")
+    assert sorted(path.name for path in folder.iterdir()) == [".proposals", "environment"]
 
 
 @pytest.mark.parametrize("name", ["..", "../../etc", "/etc", "a/b", ".", "a\0b", ""])
 def test_no_name_leads_out_of_the_folder(provisioner, folder, name):
     outside = ResourceKey(ResourceKind.ENVIRONMENT, name)
     with pytest.raises(CallerError):
-        provisioner.begin(replace(PLAN, resource=outside))
+        provisioner.propose(replace(PLAN, resource=outside))
     with pytest.raises(StalledError):
         provisioner.observe(f"create:d-1:environment/{name}")
     assert not folder.exists()
@@ -221,8 +239,8 @@ def test_a_handle_it_never_gave_is_refused(provisioner, handle):
 
 
 def test_the_handle_of_a_deployment_that_was_followed_by_another_does_not_speak_for_it(provisioner):
-    first = provisioner.begin(PLAN)
-    provisioner.begin(replace(PLAN, deployment="d-2", action=Action.UPDATE))
+    first = begun(provisioner, PLAN)
+    begun(provisioner, replace(PLAN, deployment="d-2", action=Action.UPDATE))
     assert provisioner.observe(first).state is ProgressState.FAILED
 
 
@@ -230,7 +248,7 @@ def test_a_folder_that_cannot_be_used_is_tried_again_later(folder):
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file where the folder should be")
     with pytest.raises(TransientError, match="cannot use"):
-        LocalProvisioner(folder).begin(PLAN)
+        LocalProvisioner(folder).propose(PLAN)
 
 
 def test_no_descriptor_and_no_temporary_file_stays_behind(provisioner, folder):
@@ -240,3 +258,57 @@ def test_no_descriptor_and_no_temporary_file_stays_behind(provisioner, folder):
         outcome(provisioner, replace(PLAN, deployment=f"d-{number}"))
     assert len(list(descriptors.iterdir())) == before
     assert len(files(folder)) == 4
+
+
+def proposed(provisioner, plan):
+    return provisioner.proposal(provisioner.propose(plan))
+
+
+def test_a_proposal_compares_the_resources_with_those_of_the_last_good_template(provisioner):
+    first = proposed(provisioner, PLAN)
+    assert first.changes == (StackChange("Add", "Network", "AWS::EC2::VPC"),)
+    outcome(provisioner, PLAN)
+    body = """\
+Resources:
+  Log: {Type: AWS::Logs::LogGroup}
+  Network: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.0.0.0/16}}
+"""
+    later = replace(PLAN, deployment="d-2", action=Action.UPDATE, template_body=body)
+    found = proposed(provisioner, later)
+    assert found.state is ProposalState.READY
+    assert found.changes == (
+        StackChange("Add", "Log", "AWS::Logs::LogGroup"),
+        StackChange("Modify", "Network", "AWS::EC2::VPC", causes=("CidrBlock",)),
+    )
+    assert [change.risk for change in found.changes] == [Risk.IN_PLACE, Risk.NOT_CHECKED]
+    outcome(provisioner, later)
+    back = proposed(provisioner, replace(PLAN, deployment="d-3", action=Action.UPDATE))
+    assert [change.action for change in back.changes] == ["Remove", "Modify"]
+    assert back.risk is Risk.REPLACES
+
+
+def test_an_update_that_changes_neither_template_nor_tags_is_empty_and_gives_its_outputs(provisioner):
+    outcome(provisioner, PLAN)
+    handle = provisioner.propose(replace(PLAN, deployment="d-2", action=Action.UPDATE))
+    assert provisioner.proposal(handle).state is ProposalState.EMPTY
+    assert provisioner.observe(handle).outputs == {"NetworkId": "local-test-Network"}
+
+
+def test_a_proposal_is_the_same_until_it_is_discarded(provisioner, folder):
+    handle = provisioner.propose(PLAN)
+    assert provisioner.propose(replace(PLAN, template_body="Resources: {}")) == handle
+    assert LocalProvisioner(folder).proposal(handle).changes
+    provisioner.discard(handle)
+    provisioner.discard(handle)
+    with pytest.raises(StalledError, match="is not kept"):
+        provisioner.proposal(handle)
+    assert files(folder) == {}
+
+
+def test_what_ends_at_once_can_neither_be_cancelled_nor_rolled_back_and_never_drifts(provisioner):
+    handle = begun(provisioner, PLAN)
+    with pytest.raises(Conflict, match="has ended already"):
+        provisioner.cancel(handle)
+    with pytest.raises(Conflict):
+        provisioner.continue_rollback("test", Placement(), "token")
+    assert provisioner.drift(provisioner.ask_drift("test", Placement())) == Drift(DriftState.IN_SYNC)

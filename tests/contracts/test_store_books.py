@@ -27,6 +27,7 @@ from tests.builders import (
 from upkeep.adapters.store import SqlStore
 from upkeep.domain import events
 from upkeep.domain.bundles import Bundle, BundleFile
+from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
 from upkeep.domain.errors import CallerError, Conflict, NotFound, TransientError
@@ -126,6 +127,13 @@ INSTANCE = Resource(
     last_deployment="d2",
     last_succeeded_deployment="d1",
     deployed_at=LATER,
+    region="eu-west-1",
+    role_arn="arn:aws:iam::123456789012:role/upkeep",
+    external_id="agreed",
+    stack="arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1",
+    tags={"team": "shop"},
+    drift=Drift(DriftState.DRIFTED, ("Network", "Bucket"), ODD),
+    drift_checked_at=LATER,
     id=1,
 )
 DEPLOYMENT = Deployment(
@@ -142,6 +150,17 @@ DEPLOYMENT = Deployment(
     message="access denied",
     outputs={"Url": "https://"},
     completed_at=LATER,
+    proposed_at=NOON,
+    executed_at=NOON,
+    accepted_at=LATER,
+    cancelled_at=LATER,
+    deadline_at=LATER,
+    stack="arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1",
+    stack_status="DELETE_FAILED",
+    stall=Stall("gone", "act", LATER),
+    replaces="arn:aws:cloudformation:eu-west-1:123456789012:stack/s/0",
+    replaced_at=LATER,
+    continue_token="d2-1",
 )
 USER = User("ada", Role.ADMIN, "$argon2id$", NOON, "ada@example.com")
 SESSION = Session("f" * 64, "ada", NOON, LATER)
@@ -507,6 +526,46 @@ def test_what_was_rendered_is_kept_beside_the_deployment(each_store: SqlStore) -
         unit.deployments.keep_rendered(deployment.id, "first")
         unit.deployments.keep_rendered(deployment.id, ODD)
         assert unit.deployments.rendered(deployment.id) == ODD
+
+
+def test_what_was_proposed_is_kept_beside_the_deployment(each_store: SqlStore) -> None:
+    deployment = a_deployment(an_environment())
+    change = StackChange("Modify", ODD, "AWS::EC2::VPC", "vpc-1", "Conditional", ("Properties",), ("CidrBlock", "Tags"))
+    bare = StackChange("Add", "Log", "AWS::Logs::LogGroup")
+    with each_store.write() as unit:
+        unit.deployments.add(deployment)
+        assert unit.deployments.proposal(deployment.id) is None
+        unit.deployments.keep_proposal(deployment.id, Proposal(ProposalState.FAILED, reason=ODD))
+        kept = Proposal(ProposalState.READY, (change, bare), stack="arn:aws:x")
+        unit.deployments.keep_proposal(deployment.id, kept)
+        assert unit.deployments.proposal(deployment.id) == kept
+
+
+def test_an_event_of_a_stack_is_kept_once_and_read_in_its_order(each_store: SqlStore) -> None:
+    deployment, other = a_deployment(an_environment()), a_deployment(an_environment("live"))
+    told = [StackEvent(f"e-{n}", NOON, "Network", "AWS::EC2::VPC", "UPDATE_COMPLETE", ODD) for n in (3, 1, 2)]
+    late = StackEvent("e-0", LATER, "Network", "AWS::EC2::VPC", "UPDATE_IN_PROGRESS")
+    with each_store.write() as unit:
+        unit.deployments.add(deployment)
+        unit.deployments.add(other)
+        assert unit.deployments.keep_events(deployment.id, [late]) == 1
+        assert unit.deployments.keep_events(deployment.id, [*told, late, told[0]]) == 3
+        assert unit.deployments.keep_events(other.id, told[:1]) == 1
+    with each_store.read() as unit:
+        assert unit.deployments.stack_events(deployment.id, 9) == (*told, late)
+        assert unit.deployments.stack_events(deployment.id, 2) == (told[2], late)
+
+
+def test_the_last_success_at_a_version_is_found(each_store: SqlStore) -> None:
+    resource = an_environment()
+    with each_store.write() as unit:
+        for number, (to, status) in enumerate(
+            (("1.1", DeploymentStatus.SUCCEEDED), ("1.1", DeploymentStatus.FAILED), ("1.2", DeploymentStatus.SUCCEEDED))
+        ):
+            unit.deployments.add(a_deployment(resource, to, f"d-{number}", status=status))
+        found = unit.deployments.last_succeeded(resource.key, Version(1, 1))
+        assert found is not None and found.id == "d-0"
+        assert unit.deployments.last_succeeded(resource.key, Version(1, 3)) is None
 
 
 # --------------------------------------------------------------------------------------- journal and outbox

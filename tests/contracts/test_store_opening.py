@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -26,7 +27,10 @@ from upkeep.adapters import store as store_package
 from upkeep.adapters.store import SqlStore, migrate, open_store
 from upkeep.adapters.store.engine import open_database
 from upkeep.adapters.store.tables import REVISION, metadata
+from upkeep.domain.deployments import Phase
 from upkeep.domain.errors import SettingsError, TransientError, UpkeepError
+from upkeep.domain.names import environment_key
+from upkeep.domain.resources import Placement
 from upkeep.domain.work import WorkKind
 
 forked = multiprocessing.get_context("fork")
@@ -46,7 +50,7 @@ def schema(url: str) -> set[str]:
         " UNION SELECT table_name || column_name || data_type || is_nullable || coalesce(collation_name, '')"
         " FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
         " UNION SELECT conrelid::regclass::text || conname || pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE connamespace = 'public'::regnamespace AND conname <> 'alembic_version_pkc'"
+        " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'"
     )
     with driver(url).connect() as connection:
         return {" ".join(row.split()).replace(", ", ",") for row in connection.execute(sa.text(query)).scalars() if row}
@@ -91,6 +95,39 @@ def test_migrating_twice_changes_nothing(database_url: str, tmp_path: Path) -> N
     with store.read() as unit:
         assert unit.sources.list() == (a_source(),)
     store.close()
+
+
+def test_what_an_older_program_left_under_way_is_followed_after_an_upgrade(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(store_package.__file__).parent / "migrations"))
+    columns = "id, resource, action, status, target_major, target_minor, target_inputs, asked_by, created_at, begun_at"
+    noon = "'2026-03-02 12:00:00.000000'"
+    with driver(empty_database_url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for name, handle in (("test", "'create:d-test:environment/test'"), ("live", "NULL")):
+            row = f"'d-{name}', 'environment/{name}', 'create', 'IN_PROGRESS', 1, 0, '{{}}', 'dev', {noon}, {noon}"
+            connection.execute(sa.text(f"INSERT INTO deployments ({columns}, handle) VALUES ({row}, {handle})"))
+        shown = "label, search, standing, minors, majors, failed, urgency, inputs, outputs, created_at, status"
+        row = f"'test', 'test', 'undeployed', 0, 0, 0, 0, '{{}}', '{{}}', {noon}, 'IN_PROGRESS'"
+        connection.execute(
+            sa.text(
+                f"INSERT INTO resources (key, kind, name, template, account_id, {shown})"
+                f" VALUES ('environment/test', 'environment', 'test', 'network-env', '123456789012', {row})"
+            )
+        )
+    migrate(empty_database_url, state=tmp_path)
+    store = open_store(empty_database_url, state=tmp_path)
+    with store.read() as unit:
+        executed, begun = unit.deployments.get("d-test"), unit.deployments.get("d-live")
+        resource = unit.fleet.get(environment_key("test"))
+    store.close()
+    assert (executed.phase, executed.accepted_at) == (Phase.EXECUTING, executed.begun_at)
+    assert (begun.phase, begun.executed_at) == (Phase.PROPOSING, None)
+    assert resource.placement == Placement("123456789012")
+    assert (resource.tags, resource.drift, resource.stack) == ({}, None, None)
 
 
 def test_processes_that_migrate_at_once_do_not_collide(empty_database_url: str, tmp_path: Path) -> None:

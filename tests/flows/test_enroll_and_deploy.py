@@ -1,45 +1,23 @@
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
 from tests.builders import ADMIN, DEVELOPER, ENVIRONMENT_SPEC, SERVICE_SPEC, VIEWER
 from tests.flows.given import environment_bundle, registered, service_bundle
-from upkeep.domain.deployments import Action, DeploymentStatus, Progress, ProgressState
+from tests.flows.stacks import Stacks
+from upkeep.domain.deployments import Action, DeploymentStatus, ProgressState
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, LostLease, NotFound, TransientError
 from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.notices import Routing
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
-from upkeep.flows import deploy, enroll, review
-from upkeep.flows.ports import Plan
+from upkeep.flows import deploy, enroll, review, settle
 
 ENV, SVC = TemplateName("network-env"), TemplateName("web-svc")
 TEST, INSTANCE, PIPELINE = environment_key("test"), instance_key("checkout", "test"), pipeline_key("checkout")
 ROUTING = Routing(default="platform")
 TWO_INSTANCES = SERVICE_SPEC + '  - name: "prod"\n    environment: "test"\n    spec: {}\n'
-
-
-@dataclass
-class Stacks:
-    """A provisioner in memory: answers what it was told to, and remembers what it was asked."""
-
-    outputs: Mapping[str, str] = field(default_factory=lambda: {"NetworkId": "vpc-1"})
-    answer: ProgressState = ProgressState.SUCCEEDED
-    begun: dict[str, Plan] = field(default_factory=dict)
-    before_begin: object = None
-
-    def begin(self, plan: Plan) -> str:
-        if isinstance(self.before_begin, Exception):
-            raise self.before_begin
-        self.begun.setdefault(plan.deployment, plan)
-        return f"stack/{plan.deployment}"
-
-    def observe(self, handle: str) -> Progress:
-        reason = "Resource VPC failed: limit exceeded" if self.answer is ProgressState.FAILED else None
-        return Progress(self.answer, reason, self.outputs)
 
 
 class Texts:
@@ -73,7 +51,7 @@ def offered(store, now):
 def work(store, stacks, now, rounds=20):
     """Do due DEPLOY work until none is left, or for so many rounds; returns the rounds it took."""
     for done in range(rounds):
-        at = now + deploy.LOOK_AGAIN_AFTER * done
+        at = now + timedelta(minutes=1) * done
         with store.write() as unit:
             claim = unit.work.claim([WorkKind.DEPLOY], at, timedelta(minutes=1))
         if claim is None:
@@ -81,7 +59,7 @@ def work(store, stacks, now, rounds=20):
                 if not [due for due in unit.work.list(10) if due.kind is WorkKind.DEPLOY]:
                     return done
             continue
-        deploy.deploy(store, Texts(), stacks, claim, routing=ROUTING, now=at)
+        settle.settle(store, Texts(), stacks, claim, routing=ROUTING, now=at)
     return rounds
 
 
@@ -110,6 +88,13 @@ def publish_minor(store, now, minor=1):
         review.publish(unit, ENV, version, seen_tree=None, note=None, routing=Routing(), actor=ADMIN, now=now)
 
 
+def fail_with(fault):
+    def fail():
+        raise fault
+
+    return fail
+
+
 def test_an_environment_is_created_at_the_recommended_version(offered, stacks, now):
     with_environment(offered, stacks, now)
     resource = get(offered, TEST)
@@ -117,11 +102,13 @@ def test_an_environment_is_created_at_the_recommended_version(offered, stacks, n
     assert resource.inputs == {"cidr": "10.1.0.0/16"}
     assert resource.outputs == {"NetworkId": "vpc-1"}
     assert resource.lag.standing is Standing.UP_TO_DATE
-    plan = next(iter(stacks.begun.values()))
+    plan = next(iter(stacks.executed.values()))
     assert plan.tags == {
         "upkeep:resource": "environment/test",
         "upkeep:template": "network-env",
         "upkeep:version": "1.0",
+        "proton:template": "arn:aws:proton:::environment-template/network-env",
+        "proton:environment": "arn:aws:proton:::environment/test",
     }
 
 
@@ -159,7 +146,7 @@ def test_inputs_that_do_not_fit_the_schema_are_refused_and_leave_nothing(offered
 
 def test_a_pipeline_is_deployed_after_the_instances_it_reads(offered, stacks, now):
     with_service(offered, stacks, now, TWO_INSTANCES)
-    order = [plan.resource for plan in stacks.begun.values()]
+    order = [plan.resource for plan in stacks.executed.values()]
     assert order == [TEST, INSTANCE, instance_key("checkout", "prod"), PIPELINE]
     assert get(offered, PIPELINE).status is DeploymentStatus.SUCCEEDED
 
@@ -181,7 +168,7 @@ def test_a_service_waits_for_an_environment_that_is_being_created(offered, stack
         enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
         enroll.create_service(unit, "checkout", SVC, SERVICE_SPEC, actor=DEVELOPER, now=now)
     work(offered, stacks, now)
-    assert [plan.resource for plan in stacks.begun.values()] == [TEST, INSTANCE, PIPELINE]
+    assert [plan.resource for plan in stacks.executed.values()] == [TEST, INSTANCE, PIPELINE]
 
 
 def test_an_instance_needs_a_compatible_environment(offered, stacks, now):
@@ -273,7 +260,7 @@ def test_what_has_not_begun_can_be_cancelled_and_retried(offered, stacks, now):
         deploy.cancel(unit, asked.id, actor=DEVELOPER, now=now)
     work(offered, stacks, now)
     assert (str(get(offered, TEST).version), get(offered, TEST).status) == ("1.0", DeploymentStatus.CANCELLED)
-    assert len(stacks.begun) == 1
+    assert len(stacks.executed) == 1
     with offered.write() as unit:
         deploy.retry(unit, asked.id, actor=DEVELOPER, now=now)
     work(offered, stacks, now)
@@ -285,10 +272,8 @@ def test_what_has_begun_is_followed_to_its_end(offered, stacks, now):
     publish_minor(offered, now)
     stacks.answer = ProgressState.RUNNING
     with offered.write() as unit:
-        asked = deploy.update(unit, TEST, actor=DEVELOPER, now=now)
+        deploy.update(unit, TEST, actor=DEVELOPER, now=now)
     assert work(offered, stacks, now, rounds=3) == 3
-    with pytest.raises(Conflict, match="has begun"), offered.write() as unit:
-        deploy.cancel(unit, asked.id, actor=DEVELOPER, now=now)
     stacks.answer = ProgressState.SUCCEEDED
     work(offered, stacks, now + timedelta(minutes=5))
     assert str(get(offered, TEST).version) == "1.1"
@@ -301,18 +286,18 @@ def test_a_worker_that_died_before_the_provisioner_answered_is_followed_by_one_t
         asked = enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
     with offered.write() as unit:
         claim = unit.work.claim([WorkKind.DEPLOY], now, timedelta(seconds=1))
-    stacks.before_begin = TransientError("the connection was lost")
+    stacks.before["execute"] = fail_with(TransientError("the connection was lost"))
     with pytest.raises(TransientError):
-        deploy.deploy(offered, Texts(), stacks, claim, routing=ROUTING, now=now)
-    stacks.before_begin = None
+        settle.settle(offered, Texts(), stacks, claim, routing=ROUTING, now=now)
+    stacks.before.clear()
     later = now + timedelta(minutes=1)
     with offered.write() as unit:
         successor = unit.work.claim([WorkKind.DEPLOY], later, timedelta(minutes=1))
-    deploy.deploy(offered, Texts(), stacks, successor, routing=ROUTING, now=later)
-    assert list(stacks.begun) == [asked.id]
+    settle.settle(offered, Texts(), stacks, successor, routing=ROUTING, now=later)
+    assert list(stacks.executed) == [asked.id]
     assert get(offered, TEST).status is DeploymentStatus.SUCCEEDED
     with pytest.raises(LostLease):
-        deploy.deploy(offered, Texts(), stacks, claim, routing=ROUTING, now=later)
+        settle.settle(offered, Texts(), stacks, claim, routing=ROUTING, now=later)
 
 
 def test_an_environment_that_something_lives_in_is_not_deleted(offered, stacks, now):

@@ -16,7 +16,7 @@ from upkeep.domain.errors import CallerError
 from upkeep.domain.people import Actor, Role, Via
 
 if TYPE_CHECKING:
-    from upkeep.domain.deployments import Deployment
+    from upkeep.domain.deployments import Deployment, DeploymentStatus
     from upkeep.domain.names import Version
     from upkeep.flows.ports import Store, Unit
     from upkeep.settings import Settings
@@ -92,10 +92,12 @@ class Desk:
         if not self._quiet:
             click.echo(line)
 
-    def follow(self, *deployments: "Deployment") -> None:
-        """Follow deployments to their end, one line a phase. CallerError when one of them did not succeed."""
+    def follow(self, *deployments: "Deployment", wanted: "DeploymentStatus | None" = None) -> None:
+        """Follow deployments to their end, one line a phase. CallerError when one of them did not succeed, or did not
+        end as wanted."""
         from upkeep.domain.deployments import DeploymentStatus
 
+        good = (wanted,) if wanted else (DeploymentStatus.SUCCEEDED, DeploymentStatus.DELETE_COMPLETE)
         said: dict[str, str] = {}
         waiting = {deployment.id: deployment for deployment in deployments}
         since = time.monotonic()
@@ -109,9 +111,12 @@ class Desk:
                     said[deployment.id] = phase
                     since = time.monotonic()
                     self.say(f"{deployment.resource.short}: {phase}")
-                if not deployment.status.under_way:
+                if deployment.stall is not None:
                     del waiting[deployment.id]
-                    if deployment.status not in (DeploymentStatus.SUCCEEDED, DeploymentStatus.DELETE_COMPLETE):
+                    failed.append(f"{deployment.resource.short}: {phase}")
+                elif not deployment.status.under_way:
+                    del waiting[deployment.id]
+                    if deployment.status not in good:
                         failed.append(f"{deployment.resource.short}: {phase}")
             if waiting and time.monotonic() - since > _HINT_AFTER.total_seconds():
                 since = time.monotonic()
@@ -125,10 +130,12 @@ class Desk:
 def phase_of(deployment: "Deployment") -> str:
     """How far a deployment is, in a few words."""
     status = deployment.status.replace("_", " ").lower()
+    if deployment.stall is not None:
+        return f"waits for a person: {deployment.stall.reason} ({deployment.stall.cure})"
     if deployment.status.under_way:
         if deployment.begun_at is None:
             return f"waiting: {deployment.message}" if deployment.message else "asked for"
-        return f"{status}: {deployment.action} to {deployment.target.version}"
+        return f"{status}: {deployment.action} to {deployment.target.version}, {deployment.phase}"
     return f"{status}: {deployment.message}" if deployment.message else f"{status}, {deployment.target.version}"
 
 

@@ -4,8 +4,13 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk, wait_option
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
-from upkeep.cli.resources import announce
-from upkeep.cli.rows import DEPLOYMENTS, deployment_row
+from upkeep.cli.resources import announce, recreate_option
+from upkeep.cli.rows import DEPLOYMENTS, STACK_EVENTS, change_row, deployment_row, stack_event_row
+from upkeep.domain.changesets import worst_first
+from upkeep.domain.deployments import DeploymentStatus
+
+_EVENTS = 1000
+"""Stack events shown with a deployment; `upkeep deployment logs` shows more."""
 
 
 @click.group()
@@ -21,7 +26,6 @@ def deployment() -> None:
 @pass_desk
 def list_deployments(desk: Desk, resource: str | None, status: str | None, limit: int, form: Form) -> None:
     """List the last deployments, newest first."""
-    from upkeep.domain.deployments import DeploymentStatus
     from upkeep.domain.errors import CallerError
     from upkeep.domain.names import parse_resource_key
 
@@ -44,35 +48,75 @@ def list_deployments(desk: Desk, resource: str | None, status: str | None, limit
 @form_option
 @pass_desk
 def get(desk: Desk, deployment_id: str, form: Form) -> None:
-    """Show one deployment."""
+    """Show one deployment with what it changes in its stack, and what the stack told last."""
     with desk.reading() as unit:
-        row = deployment_row(unit.deployments.get(deployment_id))
+        found = unit.deployments.get(deployment_id)
+        row = deployment_row(found)
+        proposal = unit.deployments.proposal(found.id)
+        events = unit.deployments.stack_events(found.id, _EVENTS)
+    changes = [change_row(change) for change in worst_first(proposal.changes)] if proposal else []
+    if form in (Form.JSON, Form.YAML):
+        row |= {"changes": changes, "events": [stack_event_row(event) for event in events]}
+    else:
+        row["changes"] = [f"{c['risk']}: {c['action']} {c['resource']} ({c['type']})" for c in changes]
+        row["events"] = [f"{e.at:%H:%M:%S} {e.logical_id} {e.status} {e.reason or ''}".rstrip() for e in events]
     print_row(row, "id", form)
 
 
 @deployment.command()
 @click.argument("deployment_id", metavar="ID")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True, help="How many of the last.")
+@form_option
 @pass_desk
-def cancel(desk: Desk, deployment_id: str) -> None:
-    """Cancel a deployment that has not begun yet."""
-    from upkeep.flows import deploy
-
-    with desk.writing() as unit:
-        cancelled = deploy.cancel(unit, deployment_id, actor=desk.actor, now=desk.now)
-    desk.say(f"{cancelled.resource.short}: deployment {cancelled.id} is cancelled.")
+def logs(desk: Desk, deployment_id: str, limit: int, form: Form) -> None:
+    """Print what the stack told during a deployment, oldest first."""
+    with desk.reading() as unit:
+        found = unit.deployments.get(deployment_id)
+        rows = [stack_event_row(event) for event in unit.deployments.stack_events(found.id, limit)]
+    print_rows(rows, STACK_EVENTS, "id", form, "The stack told nothing.")
 
 
 @deployment.command()
 @click.argument("deployment_id", metavar="ID")
 @wait_option
 @pass_desk
-def retry(desk: Desk, deployment_id: str, wait: bool) -> None:
-    """Ask again for what a failed or cancelled deployment aimed at."""
+def cancel(desk: Desk, deployment_id: str, wait: bool) -> None:
+    """Cancel a deployment: before its change set is executed, and an update also while it runs."""
     from upkeep.flows import deploy
 
     with desk.writing() as unit:
-        asked = deploy.retry(unit, deployment_id, actor=desk.actor, now=desk.now)
+        cancelled = deploy.cancel(unit, deployment_id, actor=desk.actor, now=desk.now)
+    state = "being cancelled" if cancelled.status.under_way else "cancelled"
+    desk.say(f"{cancelled.resource.short}: deployment {cancelled.id} is {state}.")
+    if wait and cancelled.status.under_way:
+        desk.follow(cancelled, wanted=DeploymentStatus.CANCELLED)
+
+
+@deployment.command()
+@click.argument("deployment_id", metavar="ID")
+@recreate_option
+@wait_option
+@pass_desk
+def retry(desk: Desk, deployment_id: str, recreate: bool, wait: bool) -> None:
+    """Ask again for what a failed or cancelled deployment aimed at, or let one go on that waits for a person."""
+    from upkeep.flows import deploy
+
+    with desk.writing() as unit:
+        asked = deploy.retry(unit, deployment_id, recreate=recreate, actor=desk.actor, now=desk.now)
     announce(desk, [asked], wait=wait)
+
+
+@deployment.command("continue")
+@click.argument("deployment_id", metavar="ID")
+@wait_option
+@pass_desk
+def continue_rollback(desk: Desk, deployment_id: str, wait: bool) -> None:
+    """Let a stack whose rollback failed try it again, once you put right what stood in its way."""
+    from upkeep.flows import deploy
+
+    with desk.writing() as unit:
+        going = deploy.continue_rollback(unit, deployment_id, actor=desk.actor, now=desk.now)
+    announce(desk, [going], wait=wait)
 
 
 @deployment.command()

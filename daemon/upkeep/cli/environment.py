@@ -9,10 +9,14 @@ from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
     announce,
     delete_resource,
+    forget_resource,
     print_kind,
     print_outputs,
     print_resource,
+    recreate_option,
     spec_option,
+    tag_option,
+    then_option,
     update_resource,
 )
 from upkeep.domain.names import ResourceKind, Version, environment_key
@@ -47,7 +51,11 @@ def get(desk: Desk, name: str, form: Form) -> None:
 @spec_option(required=True)
 @version_option
 @click.option("--owner", help="The team that hears when it is behind.")
-@click.option("--account-id", help="The AWS account it lives in.")
+@click.option("--region", default="", help="The AWS region it lives in.")
+@click.option("--account-id", default="", help="The AWS account it lives in.")
+@click.option("--role-arn", default="", help="The role that is assumed to reach its account.")
+@click.option("--external-id", default="", help="What that role's trust policy asks for.")
+@tag_option
 @wait_option
 @pass_desk
 def create(
@@ -57,10 +65,15 @@ def create(
     spec: Path,
     to: Version | None,
     owner: str | None,
-    account_id: str | None,
+    region: str,
+    account_id: str,
+    role_arn: str,
+    external_id: str,
+    tags: dict[str, str],
     wait: bool,
 ) -> None:
-    """Create an environment from its spec."""
+    """Create an environment from its spec. Its stack, and those of the instances in it, are made where it lives."""
+    from upkeep.domain.resources import Placement
     from upkeep.flows import enroll
 
     text = spec_text(spec)
@@ -72,7 +85,8 @@ def create(
             text,
             version=to,
             owner=owner,
-            account_id=account_id,
+            placement=Placement(account_id, region, role_arn, external_id),
+            tags=tags,
             actor=desk.actor,
             now=desk.now,
         )
@@ -83,11 +97,15 @@ def create(
 @click.argument("name")
 @version_option
 @spec_option(required=False)
+@then_option
+@recreate_option
 @wait_option
 @pass_desk
-def update(desk: Desk, name: str, to: Version | None, spec: Path | None, wait: bool) -> None:
+def update(
+    desk: Desk, name: str, to: Version | None, spec: Path | None, inputs_then: bool, recreate: bool, wait: bool
+) -> None:
     """Update to the recommended version, or to a named one."""
-    update_resource(desk, environment_key(name), to, spec, wait=wait)
+    update_resource(desk, environment_key(name), to, spec, inputs_then=inputs_then, recreate=recreate, wait=wait)
 
 
 @environment.command()
@@ -97,6 +115,15 @@ def update(desk: Desk, name: str, to: Version | None, spec: Path | None, wait: b
 def delete(desk: Desk, name: str, wait: bool) -> None:
     """Delete an environment that nothing lives in."""
     delete_resource(desk, environment_key(name), wait=wait)
+
+
+@environment.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Upkeep forgets it and leaves its stack as it is. Go on?")
+@pass_desk
+def forget(desk: Desk, name: str) -> None:
+    """Take an environment off Upkeep's books; its stack stays."""
+    forget_resource(desk, environment_key(name))
 
 
 @environment.command()

@@ -9,10 +9,13 @@ from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
     delete_resource,
+    forget_resource,
     print_kind,
     print_outputs,
     print_resource,
+    recreate_option,
     spec_option,
+    then_option,
     update_resource,
 )
 from upkeep.domain.errors import CallerError
@@ -57,11 +60,15 @@ def get(desk: Desk, name: str, form: Form) -> None:
 @_NAME
 @version_option
 @spec_option(required=False)
+@then_option
+@recreate_option
 @wait_option
 @pass_desk
-def update(desk: Desk, name: str, to: Version | None, spec: Path | None, wait: bool) -> None:
+def update(
+    desk: Desk, name: str, to: Version | None, spec: Path | None, inputs_then: bool, recreate: bool, wait: bool
+) -> None:
     """Update to the recommended version, or to a named one. The spec file is the service's."""
-    update_resource(desk, _key(name), to, spec, wait=wait)
+    update_resource(desk, _key(name), to, spec, inputs_then=inputs_then, recreate=recreate, wait=wait)
 
 
 @instance.command()
@@ -71,6 +78,15 @@ def update(desk: Desk, name: str, to: Version | None, spec: Path | None, wait: b
 def delete(desk: Desk, name: str, wait: bool) -> None:
     """Delete an instance; a service keeps at least one."""
     delete_resource(desk, _key(name), wait=wait)
+
+
+@instance.command()
+@_NAME
+@click.confirmation_option(prompt="Upkeep forgets it and leaves its stack as it is. Go on?")
+@pass_desk
+def forget(desk: Desk, name: str) -> None:
+    """Take an instance off Upkeep's books; its stack stays."""
+    forget_resource(desk, _key(name))
 
 
 @instance.command()

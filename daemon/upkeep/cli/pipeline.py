@@ -6,7 +6,15 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
 from upkeep.cli.printing import Form, form_option
-from upkeep.cli.resources import print_kind, print_outputs, print_resource, spec_option, update_resource
+from upkeep.cli.resources import (
+    print_kind,
+    print_outputs,
+    print_resource,
+    recreate_option,
+    spec_option,
+    then_option,
+    update_resource,
+)
 from upkeep.domain.names import ResourceKind, Version, pipeline_key
 
 
@@ -36,11 +44,15 @@ def get(desk: Desk, service: str, form: Form) -> None:
 @click.argument("service")
 @version_option
 @spec_option(required=False)
+@then_option
+@recreate_option
 @wait_option
 @pass_desk
-def update(desk: Desk, service: str, to: Version | None, spec: Path | None, wait: bool) -> None:
+def update(
+    desk: Desk, service: str, to: Version | None, spec: Path | None, inputs_then: bool, recreate: bool, wait: bool
+) -> None:
     """Update to the recommended version, or to a named one. The spec file is the service's."""
-    update_resource(desk, pipeline_key(service), to, spec, wait=wait)
+    update_resource(desk, pipeline_key(service), to, spec, inputs_then=inputs_then, recreate=recreate, wait=wait)
 
 
 @pipeline.command()

@@ -32,6 +32,30 @@ def spec_option(required: bool) -> Callable[[Callable[..., Any]], Callable[..., 
     )
 
 
+then_option = click.option(
+    "--inputs-of-then",
+    "inputs_then",
+    is_flag=True,
+    help="With the inputs it had when it last ran that version: the way back.",
+)
+
+recreate_option = click.option(
+    "--recreate", is_flag=True, help="Delete the stack that a failed creation left behind, and create it anew."
+)
+
+
+def tag_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--tag KEY=VALUE`, any number of times, parsed."""
+    text = "A tag for everything its stacks make. May be given several times."
+    return click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", callback=_parsed_tags, help=text)(command)
+
+
+def _parsed_tags(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    from upkeep.domain.tags import parse_tags
+
+    return parse_tags(texts)
+
+
 def all_resources(unit: "Unit", wanted: "FleetFilter", order: "FleetOrder") -> list["Resource"]:
     """Every resource of a filter, page by page."""
     found: list[Resource] = []
@@ -71,13 +95,32 @@ def print_outputs(desk: Desk, key: ResourceKey, form: Form) -> None:
     print_rows(rows, _OUTPUTS, "name", form, f"{key.short} has no outputs.")
 
 
-def update_resource(desk: Desk, key: ResourceKey, to: Version | None, spec: Path | None, *, wait: bool) -> None:
-    """Update a resource to a version, the recommended one otherwise, with the inputs of a spec if there is one."""
+def update_resource(
+    desk: Desk,
+    key: ResourceKey,
+    to: Version | None,
+    spec: Path | None,
+    *,
+    inputs_then: bool,
+    recreate: bool,
+    wait: bool,
+) -> None:
+    """Update a resource to a version, the recommended one otherwise, with the inputs of a spec if there is one, or
+    with those it had then."""
     from upkeep.flows import deploy
 
     given = None if spec is None else _inputs(spec, key)
     with desk.writing() as unit:
-        asked = deploy.update(unit, key, to=to, inputs=given, actor=desk.actor, now=desk.now)
+        asked = deploy.update(
+            unit,
+            key,
+            to=to,
+            inputs=given,
+            inputs_then=inputs_then,
+            recreate=recreate,
+            actor=desk.actor,
+            now=desk.now,
+        )
     announce(desk, [asked], wait=wait)
 
 
@@ -88,6 +131,22 @@ def delete_resource(desk: Desk, key: ResourceKey, *, wait: bool) -> None:
     with desk.writing() as unit:
         asked = enroll.delete_resource(unit, key, actor=desk.actor, now=desk.now)
     announce(desk, [asked], wait=wait)
+
+
+def forget_resource(desk: Desk, key: ResourceKey) -> None:
+    """Take a resource off the books and leave its stack."""
+    from upkeep.flows import enroll
+
+    with desk.writing() as unit:
+        forgotten = enroll.forget(unit, key, actor=desk.actor, now=desk.now)
+    say_forgotten(desk, [forgotten])
+
+
+def say_forgotten(desk: Desk, forgotten: Sequence["Resource"]) -> None:
+    """Say what was forgotten, and which stacks go on existing."""
+    for resource in forgotten:
+        left = f"its stack {resource.stack} stays as it is" if resource.stack else "it had no stack"
+        desk.say(f"{resource.key.short}: forgotten; {left}")
 
 
 def announce(desk: Desk, asked: Sequence["Deployment"], *, wait: bool) -> None:

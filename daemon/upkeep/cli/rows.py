@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from upkeep.cli.printing import Column
+from upkeep.domain.changesets import StackChange, StackEvent
+from upkeep.domain.consoles import console_url
 from upkeep.domain.deliveries import Delivery
 from upkeep.domain.deployments import Deployment
 from upkeep.domain.findings import Finding
@@ -24,6 +26,14 @@ SOURCES = (
     Column("NEXT POLL", "next_poll_at", wide=True),
     Column("ORIGIN", "origin", wide=True),
     Column("REASON", "reason", wide=True),
+)
+
+STACK_EVENTS = (
+    Column("AT", "at"),
+    Column("RESOURCE", "resource"),
+    Column("TYPE", "type", wide=True),
+    Column("STATUS", "status"),
+    Column("REASON", "reason"),
 )
 
 DELIVERIES = (
@@ -235,6 +245,14 @@ def resource_row(resource: Resource) -> dict[str, Any]:
         "owner": resource.owner,
         "environment": resource.environment,
         "account_id": resource.account_id,
+        "region": resource.region or None,
+        "role_arn": resource.role_arn or None,
+        "external_id": resource.external_id or None,
+        "stack": resource.stack,
+        "tags": dict(resource.tags),
+        "drift": resource.drift.state.value if resource.drift else None,
+        "drifted_resources": list(resource.drift.resources) if resource.drift else [],
+        "drift_checked_at": resource.drift_checked_at,
         "inputs": dict(resource.inputs),
         "outputs": dict(resource.outputs),
         "last_deployment": resource.last_deployment,
@@ -265,13 +283,48 @@ def deployment_row(deployment: Deployment) -> dict[str, Any]:
         "from": str(deployment.initial.version) if deployment.initial else None,
         "to": str(deployment.target.version),
         "status": deployment.status.value,
+        "phase": deployment.phase.value,
         "message": deployment.message,
+        "waits_for": deployment.stall.reason if deployment.stall else None,
+        "fix": deployment.stall.cure if deployment.stall else None,
+        "stack": deployment.stack,
+        "stack_status": deployment.stack_status,
+        "console": console_url(deployment.stack),
         "asked_by": deployment.asked_by,
         "created_at": deployment.created_at,
         "begun_at": deployment.begun_at,
+        "proposed_at": deployment.proposed_at,
+        "executed_at": deployment.executed_at,
+        "deadline_at": deployment.deadline_at,
         "completed_at": deployment.completed_at,
         "inputs": dict(deployment.target.inputs),
         "outputs": dict(deployment.outputs) if deployment.outputs is not None else None,
+    }
+
+
+def change_row(change: StackChange) -> dict[str, Any]:
+    """One change of a change set, with what it risks."""
+    return {
+        "risk": change.risk.value,
+        "action": change.action,
+        "resource": change.logical_id,
+        "type": change.resource_type,
+        "physical_id": change.physical_id,
+        "replacement": change.replacement,
+        "scope": list(change.scope),
+        "causes": list(change.causes),
+    }
+
+
+def stack_event_row(event: StackEvent) -> dict[str, Any]:
+    """One event of a stack."""
+    return {
+        "id": event.id,
+        "at": event.at,
+        "resource": event.logical_id,
+        "type": event.resource_type,
+        "status": event.status,
+        "reason": event.reason,
     }
 
 

@@ -7,7 +7,7 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk, spec_at, spec_text, version_option, wait_option
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
-from upkeep.cli.resources import announce, spec_option
+from upkeep.cli.resources import announce, say_forgotten, spec_option, tag_option
 from upkeep.cli.rows import SERVICES, resource_row, service_row
 from upkeep.domain.names import ResourceKind, Version
 
@@ -57,6 +57,7 @@ def get(desk: Desk, name: str, form: Form) -> None:
 @click.option("--repository-id", default="", help="The application's repository, as owner/name.")
 @click.option("--repository-branch", default="", help="The branch of the application's repository.")
 @click.option("--repository-connection-arn", default="", help="The connection to the application's repository.")
+@tag_option
 @wait_option
 @pass_desk
 def create(
@@ -69,6 +70,7 @@ def create(
     repository_id: str,
     repository_branch: str,
     repository_connection_arn: str,
+    tags: dict[str, str],
     wait: bool,
 ) -> None:
     """Create a service with the instances its spec lists, and its pipeline if the template has one."""
@@ -85,6 +87,7 @@ def create(
             version=to,
             owner=owner,
             repository=Repository(repository_branch, repository_id, repository_connection_arn),
+            tags=tags,
             actor=desk.actor,
             now=desk.now,
         )
@@ -117,6 +120,19 @@ def delete(desk: Desk, name: str, wait: bool) -> None:
     with desk.writing() as unit:
         asked = enroll.delete_service(unit, name, actor=desk.actor, now=desk.now)
     announce(desk, asked, wait=wait)
+
+
+@service.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Upkeep forgets all its parts and leaves their stacks as they are. Go on?")
+@pass_desk
+def forget(desk: Desk, name: str) -> None:
+    """Take a service off Upkeep's books; its stacks stay."""
+    from upkeep.flows import enroll
+
+    with desk.writing() as unit:
+        forgotten = enroll.forget_service(unit, name, actor=desk.actor, now=desk.now)
+    say_forgotten(desk, forgotten)
 
 
 def _row(unit: "Unit", found: "Service") -> dict[str, Any]:

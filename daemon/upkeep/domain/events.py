@@ -144,6 +144,14 @@ class ResourceDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceForgotten:
+    subject: str
+    template: str
+    stack: str | None
+    """What goes on existing without us; None when nothing was deployed."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerChanged:
     subject: str
     before: str | None
@@ -166,6 +174,22 @@ class DeploymentSettled:
     status: str
     version: str
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStalled:
+    subject: str
+    deployment: str
+    reason: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentResumed:
+    subject: str
+    deployment: str
+    how: str
+    """`retry`, `cancel` or `continue`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +238,12 @@ Event = (
     | RecommendedMoved
     | ResourceEnrolled
     | ResourceDeleted
+    | ResourceForgotten
     | OwnerChanged
     | DeploymentAsked
     | DeploymentSettled
+    | DeploymentStalled
+    | DeploymentResumed
     | UserAdded
     | UserRemoved
     | SignedIn

@@ -181,6 +181,20 @@ def deployment_settled(channel: str, deployment: Deployment, resource: Resource)
     )
 
 
+def deployment_stalled(channel: str, deployment: Deployment) -> Notice:
+    """For the operators: a deployment does not go on until a person acts. It must be stalled."""
+    stall = deployment.stall
+    if stall is None:
+        raise ValueError(f"deployment `{deployment.id}` is not stalled")
+    return Notice(
+        key=f"deployment-stalled/{deployment.id}/{stall.at.isoformat()}",
+        channel=channel,
+        headline=f"The deployment of {deployment.resource.short} waits for a person",
+        lines=(_text(stall.reason), f"To mend it: {_text(stall.cure)}", f"Asked for by {deployment.asked_by}"),
+        links=(Link("See the deployment", f"/deployments/{deployment.id}"),),
+    )
+
+
 def source_stalled(channel: str, source: Source) -> Notice:
     """For the operators: a source is not synced any more until a person acts. The source must be stalled."""
     stall = source.stall

@@ -1,26 +1,26 @@
-"""Deploy: move a resource to a version and spec, and learn how it ended."""
+"""Deploy: ask for a resource to be moved to a version and spec, and decide about deployments on their way.
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+Nothing here calls a provisioner: it writes rows, and the worker settles what they ask for.
+"""
 
-from upkeep.domain import events, notices, schemas, specs
+from dataclasses import replace
+from datetime import datetime
+
+from upkeep.domain import events, specs
 from upkeep.domain.bundles import Part
-from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress, ProgressState, State
-from upkeep.domain.errors import BundleError, CallerError, Conflict, StalledError
-from upkeep.domain.names import ResourceKey, ResourceKind, Version, environment_key
-from upkeep.domain.notices import Routing
-from upkeep.domain.people import DAEMON, Act, Actor, require
-from upkeep.domain.resources import Inputs, Outputs, Resource
+from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
+from upkeep.domain.errors import CallerError, Conflict
+from upkeep.domain.names import ResourceKey, ResourceKind, Version
+from upkeep.domain.people import Act, Actor, require
+from upkeep.domain.resources import Inputs, Resource
 from upkeep.domain.versions import TemplateKind, TemplateVersion
-from upkeep.domain.work import Claim
-from upkeep.flows import preview
-from upkeep.flows.compose import compose
+from upkeep.domain.work import WorkKind
 from upkeep.flows.enroll import ask_deployment, check_environment, check_inputs, chosen_version
-from upkeep.flows.measure import lag_of
-from upkeep.flows.ports import Plan, Provisioner, Renderer, Store, Unit
+from upkeep.flows.ports import Unit
+from upkeep.flows.settle import close
 
-LOOK_AGAIN_AFTER = timedelta(seconds=2)
-"""How long a deployment that waits, or whose provisioner still works, is left alone."""
+_LOOKED_BACK = 20
+"""Deployments of a resource that are looked through for what a failed creation left behind."""
 
 
 def update(
@@ -29,20 +29,26 @@ def update(
     *,
     to: Version | None = None,
     inputs: Inputs | None = None,
+    inputs_then: bool = False,
+    recreate: bool = False,
     actor: Actor,
     now: datetime,
 ) -> Deployment:
     """Ask for a deployment of a resource to a version, the recommended one when none is named.
 
-    `inputs` are the given ones, `"${Proton::CURRENT_VAL}"` keeping a stored value; None keeps them all. Refused
-    while another deployment of the resource is under way, and for a version that is not offered, unless an admin
-    names a draft. Proton's update types are special cases of this: the same version with new inputs is
-    CURRENT_VERSION, another minor, also an older one, MINOR_VERSION, a higher major MAJOR_VERSION.
+    `inputs` are the given ones, `"${Proton::CURRENT_VAL}"` keeping a stored value; None keeps them all.
+    `inputs_then` takes those of the last deployment that brought the resource to that version: the way back.
+    `recreate` allows to delete the stack that a failed creation left behind. Refused while another deployment of the
+    resource is under way, and for a version that is not offered, unless an admin names a draft. Proton's update types
+    are special cases of this: the same version with new inputs is CURRENT_VERSION, another minor, also an older one,
+    MINOR_VERSION, a higher major MAJOR_VERSION.
     """
     require(actor, Act.UPDATE)
     resource = unit.fleet.get(key)
+    if inputs_then:
+        inputs = _inputs_then(unit, resource, to, inputs)
     if resource.version is None:
-        return _first_again(unit, resource, to, inputs, actor, now)
+        return _first_again(unit, resource, to, inputs, recreate, actor, now)
     stays = to == resource.version
     kind = TemplateKind.ENVIRONMENT if key.kind is ResourceKind.ENVIRONMENT else TemplateKind.SERVICE
     target = (
@@ -55,246 +61,135 @@ def update(
             f"{key.short} runs {resource.version} and cannot go back to major {target.version.major}",
             cure="choose a minor of its own major, or a higher major",
         )
-    return _ask(unit, resource, target, inputs, actor, now)
+    return _ask(unit, resource, target, inputs, None, actor, now)
 
 
 def cancel(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> Deployment:
-    """Cancel a deployment that has not begun yet. One that has is followed to its end."""
+    """Cancel a deployment. One that has not begun is CANCELLED at once; else it is CANCELLING until its change set is
+    discarded, or its stack went back. A creation cannot go back once it is executed."""
     require(actor, Act.UPDATE)
     deployment = unit.deployments.get(deployment_id)
     if deployment.status is not DeploymentStatus.IN_PROGRESS:
         raise Conflict(f"deployment {deployment.id} is {deployment.status}", cure="there is nothing to cancel")
-    if deployment.begun_at is not None:
+    if not deployment.cancellable:
         raise Conflict(
-            f"deployment {deployment.id} has begun and is followed to its end",
-            cure="wait for its outcome, then update to the version you want",
+            f"deployment {deployment.id} creates a stack, which cannot be cancelled once it has begun",
+            cure="wait for its outcome, then delete it or update it to the version you want",
         )
-    return _close(unit, deployment, DeploymentStatus.CANCELLED, f"cancelled by {actor.name}", actor, now)
+    said = f"cancelled by {actor.name}"
+    if deployment.begun_at is None:
+        return close(unit, deployment, DeploymentStatus.CANCELLED, said, actor, now)
+    cancelling = replace(deployment, status=DeploymentStatus.CANCELLING, message=said, stall=None, deadline_at=None)
+    unit.fleet.save(replace(unit.fleet.get(deployment.resource), status=cancelling.status))
+    return _go_on(unit, cancelling, "cancel", actor, now)
 
 
-def retry(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> Deployment:
-    """Ask again for what a failed or cancelled deployment aimed at."""
+def retry(unit: Unit, deployment_id: str, *, recreate: bool = False, actor: Actor, now: datetime) -> Deployment:
+    """Ask again for what a failed or cancelled deployment aimed at, or let a stalled one go on.
+
+    A creation that failed may have left a stack which can only be deleted: `recreate` says yes to that.
+    """
     require(actor, Act.UPDATE)
     before = unit.deployments.get(deployment_id)
+    if before.stall is not None:
+        if before.rollback_failed:
+            raise Conflict(
+                f"the stack of {before.resource.short} stands in {before.stack_status}",
+                cure=f"put right what failed, then `upkeep deployment continue {before.id}`",
+            )
+        return _go_on(unit, replace(before, stall=None, deadline_at=None), "retry", actor, now)
     if before.status not in (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED, DeploymentStatus.DELETE_FAILED):
         raise Conflict(f"deployment {before.id} is {before.status}", cure="only failed or cancelled ones are retried")
     resource = unit.fleet.get(before.resource)
     if resource.last_deployment != before.id:
         raise Conflict(f"{resource.key.short} was deployed again since", cure="retry its last deployment")
-    return ask_deployment(unit, resource, before.action, before.target, actor, now)
+    replaces = _to_replace(unit, resource, recreate) if before.action is Action.CREATE else None
+    return ask_deployment(unit, resource, before.action, before.target, actor, now, replaces=replaces)
 
 
-def deploy(
-    store: Store, renderer: Renderer, provisioner: Provisioner, claim: Claim, *, routing: Routing, now: datetime
-) -> None:
-    """Do one DEPLOY work: take the deployment one step on, from asked to rendered, begun, observed and settled.
-
-    Every step leaves rows that the next one starts from, whoever does it; a provisioner that still works is
-    observed again later. Faults of the template, the spec or the account end the deployment as FAILED with
-    their sentence; a TransientError is raised for the worker to try again.
-    """
-    try:
-        deployment = _begun(store, renderer, claim, now)
-        if deployment is None:
-            return
-        deployment, progress = _progress(store, provisioner, claim, deployment)
-    except (BundleError, CallerError, StalledError) as fault:
-        progress = Progress(ProgressState.FAILED, reason=str(fault))
-    with store.write() as unit:
-        unit.work.hold(claim)
-        deployment = unit.deployments.get(claim.subject)
-        if progress.state is ProgressState.RUNNING:
-            unit.work.done(claim, again_at=now + LOOK_AGAIN_AFTER)
-            return
-        _settle(unit, deployment, progress, routing, now)
-        unit.work.done(claim)
+def continue_rollback(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> Deployment:
+    """Let a stack whose rollback failed try it once more, after a person put right what stood in its way."""
+    require(actor, Act.UPDATE)
+    deployment = unit.deployments.get(deployment_id)
+    if not deployment.rollback_failed:
+        raise Conflict(
+            f"deployment {deployment.id} does not wait for a rollback to be continued",
+            cure="only one whose stack stands in UPDATE_ROLLBACK_FAILED does",
+        )
+    going = replace(deployment, stall=None, deadline_at=None, continue_token=f"{deployment.id}-{now:%Y%m%d%H%M%S}")
+    return _go_on(unit, going, "continue", actor, now)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """What a deployment waits for; with `fault`, what will never come."""
-
-    reason: str
-    fault: bool = False
-
-
-def _begun(store: Store, renderer: Renderer, claim: Claim, now: datetime) -> Deployment | None:
-    """The deployment, rendered and marked as begun; None when there is nothing more to do for now."""
-    with store.write() as unit:
-        unit.work.hold(claim)
-        deployment = unit.deployments.get(claim.subject)
-        if not deployment.status.under_way:
-            unit.work.done(claim)
-            return None
-        if deployment.begun_at is not None:
-            return deployment
-        resource = unit.fleet.get(deployment.resource)
-        wait = _wait(unit, deployment, resource)
-        if wait is not None and wait.fault:
-            _close(unit, deployment, DeploymentStatus.CANCELLED, wait.reason, DAEMON, now)
-            unit.work.done(claim)
-            return None
-        if wait is not None:
-            unit.deployments.save(replace(deployment, message=wait.reason))
-            unit.work.done(claim, again_at=now + LOOK_AGAIN_AFTER)
-            return None
-        managed = _customer_managed(unit, deployment)
-        composition = None
-        if deployment.action is not Action.DELETE and not managed:
-            composition = compose(unit, resource, deployment.target)
-    rendered = renderer.render(composition.template, composition.namespace) if composition else ""
-    with store.write() as unit:
-        unit.work.hold(claim)
-        deployment = unit.deployments.get(claim.subject)
-        if not deployment.status.under_way:
-            unit.work.done(claim)
-            return None
-        deployment = replace(deployment, begun_at=now, message=None)
-        unit.deployments.keep_rendered(deployment.id, rendered)
-        unit.deployments.save(deployment)
-        return deployment
-
-
-def _progress(
-    store: Store, provisioner: Provisioner, claim: Claim, deployment: Deployment
-) -> tuple[Deployment, Progress]:
-    with store.read() as unit:
-        if _customer_managed(unit, deployment):
-            return deployment, Progress(ProgressState.SUCCEEDED, outputs=_stated_outputs(unit, deployment))
-        rendered = unit.deployments.rendered(deployment.id) or ""
-        plan = Plan(deployment.id, deployment.resource, deployment.action, rendered, _tags(unit, deployment))
-    if deployment.handle is None:
-        deployment = replace(deployment, handle=provisioner.begin(plan))
-        with store.write() as unit:
-            unit.work.hold(claim)
-            unit.deployments.save(deployment)
-    return deployment, provisioner.observe(deployment.handle or "")
-
-
-def _wait(unit: Unit, deployment: Deployment, resource: Resource) -> _Wait | None:
-    """A first deployment waits for what its template reads: an instance for its environment, a pipeline for its
-    instances. Proton cancels the pipeline when an instance fails, in these words."""
-    if deployment.action is not Action.CREATE:
+def left_behind(unit: Unit, resource: Resource) -> str | None:
+    """The stack of a failed creation that must be deleted before the resource can be created."""
+    if resource.version is not None:
         return None
-    if resource.key.kind is ResourceKind.INSTANCE and resource.environment is not None:
-        home = unit.fleet.get(environment_key(resource.environment))
-        if home.version is None:
-            if home.status.under_way:
-                return _Wait(f"waits for environment {home.key.short}")
-            return _Wait(f"environment {home.key.short} was never deployed", fault=True)
-    if resource.key.kind is ResourceKind.PIPELINE:
-        instances = [r for r in unit.fleet.of_service(resource.key.name) if r.key.kind is ResourceKind.INSTANCE]
-        if any(instance.status.under_way for instance in instances):
-            return _Wait("waits for the service's instances")
-        failed = [instance.key.short for instance in instances if instance.version is None]
-        if failed:
-            return _Wait(
-                f"Service Instance(s): [{', '.join(failed)}] failed to deploy - canceling pipeline deployment",
-                fault=True,
-            )
+    for deployment in unit.deployments.of_resource(resource.key, _LOOKED_BACK):
+        if deployment.replaces is not None and deployment.replaced_at is None:
+            return deployment.replaces
+        if deployment.left_behind:
+            return deployment.stack
+        if deployment.replaced_at is not None or deployment.accepted_at is not None:
+            return None
     return None
 
 
-def _settle(unit: Unit, deployment: Deployment, progress: Progress, routing: Routing, now: datetime) -> None:
-    resource = unit.fleet.get(deployment.resource)
-    if progress.state is ProgressState.FAILED:
-        status = DeploymentStatus.DELETE_FAILED if deployment.action is Action.DELETE else DeploymentStatus.FAILED
-        settled = _close(unit, deployment, status, progress.reason or "the provisioner gave no reason", DAEMON, now)
-    elif deployment.action is Action.DELETE:
-        settled = _close(unit, deployment, DeploymentStatus.DELETE_COMPLETE, None, DAEMON, now)
-        _remove(unit, resource, now)
-    else:
-        settled = replace(deployment, outputs=progress.outputs)
-        unit.fleet.save(_moved(unit, resource, settled, progress.outputs, now))
-        settled = _close(unit, settled, DeploymentStatus.SUCCEEDED, None, DAEMON, now)
-        preview.ask_for_drafts(unit, resource.template, deployment.target.version.major, now)
-    channel = routing.of_owner(resource.owner)
-    if channel and (settled.status.failed or settled.action is Action.UPDATE):
-        unit.outbox.owe(notices.deployment_settled(channel, settled, resource), now)
+def _go_on(unit: Unit, deployment: Deployment, how: str, actor: Actor, now: datetime) -> Deployment:
+    unit.deployments.save(deployment)
+    unit.journal.record(events.DeploymentResumed(str(deployment.resource), deployment.id, how), actor, now)
+    unit.work.ask(WorkKind.DEPLOY, deployment.id, now)
+    return deployment
 
 
-def _moved(unit: Unit, resource: Resource, deployment: Deployment, outputs: Outputs, now: datetime) -> Resource:
-    return replace(
-        resource,
-        version=deployment.target.version,
-        inputs=deployment.target.inputs,
-        outputs=outputs,
-        lag=lag_of(unit, resource.template, deployment.target.version),
-        last_succeeded_deployment=deployment.id,
-        deployed_at=now,
-    )
+def _to_replace(unit: Unit, resource: Resource, recreate: bool) -> str | None:
+    stack = left_behind(unit, resource)
+    if stack is not None and not recreate:
+        raise Conflict(
+            f"the creation of {resource.key.short} failed and left a stack that can only be deleted ({stack})",
+            cure="ask again with `--recreate`, or tick the box, to have it deleted first",
+        )
+    return stack
 
 
-def _close(
-    unit: Unit, deployment: Deployment, status: DeploymentStatus, message: str | None, actor: Actor, now: datetime
-) -> Deployment:
-    """End a deployment, on its own row and on its resource's."""
-    closed = replace(deployment, status=status, message=message, completed_at=now)
-    unit.deployments.save(closed)
-    unit.fleet.save(replace(unit.fleet.get(closed.resource), status=status))
-    unit.journal.record(
-        events.DeploymentSettled(str(closed.resource), closed.id, status, str(closed.target.version), message),
-        actor,
-        now,
-    )
-    return closed
-
-
-def _remove(unit: Unit, resource: Resource, now: datetime) -> None:
-    unit.fleet.remove(resource.key)
-    unit.journal.record(events.ResourceDeleted(str(resource.key)), DAEMON, now)
-    service = resource.key.service
-    if service is not None and not unit.fleet.of_service(service):
-        unit.fleet.remove_service(service)
+def _inputs_then(unit: Unit, resource: Resource, to: Version | None, inputs: Inputs | None) -> Inputs:
+    if inputs is not None:
+        raise CallerError("both inputs and those of then are asked for", cure="give one of them")
+    if to is None:
+        raise CallerError("the inputs of which version?", cure="name the version to go back to")
+    then = unit.deployments.last_succeeded(resource.key, to)
+    if then is None:
+        raise Conflict(f"{resource.key.short} never ran {to}", cure="choose a version it ran, or give inputs")
+    return then.target.inputs
 
 
 def _ask(
-    unit: Unit, resource: Resource, target: TemplateVersion, inputs: Inputs | None, actor: Actor, now: datetime
+    unit: Unit,
+    resource: Resource,
+    target: TemplateVersion,
+    inputs: Inputs | None,
+    replaces: str | None,
+    actor: Actor,
+    now: datetime,
 ) -> Deployment:
     given = resource.inputs if inputs is None else specs.keep_current(inputs, resource.inputs)
     check_inputs(target, Part(resource.key.kind), given)
     if resource.environment is not None:
         check_environment(unit, target, resource.environment)
     action = Action.CREATE if resource.version is None else Action.UPDATE
-    return ask_deployment(unit, resource, action, State(target.version, given), actor, now)
+    return ask_deployment(unit, resource, action, State(target.version, given), actor, now, replaces=replaces)
 
 
 def _first_again(
-    unit: Unit, resource: Resource, to: Version | None, inputs: Inputs | None, actor: Actor, now: datetime
+    unit: Unit,
+    resource: Resource,
+    to: Version | None,
+    inputs: Inputs | None,
+    recreate: bool,
+    actor: Actor,
+    now: datetime,
 ) -> Deployment:
     """What never ran is deployed for the first time again, by default with what was asked for then."""
     asked = unit.deployments.of_resource(resource.key, limit=1)[0].target
     target = unit.registry.version(resource.template, to or asked.version)
-    return _ask(unit, replace(resource, inputs=asked.inputs), target, inputs, actor, now)
-
-
-def _customer_managed(unit: Unit, deployment: Deployment) -> bool:
-    """Whether the environment is made by others: its bundle has a schema and no infrastructure."""
-    if deployment.resource.kind is not ResourceKind.ENVIRONMENT:
-        return False
-    version = _target_version(unit, deployment)
-    folder = Part.ENVIRONMENT.folder + "/"
-    return not any(file.path.startswith(folder) for file in unit.registry.bundle(version.tree).files)
-
-
-def _stated_outputs(unit: Unit, deployment: Deployment) -> Outputs:
-    """A customer-managed environment's inputs state the outputs of what others made."""
-    version = _target_version(unit, deployment)
-    schema = schemas.parse(version.schema or "")
-    merged = specs.merge(schema.inputs_of(Part.ENVIRONMENT), deployment.target.inputs)
-    return {name: str(value) for name, value in merged.items()}
-
-
-def _target_version(unit: Unit, deployment: Deployment) -> TemplateVersion:
-    template = unit.fleet.get(deployment.resource).template
-    return unit.registry.version(template, deployment.target.version)
-
-
-def _tags(unit: Unit, deployment: Deployment) -> dict[str, str]:
-    """What marks everything a deployment makes as Upkeep's: which resource, template and version it is."""
-    resource = unit.fleet.get(deployment.resource)
-    return {
-        "upkeep:resource": str(resource.key),
-        "upkeep:template": resource.template,
-        "upkeep:version": str(deployment.target.version),
-    }
+    replaces = _to_replace(unit, resource, recreate)
+    return _ask(unit, replace(resource, inputs=asked.inputs), target, inputs, replaces, actor, now)

@@ -1,6 +1,7 @@
 """Enroll: resources come into being from a spec, change hands and go."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
@@ -20,11 +21,18 @@ from upkeep.domain.names import (
     pipeline_key,
 )
 from upkeep.domain.people import Act, Actor, Role, require
-from upkeep.domain.resources import Inputs, Repository, Resource, Service
+from upkeep.domain.resources import Inputs, Placement, Repository, Resource, Service
 from upkeep.domain.specs import InstanceSpec
 from upkeep.domain.versions import TemplateKind, TemplateVersion, VersionState
 from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import Unit
+from upkeep.flows.settle import close, remove
+
+_ACCOUNT = re.compile(r"[\w\-]{1,64}")
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}")
+_ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/[\w+=,.@/\-]{1,576}")
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+_EXTERNAL_ID = re.compile(r"[\w+=,.@:/\-]{2,1224}")
 
 
 def create_environment(
@@ -35,25 +43,32 @@ def create_environment(
     *,
     version: Version | None = None,
     owner: str | None = None,
-    account_id: str | None = None,
+    placement: Placement | None = None,
+    tags: Mapping[str, str] | None = None,
     actor: Actor,
     now: datetime,
 ) -> Deployment:
     """Create an environment from the text of its spec, at the recommended version unless one is named.
 
-    Asks for its first deployment. A draft may be named by an admin only.
+    Asks for its first deployment. A draft may be named by an admin only. Its stack and those of all that live in it
+    are where `placement` says; `tags` are the customer's own.
     """
     require(actor, Act.ENROLL)
     taken = chosen_version(unit, template, TemplateKind.ENVIRONMENT, version, actor)
     inputs = specs.parse_environment_spec(spec).inputs
     check_inputs(taken, Part.ENVIRONMENT, inputs)
+    place = checked(placement or Placement())
     resource = Resource(
         key=environment_key(name),
         template=taken.template,
         status=DeploymentStatus.IN_PROGRESS,
         created_at=now,
         owner=owner,
-        account_id=account_id,
+        account_id=place.account_id or None,
+        region=place.region,
+        role_arn=place.role_arn,
+        external_id=place.external_id,
+        tags=tags or {},
     )
     return _create(unit, resource, State(taken.version, inputs), actor, now)
 
@@ -67,10 +82,13 @@ def create_service(
     version: Version | None = None,
     owner: str | None = None,
     repository: Repository | None = None,
+    tags: Mapping[str, str] | None = None,
     actor: Actor,
     now: datetime,
 ) -> Sequence[Deployment]:
     """Create a service with the instances its spec lists, and its pipeline if the template has one.
+
+    `tags` are the customer's own, for the stacks of all of them.
 
     Instances are deployed first; the pipeline waits for them. Refused when an instance's environment does not
     come from a compatible environment template.
@@ -95,7 +113,7 @@ def create_service(
         repository=repository or Repository(),
     )
     unit.fleet.add_service(service)
-    asked = [_create_instance(unit, service, instance, taken, actor, now) for instance in wanted.instances]
+    asked = [_create_instance(unit, service, instance, taken, tags or {}, actor, now) for instance in wanted.instances]
     if taken.has_pipeline:
         inputs = wanted.pipeline or {}
         check_inputs(taken, Part.PIPELINE, inputs)
@@ -105,6 +123,7 @@ def create_service(
             status=DeploymentStatus.IN_PROGRESS,
             created_at=now,
             owner=owner,
+            tags=tags or {},
         )
         asked.append(_create(unit, pipeline, State(taken.version, inputs), actor, now))
     return asked
@@ -125,8 +144,9 @@ def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datet
         _refuse_under_way(unit, resource.key)
     unit.fleet.save_service(replace(service, spec=spec))
     taken = chosen_version(unit, service.template, TemplateKind.SERVICE, None, actor)
+    tags = next((resource.tags for resource in present.values()), {})
     asked = [
-        _create_instance(unit, service, instance, taken, actor, now)
+        _create_instance(unit, service, instance, taken, tags, actor, now)
         for instance in wanted.values()
         if instance.name not in present
     ]
@@ -139,25 +159,7 @@ def delete_resource(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime
     last instance of a service, and for a pipeline, which goes with its service."""
     require(actor, Act.ENROLL)
     resource = unit.fleet.get(key)
-    match key.kind:
-        case ResourceKind.ENVIRONMENT:
-            living = unit.fleet.in_environment(key.name)
-            if living:
-                raise Conflict(
-                    f"{key.short} cannot be deleted while {_some(living)} live in it", cure="delete or move them first"
-                )
-        case ResourceKind.INSTANCE if key.service is not None:
-            siblings = [r for r in unit.fleet.of_service(key.service) if r.key.kind is ResourceKind.INSTANCE]
-            if len(siblings) == 1:
-                raise Conflict(
-                    f"{key.short} is the last instance of its service",
-                    cure=f"delete the service with `upkeep service delete {key.service}`",
-                )
-        case _:
-            raise Conflict(
-                f"the pipeline of {key.name} goes with its service",
-                cure=f"delete the service with `upkeep service delete {key.name}`",
-            )
+    _refuse_removal(unit, resource, "deleted", "delete")
     return _delete(unit, resource, actor, now)
 
 
@@ -166,6 +168,40 @@ def delete_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
     return [_delete(unit, resource, actor, now) for resource in unit.fleet.of_service(service.name)]
+
+
+def forget(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Resource:
+    """Take a resource off our books and leave its stack as it is. Guarded as a deletion is; what is under way is
+    waited for, unless it is stalled."""
+    require(actor, Act.ENROLL)
+    resource = unit.fleet.get(key)
+    _refuse_removal(unit, resource, "forgotten", "forget")
+    _forget(unit, resource, actor, now)
+    return resource
+
+
+def forget_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Sequence[Resource]:
+    """Take a service with its instances and its pipeline off our books and leave their stacks as they are."""
+    require(actor, Act.ENROLL)
+    service = unit.fleet.service(name)
+    parts = unit.fleet.of_service(service.name)
+    for resource in parts:
+        _forget(unit, resource, actor, now)
+    return parts
+
+
+def _forget(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> None:
+    other = unit.deployments.under_way(resource.key)
+    if other is not None and other.stall is None:
+        raise Conflict(
+            f"deployment {other.id} of {resource.key.short} to {other.target.version} is under way",
+            cure="wait until it has ended, or cancel it",
+        )
+    if other is not None:
+        said = f"{resource.key.short} was forgotten by {actor.name}; the stack stays as it is"
+        close(unit, other, DeploymentStatus.CANCELLED, said, actor, now)
+    remove(unit, unit.fleet.get(resource.key))
+    unit.journal.record(events.ResourceForgotten(str(resource.key), resource.template, resource.stack), actor, now)
 
 
 def give(unit: Unit, key: ResourceKey, owner: str | None, *, actor: Actor, now: datetime) -> None:
@@ -223,10 +259,35 @@ def check_environment(unit: Unit, version: TemplateVersion, environment: Resourc
         )
 
 
+def checked(placement: Placement) -> Placement:
+    """The placement, or CallerError saying which of its words AWS would not understand."""
+    for word, text, pattern, example in (
+        ("an AWS account", placement.account_id, _ACCOUNT, "123456789012"),
+        ("a region", placement.region, _REGION, "eu-west-1"),
+        ("a role", placement.role_arn, _ROLE, "arn:aws:iam::123456789012:role/upkeep"),
+        ("an external id", placement.external_id, _EXTERNAL_ID, "2 to 1224 letters, digits and `_ + = , . @ : / -`"),
+    ):
+        if text and not pattern.fullmatch(text):
+            raise CallerError(f"`{text}` is not {word}", cure=f"write it like {example}")
+    if placement.external_id and not placement.role_arn:
+        raise CallerError("an external id belongs to a role, and none is named", cure="name the role as well")
+    return placement
+
+
 def ask_deployment(
-    unit: Unit, resource: Resource, action: Action, target: State, actor: Actor, now: datetime
+    unit: Unit,
+    resource: Resource,
+    action: Action,
+    target: State,
+    actor: Actor,
+    now: datetime,
+    *,
+    replaces: str | None = None,
 ) -> Deployment:
-    """Write down a deployment and ask for its work. Conflict when another one is under way on the resource."""
+    """Write down a deployment and ask for its work. Conflict when another one is under way on the resource.
+
+    `replaces` is a stack to be deleted first, which a failed creation left behind.
+    """
     _refuse_under_way(unit, resource.key)
     deployment = Deployment(
         id=str(uuid4()),
@@ -237,6 +298,7 @@ def ask_deployment(
         target=target,
         asked_by=actor.name,
         created_at=now,
+        replaces=replaces,
     )
     unit.deployments.add(deployment)
     unit.fleet.save(replace(resource, status=deployment.status, last_deployment=deployment.id))
@@ -249,7 +311,13 @@ def ask_deployment(
 
 
 def _create_instance(
-    unit: Unit, service: Service, wanted: InstanceSpec, taken: TemplateVersion, actor: Actor, now: datetime
+    unit: Unit,
+    service: Service,
+    wanted: InstanceSpec,
+    taken: TemplateVersion,
+    tags: Mapping[str, str],
+    actor: Actor,
+    now: datetime,
 ) -> Deployment:
     environment = parse_resource_name(wanted.environment)
     check_environment(unit, taken, environment)
@@ -261,6 +329,7 @@ def _create_instance(
         created_at=now,
         owner=service.owner,
         environment=environment,
+        tags=tags,
     )
     return _create(unit, resource, State(taken.version, wanted.inputs), actor, now)
 
@@ -283,11 +352,40 @@ def _first_target(unit: Unit, resource: Resource) -> Version:
 
 def _refuse_under_way(unit: Unit, key: ResourceKey) -> None:
     other = unit.deployments.under_way(key)
+    if other is not None and other.stall is not None:
+        raise Conflict(
+            f"deployment {other.id} of {key.short} to {other.target.version} waits for a person: {other.stall.reason}",
+            cure=other.stall.cure,
+        )
     if other is not None:
         raise Conflict(
             f"deployment {other.id} of {key.short} to {other.target.version} is under way",
             cure="wait until it has ended",
         )
+
+
+def _refuse_removal(unit: Unit, resource: Resource, removed: str, remove_it: str) -> None:
+    key = resource.key
+    match key.kind:
+        case ResourceKind.ENVIRONMENT:
+            living = unit.fleet.in_environment(key.name)
+            if living:
+                raise Conflict(
+                    f"{key.short} cannot be {removed} while {_some(living)} live in it",
+                    cure=f"{remove_it} or move them first",
+                )
+        case ResourceKind.INSTANCE if key.service is not None:
+            siblings = [r for r in unit.fleet.of_service(key.service) if r.key.kind is ResourceKind.INSTANCE]
+            if len(siblings) == 1:
+                raise Conflict(
+                    f"{key.short} is the last instance of its service",
+                    cure=f"{remove_it} the service with `upkeep service {remove_it} {key.service}`",
+                )
+        case _:
+            raise Conflict(
+                f"the pipeline of {key.name} goes with its service",
+                cure=f"{remove_it} the service with `upkeep service {remove_it} {key.name}`",
+            )
 
 
 def _some(resources: Sequence[Resource]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,74 +10,135 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from upkeep.adapters.local.stack import outputs_of
+from upkeep.adapters.local.stack import changes_between, outputs_of
+from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange
 from upkeep.domain.deployments import Action, Progress, ProgressState
-from upkeep.domain.errors import CallerError, StalledError, TransientError
+from upkeep.domain.errors import CallerError, Conflict, StalledError, TransientError
 from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
-from upkeep.flows.ports import Plan
+from upkeep.domain.resources import Placement
+from upkeep.flows.ports import Request
 
 TEMPLATE, OUTPUTS, TAGS, DEPLOYMENT = "template.yaml", "outputs.json", "tags.json", "deployment.json"
+
+_DEPLOYMENT_ID = re.compile(r"[0-9A-Za-z\-]{1,128}")
 
 
 class LocalProvisioner:
     """Writes what would be deployed below a folder, and makes up its outputs.
 
     A resource has the folder `<kind>/<name>` or `instance/<service>/<name>` with `template.yaml`, `outputs.json` and
-    `tags.json` of its last good deployment, and `deployment.json` saying how the last one ended. That one is written
-    last: a deployment whose id it does not have is begun again. Implements the `Provisioner` port.
+    `tags.json` of its last deployment, and `deployment.json` with that one's id. It is written last: a deployment
+    whose id it does not have is done again. A change set is the comparison of two templates, kept in `.proposals`
+    until it is executed or discarded; what CloudFormation would refuse fails there. Implements the `Provisioner` port.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def begin(self, plan: Plan) -> str:
-        """Do all the work and return its handle, which names the action, the deployment and the resource."""
-        place = self._place(plan.resource)
+    def propose(self, request: Request) -> str:
+        """Compare the template with the one in the folder; returns a handle that names the action, the deployment and
+        the resource."""
+        handle = f"{request.action}:{request.deployment}:{request.resource}"
+        place = self._place(request.resource)
+        if request.action is Action.DELETE:
+            return handle
+        kept = self._kept(request.deployment)
+        with _translated(kept):
+            if not kept.exists():
+                proposal = _proposed(request, _text(place / TEMPLATE), _read(place / TAGS))
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                _replace(kept, _json(proposal))
+        return handle
+
+    def proposal(self, handle: str) -> Proposal:
+        """What would change, by logical id."""
+        _, deployment, key = self._understood(handle)
+        kept = self._kept(deployment)
+        with _translated(kept):
+            found = _read(kept)
+        if not found:
+            raise StalledError(f"what {key} would change is not kept in {kept}", cure="cancel the deployment")
+        changes = tuple(
+            StackChange(action, logical_id, kind, causes=tuple(causes))
+            for action, logical_id, kind, causes in found["changes"]
+        )
+        return Proposal(ProposalState(found["state"]), changes, found["reason"], _stack_name(key))
+
+    def discard(self, handle: str) -> None:
+        """Forget what would have changed."""
+        _, deployment, _ = self._understood(handle)
+        kept = self._kept(deployment)
+        with _translated(kept):
+            kept.unlink(missing_ok=True)
+
+    def execute(self, handle: str, request: Request) -> None:
+        """Do all the work at once."""
+        place = self._place(request.resource)
         with _translated(place):
-            if plan.action is Action.DELETE:
+            if request.action is Action.DELETE:
                 self._remove(place)
-            elif _read(place / DEPLOYMENT).get("deployment") != plan.deployment:
-                self._write(place, plan)
-        return f"{plan.action}:{plan.deployment}:{plan.resource}"
+            elif _read(place / DEPLOYMENT).get("deployment") != request.deployment:
+                self._write(place, request)
+        self.discard(handle)
 
     def observe(self, handle: str) -> Progress:
-        """How it ended; nothing takes longer than `begin`. StalledError for a handle that `begin` never gave."""
-        action, _, rest = handle.partition(":")
-        deployment, _, key = rest.partition(":")
-        try:
-            place = self._place(parse_resource_key(key))
-            wanted = Action(action)
-        except (CallerError, ValueError) as fault:
-            message = f"`{handle}` is no handle of the local provisioner"
-            raise StalledError(message, cure="retry the deployment") from fault
+        """How it ended; nothing takes longer than `execute`. StalledError for a handle that was never given."""
+        wanted, deployment, key = self._understood(handle)
+        place, name = self._place(key), _stack_name(key)
         with _translated(place):
             if wanted is Action.DELETE:
                 if not place.exists():
-                    return Progress(ProgressState.SUCCEEDED)
-                return Progress(ProgressState.FAILED, f"{place} is there again")
+                    return Progress(ProgressState.SUCCEEDED, stack=name, status="DELETE_COMPLETE")
+                return Progress(ProgressState.FAILED, f"{place} is there again", stack=name, status="DELETE_FAILED")
             ended = _read(place / DEPLOYMENT)
-            if ended.get("deployment") != deployment:
+            if ended.get("deployment") != deployment and not self._kept(deployment).exists():
                 return Progress(ProgressState.FAILED, f"{place / DEPLOYMENT} does not tell of this deployment")
-            if ended.get("failure"):
-                return Progress(ProgressState.FAILED, str(ended["failure"]))
-            return Progress(ProgressState.SUCCEEDED, outputs=_read(place / OUTPUTS))
+            status = f"{ended.get('action', wanted)}_complete".upper()
+            return Progress(ProgressState.SUCCEEDED, outputs=_read(place / OUTPUTS), stack=name, status=status)
+
+    def cancel(self, handle: str) -> None:
+        """Refused: what is executed has ended."""
+        _, _, key = self._understood(handle)
+        raise Conflict(f"the update of {key.short} has ended already", cure="update it to the version you want")
+
+    def continue_rollback(self, stack: str, placement: Placement, token: str) -> None:
+        """Refused: nothing is ever rolled back here."""
+        raise Conflict(f"{stack} is not rolled back", cure="retry the deployment")
+
+    def ask_drift(self, stack: str, placement: Placement) -> str:
+        """Nothing changes files behind our back; the handle is the stack's name."""
+        return stack
+
+    def drift(self, handle: str) -> Drift:
+        """None, ever."""
+        return Drift(DriftState.IN_SYNC)
+
+    def _understood(self, handle: str) -> tuple[Action, str, ResourceKey]:
+        action, _, rest = handle.partition(":")
+        deployment, _, key = rest.partition(":")
+        try:
+            return Action(action), deployment, parse_resource_key(key)
+        except (CallerError, ValueError) as fault:
+            message = f"`{handle}` is no handle of the local provisioner"
+            raise StalledError(message, cure="cancel the deployment") from fault
+
+    def _kept(self, deployment: str) -> Path:
+        """Where a proposal is kept until it is executed or discarded."""
+        if not _DEPLOYMENT_ID.fullmatch(deployment):
+            raise StalledError(f"`{deployment}` is no deployment", cure="cancel the deployment")
+        return self._folder / ".proposals" / f"{deployment}.json"
 
     def _place(self, key: ResourceKey) -> Path:
         # Names are parsed once more: whatever made the key, no name may lead out of the folder.
         return self._folder.joinpath(*str(parse_resource_key(str(key))).split("/"))
 
-    def _write(self, place: Path, plan: Plan) -> None:
+    def _write(self, place: Path, request: Request) -> None:
+        outputs = outputs_of(request.template_body, TEMPLATE, _stack_name(request.resource))
         place.mkdir(parents=True, exist_ok=True)
-        ended: dict[str, Any] = {"deployment": plan.deployment, "action": plan.action.value, "failure": None}
-        try:
-            outputs = outputs_of(plan.template_body, TEMPLATE, _stack_name(plan.resource))
-        except CallerError as fault:
-            ended["failure"] = str(fault)
-        else:
-            _replace(place / TEMPLATE, plan.template_body)
-            _replace(place / OUTPUTS, _json(outputs))
-            _replace(place / TAGS, _json(plan.tags))
-        _replace(place / DEPLOYMENT, _json(ended))
+        _replace(place / TEMPLATE, request.template_body)
+        _replace(place / OUTPUTS, _json(outputs))
+        _replace(place / TAGS, _json(request.tags))
+        _replace(place / DEPLOYMENT, _json({"deployment": request.deployment, "action": request.action.value}))
 
     def _remove(self, place: Path) -> None:
         """Let the folder go at once, then its files: half of it is never left under its name."""
@@ -91,6 +153,21 @@ class LocalProvisioner:
                 empty.rmdir()
 
 
+def _proposed(request: Request, before: str | None, tags: Mapping[str, Any]) -> dict[str, Any]:
+    """The proposal as it is kept: its state, its reason, and for each change action, logical id, type and causes."""
+    try:
+        outputs_of(request.template_body, TEMPLATE, _stack_name(request.resource))
+    except CallerError as fault:
+        return {"state": ProposalState.FAILED, "reason": str(fault), "changes": []}
+    if before == request.template_body and tags == request.tags:
+        return {"state": ProposalState.EMPTY, "reason": None, "changes": []}
+    changes = [
+        [change.action, change.logical_id, change.resource_type, list(change.causes)]
+        for change in changes_between(before, request.template_body)
+    ]
+    return {"state": ProposalState.READY, "reason": None, "changes": changes}
+
+
 def _stack_name(key: ResourceKey) -> str:
     match key.kind:
         case ResourceKind.INSTANCE:
@@ -103,6 +180,13 @@ def _stack_name(key: ResourceKey) -> str:
 
 def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, sort_keys=True) + "\n"
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def _read(path: Path) -> dict[str, Any]:

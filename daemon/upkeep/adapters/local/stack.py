@@ -3,10 +3,11 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from upkeep.domain import documents
+from upkeep.domain.changesets import StackChange
 from upkeep.domain.documents import Document
 from upkeep.domain.errors import CallerError
 
@@ -53,6 +54,33 @@ def outputs_of(text: str, path: str, stack: str) -> dict[str, str]:
             message = f"the value of output `{name}` is too large, or depends on itself"
             raise CallerError(message, where=document.where("Outputs", name), cure="make it simpler") from None
     return found
+
+
+def changes_between(before: str | None, after: str) -> Iterator[StackChange]:
+    """What differs between the resources of two templates, by logical id. Whether a change replaces a resource is not
+    known here. A template of before that cannot be read counts as none."""
+    old, new = {} if before is None else _resources_of(before), _resources_of(after)
+    for name in sorted({*old, *new}):
+        if name not in old:
+            yield StackChange("Add", name, _type(new[name]))
+        elif name not in new:
+            yield StackChange("Remove", name, _type(old[name]))
+        elif old[name] != new[name]:
+            was, becomes = (_mapping(_mapping(one[name]).get("Properties")) for one in (old, new))
+            causes = tuple(sorted(str(key) for key in {*was, *becomes} if was.get(key) != becomes.get(key)))
+            yield StackChange("Modify", name, _type(new[name]), causes=causes)
+
+
+def _resources_of(text: str) -> dict[str, Any]:
+    try:
+        document = documents.load_template(text, "template")
+    except CallerError:
+        return {}
+    return {str(name): resource for name, resource in _mapping(_mapping(document.value).get("Resources")).items()}
+
+
+def _type(resource: Any) -> str:
+    return str(_mapping(resource).get("Type", ""))
 
 
 def _refuse_nulls(document: Document, value: Any, keys: tuple[str | int, ...]) -> None:

@@ -1,16 +1,24 @@
 """Deployments in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
 from upkeep.adapters.store.registry import UNDER_WAY
-from upkeep.adapters.store.rows import deployment_of, deployment_values
-from upkeep.adapters.store.tables import deployments, renders
+from upkeep.adapters.store.rows import (
+    deployment_of,
+    deployment_values,
+    proposal_of,
+    proposal_values,
+    stack_event_of,
+    stack_event_values,
+)
+from upkeep.adapters.store.tables import deployments, proposals, renders, stack_events
 from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.changesets import Proposal, StackEvent
 from upkeep.domain.deployments import Deployment, DeploymentStatus
 from upkeep.domain.errors import Conflict, NotFound
-from upkeep.domain.names import ResourceKey
+from upkeep.domain.names import ResourceKey, Version
 
 
 class Deployments:
@@ -68,6 +76,43 @@ class Deployments:
     def rendered(self, deployment_id: str) -> str | None:
         row = self._transaction.row(sa.select(renders.c.rendered).where(renders.c.deployment == deployment_id))
         return None if row is None else str(row.rendered)
+
+    def keep_proposal(self, deployment_id: str, proposal: Proposal) -> None:
+        self._transaction.put(proposals, proposal_values(deployment_id, proposal))
+
+    def proposal(self, deployment_id: str) -> Proposal | None:
+        row = self._transaction.row(sa.select(proposals).where(proposals.c.deployment == deployment_id))
+        return None if row is None else proposal_of(row)
+
+    def keep_events(self, deployment_id: str, events: Iterable[StackEvent]) -> int:
+        known_ids = sa.select(stack_events.c.id).where(stack_events.c.deployment == deployment_id)
+        known = {row.id for row in self._transaction.rows(known_ids)}
+        fresh = [event for event in events if event.id not in known]
+        return sum(self._transaction.insert(stack_events, stack_event_values(deployment_id, event)) for event in fresh)
+
+    def stack_events(self, deployment_id: str, limit: int) -> Sequence[StackEvent]:
+        query = (
+            sa.select(stack_events)
+            .where(stack_events.c.deployment == deployment_id)
+            .order_by(stack_events.c.at.desc(), stack_events.c.number.desc())
+            .limit(limit)
+        )
+        return tuple(stack_event_of(row) for row in reversed(self._transaction.rows(query)))
+
+    def last_succeeded(self, key: ResourceKey, version: Version) -> Deployment | None:
+        query = (
+            sa.select(deployments)
+            .where(
+                deployments.c.resource == str(key),
+                deployments.c.status == DeploymentStatus.SUCCEEDED,
+                deployments.c.target_major == version.major,
+                deployments.c.target_minor == version.minor,
+            )
+            .order_by(deployments.c.number.desc())
+            .limit(1)
+        )
+        row = self._transaction.row(query)
+        return None if row is None else deployment_of(row)
 
 
 def _unknown(deployment_id: str) -> NotFound:

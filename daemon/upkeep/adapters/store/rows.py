@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
 from upkeep.domain.events import JournalEntry
@@ -304,6 +305,15 @@ def resource_values(resource: Resource) -> Values:
         "last_deployment": resource.last_deployment,
         "last_succeeded_deployment": resource.last_succeeded_deployment,
         "deployed_at": resource.deployed_at,
+        "region": resource.region or None,
+        "role_arn": resource.role_arn or None,
+        "external_id": resource.external_id or None,
+        "stack": resource.stack,
+        "tags": dict(resource.tags) or None,
+        "drift_state": resource.drift.state if resource.drift else None,
+        "drift_resources": list(resource.drift.resources) if resource.drift else None,
+        "drift_reason": resource.drift.reason if resource.drift else None,
+        "drift_checked_at": resource.drift_checked_at,
     }
 
 
@@ -325,8 +335,21 @@ def resource_of(row: Any) -> Resource:
         last_deployment=row.last_deployment,
         last_succeeded_deployment=row.last_succeeded_deployment,
         deployed_at=row.deployed_at,
+        region=row.region or "",
+        role_arn=row.role_arn or "",
+        external_id=row.external_id or "",
+        stack=row.stack,
+        tags=row.tags or {},
+        drift=_drift_of(row),
+        drift_checked_at=row.drift_checked_at,
         id=row.id,
     )
+
+
+def _drift_of(row: Any) -> Drift | None:
+    if row.drift_state is None:
+        return None
+    return Drift(DriftState(row.drift_state), tuple(row.drift_resources or ()), row.drift_reason)
 
 
 def deployment_values(deployment: Deployment) -> Values:
@@ -350,6 +373,19 @@ def deployment_values(deployment: Deployment) -> Values:
         "message": deployment.message,
         "outputs": None if deployment.outputs is None else dict(deployment.outputs),
         "completed_at": deployment.completed_at,
+        "proposed_at": deployment.proposed_at,
+        "executed_at": deployment.executed_at,
+        "accepted_at": deployment.accepted_at,
+        "cancelled_at": deployment.cancelled_at,
+        "deadline_at": deployment.deadline_at,
+        "stack": deployment.stack,
+        "stack_status": deployment.stack_status,
+        "stall_reason": deployment.stall.reason if deployment.stall else None,
+        "stall_cure": deployment.stall.cure if deployment.stall else None,
+        "stalled_at": deployment.stall.at if deployment.stall else None,
+        "replaces": deployment.replaces,
+        "replaced_at": deployment.replaced_at,
+        "continue_token": deployment.continue_token,
     }
 
 
@@ -370,7 +406,66 @@ def deployment_of(row: Any) -> Deployment:
         message=row.message,
         outputs=row.outputs,
         completed_at=row.completed_at,
+        proposed_at=row.proposed_at,
+        executed_at=row.executed_at,
+        accepted_at=row.accepted_at,
+        cancelled_at=row.cancelled_at,
+        deadline_at=row.deadline_at,
+        stack=row.stack,
+        stack_status=row.stack_status,
+        stall=None if row.stalled_at is None else Stall(row.stall_reason, row.stall_cure, row.stalled_at),
+        replaces=row.replaces,
+        replaced_at=row.replaced_at,
+        continue_token=row.continue_token,
     )
+
+
+def proposal_values(deployment: str, proposal: Proposal) -> Values:
+    """A row of `proposals`."""
+    return {
+        "deployment": deployment,
+        "state": proposal.state,
+        "changes": [
+            {
+                "action": change.action,
+                "logical_id": change.logical_id,
+                "resource_type": change.resource_type,
+                "physical_id": change.physical_id,
+                "replacement": change.replacement,
+                "scope": list(change.scope),
+                "causes": list(change.causes),
+            }
+            for change in proposal.changes
+        ],
+        "reason": proposal.reason,
+        "stack": proposal.stack,
+    }
+
+
+def proposal_of(row: Any) -> Proposal:
+    """A row of `proposals`, read."""
+    changes = tuple(
+        StackChange(**{**kept, "scope": tuple(kept["scope"]), "causes": tuple(kept["causes"])}) for kept in row.changes
+    )
+    return Proposal(ProposalState(row.state), changes, row.reason, row.stack)
+
+
+def stack_event_values(deployment: str, event: StackEvent) -> Values:
+    """A new row of `stack_events`."""
+    return {
+        "deployment": deployment,
+        "id": event.id,
+        "at": event.at,
+        "logical_id": event.logical_id,
+        "resource_type": event.resource_type,
+        "status": event.status,
+        "reason": event.reason,
+    }
+
+
+def stack_event_of(row: Any) -> StackEvent:
+    """A row of `stack_events`, read."""
+    return StackEvent(row.id, row.at, row.logical_id, row.resource_type, row.status, row.reason)
 
 
 def entry_of(row: Any) -> JournalEntry:

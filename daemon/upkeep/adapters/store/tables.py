@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index,
 
 from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that leads here."""
 
 metadata = sa.MetaData(
@@ -205,6 +205,15 @@ resources = Table(
     Column("last_deployment", Name),
     Column("last_succeeded_deployment", Name),
     Column("deployed_at", Moment),
+    Column("region", Words),
+    Column("role_arn", Words),
+    Column("external_id", Words),
+    Column("stack", Words),
+    Column("tags", Json),
+    Column("drift_state", Name),
+    Column("drift_resources", Json),
+    Column("drift_reason", Words),
+    Column("drift_checked_at", Moment),
     sqlite_autoincrement=True,
 )
 Index("ix_resources_urgency", resources.c.urgency, resources.c.id)
@@ -246,6 +255,19 @@ deployments = Table(
     Column("message", Words),
     Column("outputs", Json),
     Column("completed_at", Moment),
+    Column("proposed_at", Moment),
+    Column("executed_at", Moment),
+    Column("accepted_at", Moment),
+    Column("cancelled_at", Moment),
+    Column("deadline_at", Moment),
+    Column("stack", Words),
+    Column("stack_status", Name),
+    Column("stall_reason", Words),
+    Column("stall_cure", Words),
+    Column("stalled_at", Moment),
+    Column("replaces", Words),
+    Column("replaced_at", Moment),
+    Column("continue_token", Name),
     sqlite_autoincrement=True,
 )
 _UNDER_WAY = sa.text("status IN ('IN_PROGRESS', 'DELETE_IN_PROGRESS', 'CANCELLING')")
@@ -265,6 +287,32 @@ renders = Table(
     Column("deployment", Name, ForeignKey("deployments.id", ondelete="CASCADE"), primary_key=True),
     Column("rendered", Words, nullable=False),
 )
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("deployment", Name, ForeignKey("deployments.id", ondelete="CASCADE"), primary_key=True),
+    Column("state", Name, nullable=False),
+    Column("changes", Json, nullable=False),
+    Column("reason", Words),
+    Column("stack", Words),
+)
+
+stack_events = Table(
+    "stack_events",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("deployment", Name, ForeignKey("deployments.id", ondelete="CASCADE"), nullable=False),
+    Column("id", Name, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("logical_id", Words, nullable=False),
+    Column("resource_type", Words, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("reason", Words),
+    sa.UniqueConstraint("deployment", "id"),
+    sqlite_autoincrement=True,
+)
+Index("ix_stack_events_deployment", stack_events.c.deployment, stack_events.c.at, stack_events.c.number)
 
 journal = Table(
     "journal",

@@ -83,6 +83,7 @@ _SENTENCES: Mapping[str, str] = {
     "template_deleted": "deleted the template {name}",
     "resource_enrolled": "created {name} from {template} {version}",
     "resource_deleted": "deleted {name}",
+    "deployment_stalled": "stopped the deployment of {name} until somebody acts: {reason}",
     "user_added": "let {name} in as {role}",
     "user_removed": "let {name} in no longer",
     "signed_in": "signed in",
@@ -134,6 +135,17 @@ def _settled(name: str, facts: _Facts) -> str:
     return f"saw the deployment of {name} at {facts['version']} end: {status}{why}"
 
 
+def _resumed(name: str, facts: _Facts) -> str:
+    return {
+        "cancel": f"asked to cancel the deployment of {name}",
+        "continue": f"asked the stack of {name} to go on with its rollback",
+    }.get(facts["how"], f"let the deployment of {name} go on")
+
+
+def _forgotten(name: str, facts: _Facts) -> str:
+    return f"forgot {name}" + (f" and left the stack {facts['stack']} as it is" if facts["stack"] else "")
+
+
 def _given(name: str, facts: _Facts) -> str:
     return f"gave {name} from {facts['before'] or 'nobody'} to {facts['after'] or 'nobody'}"
 
@@ -146,6 +158,8 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "recommended_moved": _moved,
     "deployment_asked": _asked,
     "deployment_settled": _settled,
+    "deployment_resumed": _resumed,
+    "resource_forgotten": _forgotten,
     "owner_changed": _given,
 }
 
