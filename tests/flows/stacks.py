@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deployments import Action, Progress, ProgressState
 from upkeep.domain.errors import Conflict
+from upkeep.domain.notices import Routing
+from upkeep.domain.work import WorkKind
+from upkeep.flows import settle
 from upkeep.flows.ports import Request
 
 CHANGED = StackChange("Modify", "Network", "AWS::EC2::VPC", "vpc-1", "True", ("Properties",), ("CidrBlock",))
+
+
+ROUTING = Routing(default="platform", operators="operators")
 
 
 class Killed(BaseException):
@@ -100,3 +107,37 @@ class Stacks:
         if name in self.after:
             self.after[name]()
         return answer
+
+
+class Texts:
+    """A renderer that writes the namespace's own names, so that tests can read what a template would see."""
+
+    def check(self, template, part):
+        return ()
+
+    def render(self, template, namespace):
+        return f"{template.path}: {sorted(namespace)}"
+
+
+def fail_with(fault):
+    """What a call is told to do when it should fail."""
+
+    def fail():
+        raise fault
+
+    return fail
+
+
+def work(store, stacks, now, rounds=20):
+    """Do due DEPLOY work, once a minute, until none is left or for so many rounds; returns the rounds it took."""
+    for done in range(rounds):
+        at = now + timedelta(minutes=1) * done
+        with store.write() as unit:
+            claim = unit.work.claim([WorkKind.DEPLOY], at, timedelta(minutes=1))
+        if claim is None:
+            with store.read() as unit:
+                if not [due for due in unit.work.list(10) if due.kind is WorkKind.DEPLOY]:
+                    return done
+            continue
+        settle.settle(store, Texts(), stacks, claim, routing=ROUTING, now=at)
+    return rounds

@@ -4,7 +4,7 @@ import pytest
 
 from tests.builders import ADMIN, DEVELOPER, ENVIRONMENT_SPEC, SERVICE_SPEC, VIEWER
 from tests.flows.given import environment_bundle, registered, service_bundle
-from tests.flows.stacks import Stacks
+from tests.flows.stacks import ROUTING, Stacks, Texts, fail_with, work
 from upkeep.domain.deployments import Action, DeploymentStatus, ProgressState
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, LostLease, NotFound, TransientError
 from upkeep.domain.lag import Standing
@@ -16,18 +16,7 @@ from upkeep.flows import deploy, enroll, review, settle
 
 ENV, SVC = TemplateName("network-env"), TemplateName("web-svc")
 TEST, INSTANCE, PIPELINE = environment_key("test"), instance_key("checkout", "test"), pipeline_key("checkout")
-ROUTING = Routing(default="platform")
 TWO_INSTANCES = SERVICE_SPEC + '  - name: "prod"\n    environment: "test"\n    spec: {}\n'
-
-
-class Texts:
-    """A renderer that writes the namespace's own names, so that tests can read what a template would see."""
-
-    def check(self, template, part):
-        return ()
-
-    def render(self, template, namespace):
-        return f"{template.path}: {sorted(namespace)}"
 
 
 @pytest.fixture
@@ -46,21 +35,6 @@ def offered(store, now):
                 unit, name, Version(1, 0), seen_tree=None, note=None, routing=Routing(), actor=ADMIN, now=now
             )
     return store
-
-
-def work(store, stacks, now, rounds=20):
-    """Do due DEPLOY work until none is left, or for so many rounds; returns the rounds it took."""
-    for done in range(rounds):
-        at = now + timedelta(minutes=1) * done
-        with store.write() as unit:
-            claim = unit.work.claim([WorkKind.DEPLOY], at, timedelta(minutes=1))
-        if claim is None:
-            with store.read() as unit:
-                if not [due for due in unit.work.list(10) if due.kind is WorkKind.DEPLOY]:
-                    return done
-            continue
-        settle.settle(store, Texts(), stacks, claim, routing=ROUTING, now=at)
-    return rounds
 
 
 def with_environment(store, stacks, now):
@@ -86,13 +60,6 @@ def publish_minor(store, now, minor=1):
         registered(unit, ENV, f"1.{minor}", environment_bundle(), now)
         version = Version(1, minor)
         review.publish(unit, ENV, version, seen_tree=None, note=None, routing=Routing(), actor=ADMIN, now=now)
-
-
-def fail_with(fault):
-    def fail():
-        raise fault
-
-    return fail
 
 
 def test_an_environment_is_created_at_the_recommended_version(offered, stacks, now):

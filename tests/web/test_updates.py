@@ -127,9 +127,9 @@ def test_a_deployment_that_has_not_begun_is_cancelled(visit, store):
     assert "cancelled by developer" in developer.page(f"/deployments/{WAITING}").text
 
 
-def test_a_deployment_that_has_begun_offers_no_cancelling(visit, store, now):
+def test_a_creation_under_way_offers_no_cancelling(visit, store, now):
     with store.write() as unit:
-        unit.deployments.save(replace(unit.deployments.get(WAITING), begun_at=now))
+        unit.deployments.save(replace(unit.deployments.get(WAITING), begun_at=now, executed_at=now))
     developer = visit("developer")
     assert not developer.page(f"/deployments/{WAITING}").has_button("Cancel deployment")
     assert developer.post(f"/deployments/{WAITING}/cancel").status_code == 409
