@@ -36,7 +36,9 @@ from upkeep.domain.documents import Document
 from upkeep.domain.errors import CallerError, SettingsError, UpkeepError
 from upkeep.domain.names import SourceName, parse_source_name
 from upkeep.domain.notices import Routing
+from upkeep.domain.resources import Placement
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source
+from upkeep.domain.tags import parse_tags
 
 ENVIRONMENT_PREFIX = "UPKEEP_"
 CONFIG_VARIABLE = "UPKEEP_CONFIG"
@@ -127,6 +129,16 @@ Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def _check_region(region: str) -> None:
+    if region and not _REGION.fullmatch(region):
+        raise _fault(f"`{region}` is not a region of AWS", "write it like eu-west-1")
+
 
 # ------------------------------------------------------------------------------------------------ sections
 
@@ -269,6 +281,52 @@ class Rendering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Pipelines:
+    """Where the stacks of pipelines live. `external_id` is what the role's trust policy asks for; it is no secret."""
+
+    region: str = ""
+    role_arn: str = ""
+    external_id: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Pipelines":
+        _check_region(self.region)
+        if self.role_arn and not _ROLE.fullmatch(self.role_arn):
+            raise _fault(f"`{self.role_arn}` is not a role", "write it as arn:aws:iam::123456789012:role/NAME")
+        if self.external_id and not self.role_arn:
+            raise _fault("`external_id` is given without `role_arn`", "name the role that asks for it")
+        return self
+
+    @property
+    def placement(self) -> Placement:
+        """As the flows know it. The account is the role's."""
+        account = self.role_arn.split(":")[4] if self.role_arn else ""
+        return Placement(account, self.region, self.role_arn, self.external_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class CloudFormation:
+    """How stacks are made in AWS. Credentials are not among this: they come from where every AWS tool finds them."""
+
+    region: str = ""
+    endpoint_url: HttpUrl = ""
+    template_bucket: str = ""
+    pipelines: Pipelines = field(default_factory=Pipelines)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "CloudFormation":
+        _check_region(self.region)
+        if self.template_bucket and not _BUCKET.fullmatch(self.template_bucket):
+            raise _fault(f"`{self.template_bucket}` is not the name of a bucket", "write the bucket's bare name")
+        try:
+            parse_tags(f"{key}={value}" for key, value in self.tags.items())
+        except CallerError as error:
+            raise _fault(error.message, error.cure or "") from None
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class ConsoleNotices:
     """Notices written into the worker's own output."""
 
@@ -359,7 +417,8 @@ class Settings:
     sources: tuple[DeclaredSource, ...] = ()
     webhooks: Webhooks = field(default_factory=Webhooks)
     rendering: Rendering = field(default_factory=Rendering)
-    provisioner: Literal["local"] = "local"
+    provisioner: Literal["local", "cloudformation"] = "local"
+    cloudformation: CloudFormation = field(default_factory=CloudFormation)
     notices: Notices = field(default_factory=Notices)
     log: Log = field(default_factory=Log)
 

@@ -124,6 +124,13 @@ def tidy_mirrors(store: Store, repositories: "GitRepositories") -> None:
 
 def open_provisioner(settings: Settings) -> Provisioner:
     """The provisioner the configuration names."""
+    if settings.provisioner == "cloudformation":
+        from upkeep.adapters.cloudformation import Accounts, CloudFormationProvisioner
+
+        chosen = settings.cloudformation
+        accounts = Accounts(region=chosen.region, endpoint_url=chosen.endpoint_url)
+        return CloudFormationProvisioner(accounts, template_bucket=chosen.template_bucket)
+
     from upkeep.adapters.local import LocalProvisioner
 
     return LocalProvisioner(settings.state / "local")
@@ -131,7 +138,8 @@ def open_provisioner(settings: Settings) -> Provisioner:
 
 def terms(settings: Settings) -> Terms:
     """What holds for all deployments of this configuration."""
-    return Terms()
+    chosen = settings.cloudformation
+    return Terms(chosen.pipelines.placement, chosen.tags)
 
 
 def open_channels(settings: Settings) -> Channels:

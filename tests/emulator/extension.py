@@ -17,7 +17,7 @@ from typing import Any
 from ministack import app
 from ministack.core import router
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
-from ministack.services import ec2
+from ministack.services import ec2, s3
 from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
@@ -51,6 +51,7 @@ def install() -> None:
             },
         }
     )
+    provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = _delete_bucket
     service: Any = ModuleType("ministack.services.codepipeline")
     service.handle_request = _codepipeline
     service.reset = _pipelines.clear
@@ -129,6 +130,20 @@ def _rule(side: str) -> dict[str, Any]:
                 group[side].remove(permission)
 
     return {"create": create, "update": _replaced(create, delete), "delete": delete}
+
+
+# ------------------------------------------------------------------------------------------------------ S3
+
+
+def _delete_bucket(physical_id: str, props: Properties) -> None:
+    """The emulator's own deletion takes what is in the bucket with it. CloudFormation fails, in these words."""
+    bucket = s3._buckets.get(physical_id)
+    if bucket is not None and (bucket["objects"] or s3._bucket_has_versions(physical_id)):
+        raise ValueError(
+            "The bucket you tried to delete is not empty (Service: S3, Status Code: 409, Request ID: 0, "
+            "HandlerErrorCode: GeneralServiceException)"
+        )
+    provisioners._s3_delete(physical_id, props)
 
 
 # ------------------------------------------------------------------------------------- only an identity

@@ -29,6 +29,9 @@ ACCOUNT = "000000000000"
 REGION = "eu-west-1"
 
 
+_SESSION = boto3.session.Session()
+
+
 class CannotRun(Exception):
     """The emulator cannot be installed or started here."""
 
@@ -72,7 +75,7 @@ class Emulator:
 
     def client(self, service: str, region: str = REGION, key: str = KEY) -> Any:
         """A client of the emulator; a key of twelve digits speaks for the account of that number."""
-        return boto3.session.Session().client(
+        return _SESSION.client(
             service,
             region_name=region,
             endpoint_url=self.url,

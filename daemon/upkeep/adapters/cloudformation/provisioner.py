@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -46,14 +46,13 @@ class CloudFormationProvisioner:
     """Makes, changes and deletes stacks. Implements the `Provisioner` port.
 
     Templates too large for a request go through `template_bucket`, a bucket that Upkeep's own identity writes and the
-    roles of the environments read. `tags` are put on every stack, below those of a request. A deployment's id is the
+    roles of the environments read. A deployment's id is the
     client token of what it executes; what goes with it (deletion, cancelling) has one of its own that begins with it.
     """
 
-    def __init__(self, accounts: Accounts, *, template_bucket: str = "", tags: Mapping[str, str] | None = None) -> None:
+    def __init__(self, accounts: Accounts, *, template_bucket: str = "") -> None:
         self._accounts = accounts
         self._bucket = template_bucket
-        self._tags = dict(tags or {})
         self._known: OrderedDict[str, tuple[Told, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -154,7 +153,7 @@ class CloudFormationProvisioner:
         """The arguments of CreateChangeSet. Its token changes with what is asked and with the stack it is asked of, so
         that a proposal made anew is not taken for the old one."""
         parsed = documents.load_template(request.template_body, "template").value
-        tags = {**self._tags, **request.tags, OWNER_TAG: str(request.resource)}
+        tags = {**request.tags, OWNER_TAG: str(request.resource)}
         moved = stack and (stack.get("LastUpdatedTime") or stack.get("CreationTime"))
         digest = hashlib.sha256(repr((request.template_body, sorted(tags.items()), kind, moved)).encode()).hexdigest()
         return {
