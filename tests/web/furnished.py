@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from tests import builders
 from tests.flows.given import registered
 from upkeep.domain import events
+from upkeep.domain.changesets import Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.findings import error, warning
@@ -47,6 +48,15 @@ NEW_INPUT = """\
             type: string
       required: [days]
 """
+
+STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/upkeep-environment-test/1f2e"
+
+CHANGES = (
+    StackChange("Add", "Log", "AWS::Logs::LogGroup"),
+    StackChange("Modify", "Network", "AWS::EC2::VPC", "vpc-1", "False", ("Tags",)),
+    StackChange("Modify", "Subnet", "AWS::EC2::Subnet", "subnet-1", "True", ("Properties",), ("CidrBlock",)),
+    StackChange("Modify", "Table", "AWS::DynamoDB::Table", "t-1", "Conditional", ("Properties",), ("KeySchema",)),
+)
 
 
 def people(unit: Unit) -> None:
@@ -128,7 +138,13 @@ def _resources(store: Store, now: datetime) -> None:
         for resource in (test, production, checkout, pipeline, builders.an_environment("empty", None)):
             unit.fleet.add(resource)
         done = builders.a_deployment(
-            test, "1.0", DONE, status=DeploymentStatus.SUCCEEDED, outputs={"NetworkId": "vpc-1"}
+            test,
+            "1.0",
+            DONE,
+            status=DeploymentStatus.SUCCEEDED,
+            outputs={"NetworkId": "vpc-1"},
+            stack=STACK,
+            stack_status="UPDATE_COMPLETE",
         )
         failed = builders.a_deployment(
             production, "1.1", FAILED, status=DeploymentStatus.FAILED, message="no memory left", completed_at=now
@@ -142,6 +158,14 @@ def _resources(store: Store, now: datetime) -> None:
             resource = unit.fleet.get(deployment.resource)
             unit.fleet.save(replace(resource, status=deployment.status, last_deployment=deployment.id))
         unit.deployments.keep_rendered(DONE, "Resources: {}\n")
+        unit.deployments.keep_proposal(DONE, Proposal(ProposalState.READY, CHANGES, stack=STACK))
+        unit.deployments.keep_events(
+            DONE,
+            (
+                StackEvent("e-1", now, "Log", "AWS::Logs::LogGroup", "CREATE_FAILED", "Resource limit exceeded"),
+                StackEvent("e-2", now, "test", "AWS::CloudFormation::Stack", "UPDATE_COMPLETE"),
+            ),
+        )
         unit.work.ask(WorkKind.SYNC, "templates", now - timedelta(minutes=1), "webhook")
         measure(unit, ENV)
         measure(unit, SVC)

@@ -40,6 +40,7 @@ LOOKS = {
     ("GET", "deployments.deployments"): "/deployments",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
+    ("GET", "deployments.changes"): f"/deployments/{DONE}/changes.json",
     ("GET", "sources.sources"): "/sources",
     ("GET", "sources.source"): "/sources/templates",
     ("GET", "activity.show"): "/activity",
@@ -56,6 +57,10 @@ ACTS = {
     ("POST", "resources.pipeline_update"): ("/services/checkout/pipeline/update", {"to": "1.0"}, DEVELOPERS),
     ("POST", "deployments.cancel"): (f"/deployments/{WAITING}/cancel", {}, DEVELOPERS),
     ("POST", "deployments.retry"): (f"/deployments/{FAILED}/retry", {}, DEVELOPERS),
+    ("POST", "deployments.continue_rollback"): (f"/deployments/{DONE}/continue", {}, DEVELOPERS),
+    ("POST", "resources.environment_forget"): ("/environments/empty/forget", {"sure": "yes"}, DEVELOPERS),
+    ("POST", "resources.instance_forget"): ("/services/checkout/instances/test/forget", {"sure": "yes"}, DEVELOPERS),
+    ("POST", "resources.service_forget"): ("/services/checkout/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "registry.publish"): ("/templates/network-env/1.2/publish", {"seen": "the draft's"}, ADMINS),
     ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
     ("POST", "registry.recommend"): ("/templates/network-env/1.0/recommend", {}, ADMINS),
@@ -64,8 +69,13 @@ ACTS = {
 }
 """What changes something, and who may."""
 
-IN_THE_WAY = {"resources.instance_update"}
-"""Acts that are allowed and yet refused, because a deployment is under way there."""
+IN_THE_WAY = {
+    "resources.instance_update",
+    "deployments.continue_rollback",
+    "resources.instance_forget",
+    "resources.service_forget",
+}
+"""Acts that are allowed and yet refused, because a deployment is under way there, or no rollback failed."""
 
 
 def everything(store) -> Counter[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.web.furnished import FAILED, WAITING
 from tests.web.page import Page
-from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.deployments import Action, DeploymentStatus
 from upkeep.domain.names import Version, environment_key
 
 pytestmark = pytest.mark.usefixtures("furnished")
@@ -129,7 +129,9 @@ def test_a_deployment_that_has_not_begun_is_cancelled(visit, store):
 
 def test_a_creation_under_way_offers_no_cancelling(visit, store, now):
     with store.write() as unit:
-        unit.deployments.save(replace(unit.deployments.get(WAITING), begun_at=now, executed_at=now))
+        unit.deployments.save(
+            replace(unit.deployments.get(WAITING), action=Action.CREATE, begun_at=now, executed_at=now)
+        )
     developer = visit("developer")
     assert not developer.page(f"/deployments/{WAITING}").has_button("Cancel deployment")
     assert developer.post(f"/deployments/{WAITING}/cancel").status_code == 409

@@ -2,34 +2,48 @@
 
 from dataclasses import dataclass
 
+from upkeep.domain.changesets import Risk, StackChange, StackEvent, worst_first
+from upkeep.domain.consoles import console_url
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, UpdateType
 from upkeep.domain.resources import Resource
+from upkeep.flows.deploy import left_behind
 from upkeep.flows.ports import Unit
 
 SHOWN = 100
 """Deployments on the list, newest first."""
 
+EVENTS = 500
+"""Stack events on a page: the last of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """One attempt. `resource` is None once it has been deleted; `retried` says that it was deployed again since."""
+    """One attempt. `resource` is None once it is no more on our books, `superseded` says that it was deployed again
+    since. `changes` are those of the change set, worst first; None while there is none. `events` are the last that the
+    stack told, `console` is its page in AWS. `leftover` is the stack that retrying would delete first.
+    """
 
     deployment: Deployment
     resource: Resource | None
     rendered: bool
     update_type: UpdateType
     superseded: bool
-
-    @property
-    def cancellable(self) -> bool:
-        """Whether it has not begun yet, so that cancelling leaves nothing half done."""
-        return self.deployment.status is DeploymentStatus.IN_PROGRESS and self.deployment.begun_at is None
+    changes: tuple[StackChange, ...] | None
+    risk: Risk
+    events: tuple[StackEvent, ...]
+    console: str | None
+    leftover: str | None
 
     @property
     def retriable(self) -> bool:
         """Whether it ended without doing what was asked and nothing else was tried since."""
         ended_badly = self.deployment.status.failed or self.deployment.status is DeploymentStatus.CANCELLED
         return ended_badly and self.resource is not None and not self.superseded
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it stands still and can be told to go on as it is."""
+        return self.deployment.stall is not None and not self.deployment.rollback_failed
 
 
 def deployments(unit: Unit, status: DeploymentStatus | None = None) -> tuple[Deployment, ...]:
@@ -41,12 +55,18 @@ def deployment(unit: Unit, deployment_id: str) -> DeploymentView:
     """One deployment with what it was asked of."""
     found = unit.deployments.get(deployment_id)
     resource = unit.fleet.find(found.resource)
+    proposal = unit.deployments.proposal(found.id)
     return DeploymentView(
         deployment=found,
         resource=resource,
         rendered=bool(unit.deployments.rendered(deployment_id)),
         update_type=update_type(found),
         superseded=resource is not None and resource.last_deployment != found.id,
+        changes=worst_first(proposal.changes) if proposal else None,
+        risk=proposal.risk if proposal else Risk.NOT_CHECKED,
+        events=tuple(unit.deployments.stack_events(found.id, EVENTS)),
+        console=console_url(found.stack),
+        leftover=left_behind(unit, resource) if resource else None,
     )
 
 

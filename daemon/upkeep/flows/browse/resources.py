@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from upkeep.domain.consoles import console_url
 from upkeep.domain.deployments import Deployment
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, Version
 from upkeep.domain.resources import Resource, Service
@@ -61,7 +62,8 @@ class ResourceView:
     """One resource's page.
 
     `missed` are the published versions it could take that are newer than its own, newest first. `inhabitants`
-    are what lives in an environment. `under_way` is a deployment whose outcome is still to come.
+    are what lives in an environment. `under_way` is a deployment whose outcome is still to come. `console` is its
+    stack's page in AWS; `forgettable` says that it may be taken off our books by itself.
     """
 
     resource: Resource
@@ -74,6 +76,19 @@ class ResourceView:
     service: Service | None
     siblings: tuple[FleetRow, ...]
     inhabitants: tuple[FleetRow, ...]
+    console: str | None
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether nothing needs it, and no deployment is on its way."""
+        if self.under_way is not None and self.under_way.stall is None:
+            return False
+        match self.resource.key.kind:
+            case ResourceKind.ENVIRONMENT:
+                return not self.inhabitants
+            case ResourceKind.INSTANCE:
+                return any(row.resource.key.kind is ResourceKind.INSTANCE for row in self.siblings)
+        return False
 
 
 def environments(unit: Unit, cursor: str | None = None) -> EnvironmentsView:
@@ -119,6 +134,7 @@ def resource(unit: Unit, key: ResourceKey) -> ResourceView:
         service=unit.fleet.service(owner) if owner is not None else None,
         siblings=_siblings(unit, key, owner),
         inhabitants=rows_of(unit, unit.fleet.in_environment(key.name)) if key.kind is ResourceKind.ENVIRONMENT else (),
+        console=console_url(found.stack),
     )
 
 

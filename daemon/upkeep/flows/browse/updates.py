@@ -16,6 +16,7 @@ from upkeep.domain.names import ResourceKey, Version
 from upkeep.domain.resources import Inputs, Resource
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
 from upkeep.flows.browse.fleet import offered_to
+from upkeep.flows.deploy import left_behind
 from upkeep.flows.ports import Unit
 
 
@@ -68,7 +69,8 @@ class UpdateView:
     """The form. `given` are the inputs as they are, `dropped` the names of those the chosen version does not know.
 
     `seen` names the last deployment, so that an order given later can say what it was based on. `unreadable` says
-    why the chosen version's inputs cannot be asked for.
+    why the chosen version's inputs cannot be asked for. `then` are the inputs it had when it last ran an older version
+    that is chosen now, None unless they differ. `leftover` is the stack of a failed creation, to be deleted first.
     """
 
     resource: Resource
@@ -82,6 +84,8 @@ class UpdateView:
     seen: str
     under_way: Deployment | None
     unreadable: str | None
+    then: Inputs | None
+    leftover: str | None
 
 
 def update_form(unit: Unit, key: ResourceKey, to: Version | None = None, *, drafts: bool = False) -> UpdateView:
@@ -118,6 +122,8 @@ def update_form(unit: Unit, key: ResourceKey, to: Version | None = None, *, draf
         seen=resource.last_deployment or "",
         under_way=unit.deployments.under_way(key),
         unreadable=unreadable,
+        then=_inputs_then(unit, resource, chosen.version, given),
+        leftover=left_behind(unit, resource),
     )
 
 
@@ -212,6 +218,13 @@ def _read(asked: InputField, text: str) -> Any:
                 raise ValueError(text)
             return asked.offers[text]
     return json.loads(text)
+
+
+def _inputs_then(unit: Unit, resource: Resource, chosen: Version, given: Inputs) -> Inputs | None:
+    if resource.version is None or chosen >= resource.version:
+        return None
+    then = unit.deployments.last_succeeded(resource.key, chosen)
+    return then.target.inputs if then is not None and then.target.inputs != given else None
 
 
 def _inputs_of(version: TemplateVersion, part: Part) -> InputType | None:

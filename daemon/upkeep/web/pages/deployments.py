@@ -1,8 +1,12 @@
 """Deployments."""
 
+import json
+from dataclasses import asdict
+
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from upkeep.domain.changesets import worst_first
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, NotFound
 from upkeep.flows import deploy
@@ -46,21 +50,60 @@ def rendered(deployment_id: str) -> ResponseReturnValue:
     return response
 
 
+@blueprint.get("/<deployment_id>/changes.json")
+def changes(deployment_id: str) -> ResponseReturnValue:
+    """The change set, as a file."""
+    with rooms().store.read() as unit:
+        found = unit.deployments.get(deployment_id)
+        proposal = unit.deployments.proposal(found.id)
+    if proposal is None:
+        raise NotFound(f"deployment {deployment_id} has no change set", cure="look again once it is worked out")
+    told = {
+        "deployment": found.id,
+        "resource": str(found.resource),
+        "stack": proposal.stack or found.stack,
+        "state": proposal.state,
+        "reason": proposal.reason,
+        "risk": proposal.risk,
+        "changes": [{"risk": change.risk, **asdict(change)} for change in worst_first(proposal.changes)],
+    }
+    response = Response(json.dumps(told, indent=2, ensure_ascii=False) + "\n", mimetype="application/json")
+    name = f"{found.resource.short.replace('/', '-').replace(' ', '-')}-{found.target.version}-changes.json"
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
 @blueprint.post("/<deployment_id>/cancel")
 def cancel(deployment_id: str) -> ResponseReturnValue:
-    """Cancel what has not begun."""
+    """Cancel what can still go back."""
     here = rooms()
     with here.store.write() as unit:
-        deploy.cancel(unit, deployment_id, actor=actor(), now=here.clock())
-    flash("The deployment is cancelled. Nothing was changed.")
+        cancelled = deploy.cancel(unit, deployment_id, actor=actor(), now=here.clock())
+    here.store.ring()
+    if cancelled.status.under_way:
+        flash("The deployment is being cancelled.")
+    else:
+        flash("The deployment is cancelled. Nothing was changed.")
     return redirect(url_for(".deployment", deployment_id=deployment_id), 303)
 
 
 @blueprint.post("/<deployment_id>/retry")
 def retry(deployment_id: str) -> ResponseReturnValue:
-    """Try again what did not succeed."""
+    """Try again what did not succeed, or let go on what waits for a person."""
     here = rooms()
+    recreate = request.form.get("recreate") == "yes"
     with here.store.write() as unit:
-        again = deploy.retry(unit, deployment_id, actor=actor(), now=here.clock())
+        again = deploy.retry(unit, deployment_id, recreate=recreate, actor=actor(), now=here.clock())
     here.store.ring()
     return redirect(url_for(".deployment", deployment_id=again.id), 303)
+
+
+@blueprint.post("/<deployment_id>/continue")
+def continue_rollback(deployment_id: str) -> ResponseReturnValue:
+    """Let a failed rollback be tried again."""
+    here = rooms()
+    with here.store.write() as unit:
+        deploy.continue_rollback(unit, deployment_id, actor=actor(), now=here.clock())
+    here.store.ring()
+    flash("The stack is asked to go on with its rollback.")
+    return redirect(url_for(".deployment", deployment_id=deployment_id), 303)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, SignedOut, UpkeepError, reaction
 from upkeep.domain.names import ResourceKey, environment_key, instance_key, parse_version, pipeline_key
 from upkeep.domain.people import Act, may, require
 from upkeep.domain.previews import PreviewGroup
-from upkeep.flows import deploy, preview
+from upkeep.flows import deploy, enroll, preview
 from upkeep.flows.browse import resources as browse
 from upkeep.flows.browse.fleet import first_step
 from upkeep.flows.browse.updates import UpdateView, filled_in, update_form
@@ -95,6 +95,47 @@ def pipeline_update(service: str) -> ResponseReturnValue:
     return _update(pipeline_key(service))
 
 
+@blueprint.post("/environments/<name>/forget")
+def environment_forget(name: str) -> ResponseReturnValue:
+    """Take an environment off the books."""
+    return _forget(environment_key(name))
+
+
+@blueprint.post("/services/<service>/instances/<name>/forget")
+def instance_forget(service: str, name: str) -> ResponseReturnValue:
+    """Take an instance off the books."""
+    return _forget(instance_key(service, name))
+
+
+@blueprint.post("/services/<service>/forget")
+def service_forget(service: str) -> ResponseReturnValue:
+    """Take a service with all its parts off the books."""
+    require(actor(), Act.ENROLL)
+    _require_yes()
+    here = rooms()
+    with here.store.write() as unit:
+        enroll.forget_service(unit, service, actor=actor(), now=here.clock())
+    flash(f"{service} is forgotten. Its stacks stay as they are.")
+    return redirect(url_for(".services"), 303)
+
+
+def _forget(key: ResourceKey) -> ResponseReturnValue:
+    require(actor(), Act.ENROLL)
+    _require_yes()
+    here = rooms()
+    with here.store.write() as unit:
+        enroll.forget(unit, key, actor=actor(), now=here.clock())
+    flash(f"{key.short} is forgotten. Its stack stays as it is.")
+    if key.service is not None:
+        return redirect(url_for(".service", service=key.service), 303)
+    return redirect(url_for(".environments"), 303)
+
+
+def _require_yes() -> None:
+    if request.form.get("sure") != "yes":
+        raise CallerError("nobody said yes to forgetting it", cure="tick the box and send the form again")
+
+
 def _show(key: ResourceKey) -> ResponseReturnValue:
     with rooms().store.read() as unit:
         view = browse.resource(unit, key)
@@ -112,7 +153,7 @@ def _update(key: ResourceKey) -> ResponseReturnValue:
     texts = {name.removeprefix(INPUT): text for name, text in request.form.items() if name.startswith(INPUT)}
     inputs, wrong = filled_in(view.fields, texts, view.given)
     try:
-        if wrong:
+        if wrong and request.form.get("inputs_then") != "yes":
             raise CallerError("some inputs cannot be read", cure="mend those marked below and send the form again")
         with here.store.write() as unit:
             if (unit.fleet.get(key).last_deployment or "") != request.form.get("seen", ""):
@@ -120,9 +161,16 @@ def _update(key: ResourceKey) -> ResponseReturnValue:
                     f"{key.short} was deployed since you opened this page",
                     cure="look at what it runs now and at the new difference, then send the form again",
                 )
-            unchanged = inputs == view.given
+            then = request.form.get("inputs_then") == "yes"
             asked = deploy.update(
-                unit, key, to=to, inputs=None if unchanged else inputs, actor=actor(), now=here.clock()
+                unit,
+                key,
+                to=to,
+                inputs=None if then or inputs == view.given else inputs,
+                inputs_then=then,
+                recreate=request.form.get("recreate") == "yes",
+                actor=actor(),
+                now=here.clock(),
             )
     except (SignedOut, Forbidden):
         raise
