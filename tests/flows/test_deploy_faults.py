@@ -267,10 +267,25 @@ def test_a_refused_look_at_the_stack_ends_nothing(running, stacks, now):
 
 def test_an_execution_that_is_refused_fails_with_its_sentence(running, stacks, now):
     asked = ask_update(running, now)
-    stacks.before["execute"] = fail_with(Conflict("the change set is obsolete", cure="retry the deployment"))
+    stacks.before["execute"] = fail_with(CallerError("ValidationError: no such bucket", cure="name another"))
     work(running, stacks, now)
     assert found(running, asked).status is DeploymentStatus.FAILED
-    assert found(running, asked).message == "the change set is obsolete (retry the deployment)"
+    assert found(running, asked).message == "ValidationError: no such bucket (name another)"
+
+
+@pytest.mark.parametrize("call", ["proposal", "execute"])
+def test_when_the_stack_has_moved_since_it_is_proposed_anew_and_shown(running, stacks, now, call):
+    asked = ask_update(running, now)
+    stacks.before[call] = fail_with(Conflict("the change set is obsolete", cure="propose it anew"))
+    once(running, stacks, now)
+    again = found(running, asked)
+    assert (again.phase, again.executed_at, stacks.executed) == (Phase.PROPOSING, None, {})
+    stacks.before.clear()
+    stacks.proposes = Proposal(ProposalState.READY, (StackChange("Add", "Log", "AWS::Logs::LogGroup"),))
+    work(running, stacks, now + timedelta(minutes=1))
+    assert found(running, asked).status is DeploymentStatus.SUCCEEDED
+    with running.read() as unit:
+        assert unit.deployments.proposal(asked.id) == stacks.proposes
 
 
 def test_when_no_updates_are_to_be_performed_it_has_succeeded_without_being_executed(running, stacks, now):
@@ -281,6 +296,7 @@ def test_when_no_updates_are_to_be_performed_it_has_succeeded_without_being_exec
     ended = found(running, asked)
     assert (ended.status, ended.message) == (DeploymentStatus.SUCCEEDED, "nothing had to change in the stack")
     assert (stacks.executed, ended.executed_at) == ({}, None)
+    assert stacks.calls.index("observe") < stacks.calls.index("discard")
     assert stacks.discarded == [f"update/{asked.id}"]
     assert (str(environment(running).version), environment(running).outputs) == ("1.1", stacks.outputs)
 
@@ -353,7 +369,7 @@ def test_a_rollback_that_failed_waits_for_a_person_and_is_continued_to_its_end(r
     work(running, stacks, now)
     stalled = found(running, asked)
     assert stalled.rollback_failed
-    assert stalled.stall.reason == "the update failed and its rollback failed too: Log is in use"
+    assert stalled.stall.reason == "the rollback failed: Log is in use"
     assert f"`upkeep deployment continue {asked.id}`" in stalled.stall.cure
     with pytest.raises(Conflict, match="UPDATE_ROLLBACK_FAILED"), running.write() as unit:
         deploy.retry(unit, asked.id, actor=DEVELOPER, now=now)

@@ -1,7 +1,7 @@
 """Settle: take a deployment from asked to its outcome, one step at a time, and tell the truth the provisioner tells."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -133,8 +133,13 @@ class _Settling:
             if not self._put_off(fault, seen):
                 raise
             return
-        if progress is not None:
-            self._look(progress)
+        if progress is None:
+            return
+        settled = self._look(progress)
+        if settled.status is DeploymentStatus.SUCCEEDED and settled.executed_at is None and settled.handle:
+            # Not sooner: without it nobody could tell any more that nothing had to change.
+            with suppress(TransientError):
+                self._discard(settled.handle)
 
     # ------------------------------------------------------------------------------------------- before any call
 
@@ -205,7 +210,12 @@ class _Settling:
             self._close_cancelled()
             return None
         if deployment.accepted_at is None:
-            self.provisioner.execute(handle, request)
+            try:
+                self.provisioner.execute(handle, request)
+            except Conflict:
+                if deployment.action is Action.DELETE:
+                    raise
+                return self._anew(handle)
             deployment = self._save(lambda found: replace(found, accepted_at=self.now))
         if deployment.status is DeploymentStatus.CANCELLING and deployment.cancelled_at is None:
             # What cannot be cancelled any more is followed to its end like everything else.
@@ -233,11 +243,17 @@ class _Settling:
         """How it ends or goes on without being executed; None once it may be."""
         if deployment.action is Action.DELETE:
             return None
-        with self.store.read() as unit:
-            proposal = unit.deployments.proposal(deployment.id)
+        proposal = None
+        if deployment.proposed_at is not None:
+            with self.store.read() as unit:
+                proposal = unit.deployments.proposal(deployment.id)
         if proposal is None:
-            with _asking():
+            try:
                 proposal = self.provisioner.proposal(handle)
+            except Conflict:
+                return self._anew(handle)
+            except CallerError as fault:
+                raise _stalled_by(fault) from fault
             if proposal.state is ProposalState.WORKING:
                 return Progress(ProgressState.RUNNING)
             self._keep(proposal)
@@ -247,7 +263,6 @@ class _Settling:
                 return Progress(ProgressState.FAILED, proposal.reason or "the change set failed without a reason")
             case ProposalState.EMPTY:
                 progress = self._observed(handle)
-                self._discard(handle)
                 with self.store.read() as unit:
                     known = unit.fleet.get(deployment.resource).outputs
                 outputs = progress.outputs if progress.state is ProgressState.SUCCEEDED else known
@@ -255,6 +270,12 @@ class _Settling:
                     ProgressState.SUCCEEDED, NOTHING_CHANGED, outputs, progress.stack or proposal.stack, progress.status
                 )
         return None
+
+    def _anew(self, handle: str) -> Progress:
+        """What was proposed is gone, or its stack has moved since: nothing was executed, and it is proposed anew."""
+        self._discard(handle)
+        self._save(lambda found: replace(found, handle=None, proposed_at=None, executed_at=None))
+        return Progress(ProgressState.RUNNING)
 
     def _executing(self, deployment: Deployment) -> Deployment:
         """Marked as executed before it is, unless it is being cancelled: which of the two came first is decided in
@@ -264,8 +285,10 @@ class _Settling:
         return replace(deployment, executed_at=self.now)
 
     def _observed(self, handle: str) -> Progress:
-        with _asking():
+        try:
             return self.provisioner.observe(handle)
+        except CallerError as fault:
+            raise _stalled_by(fault) from fault
 
     def _discard(self, handle: str) -> None:
         # A change set that stays behind harms nobody.
@@ -317,7 +340,7 @@ class _Settling:
             close(unit, deployment, DeploymentStatus.CANCELLED, deployment.message, DAEMON, self.now)
             unit.work.done(self.claim)
 
-    def _look(self, progress: Progress) -> None:
+    def _look(self, progress: Progress) -> Deployment:
         """Write down what the provisioner told, and decide whether that is the end."""
         with self.store.write() as unit:
             unit.work.hold(self.claim)
@@ -327,11 +350,12 @@ class _Settling:
             if progress.state is ProgressState.RUNNING:
                 self._wait_on(unit, deployment)
             elif progress.status == ROLLBACK_FAILED and progress.state is ProgressState.FAILED:
-                reason = f"the update failed and its rollback failed too: {_reason(deployment, progress)}"
+                reason = f"the rollback failed: {_reason(deployment, progress)}"
                 self._stall_in(unit, deployment, reason, f"{_CONTINUE} {deployment.id}`")
             else:
-                self._settle(unit, deployment, progress)
+                deployment = self._settle(unit, deployment, progress)
                 unit.work.done(self.claim)
+            return deployment
 
     def _with_stack(self, unit: Unit, deployment: Deployment, progress: Progress) -> Deployment:
         deployment = replace(
@@ -397,7 +421,7 @@ class _Settling:
             unit.outbox.owe(notices.deployment_stalled(self.routing.operators, stalled), self.now)
         unit.work.done(self.claim)
 
-    def _settle(self, unit: Unit, deployment: Deployment, progress: Progress) -> None:
+    def _settle(self, unit: Unit, deployment: Deployment, progress: Progress) -> Deployment:
         resource = unit.fleet.get(deployment.resource)
         if progress.state is ProgressState.FAILED:
             status, reason = _failure(deployment, progress)
@@ -414,6 +438,7 @@ class _Settling:
         channel = self.routing.of_owner(resource.owner)
         if channel and (settled.status.failed or settled.action is Action.UPDATE):
             unit.outbox.owe(notices.deployment_settled(channel, settled, resource), self.now)
+        return settled
 
 
 NOTHING_CHANGED = "nothing had to change in the stack"
@@ -451,13 +476,9 @@ def _reason(deployment: Deployment, progress: Progress) -> str:
     return "; ".join(said + left) or _UNSAID
 
 
-@contextmanager
-def _asking() -> Iterator[None]:
+def _stalled_by(fault: CallerError) -> StalledError:
     """A question that is refused says nothing about the stack, and so cannot end anything."""
-    try:
-        yield
-    except CallerError as fault:
-        raise StalledError(fault.message, where=fault.where, cure=fault.cure) from fault
+    return StalledError(fault.message, where=fault.where, cure=fault.cure)
 
 
 def _wait(unit: Unit, deployment: Deployment, resource: Resource) -> _Wait | None:
