@@ -17,7 +17,7 @@ from typing import Any
 from ministack import app
 from ministack.core import router
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
-from ministack.services import ec2, s3
+from ministack.services import ec2, ecs, s3, ssm
 from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
@@ -52,6 +52,9 @@ def install() -> None:
         }
     )
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = _delete_bucket
+    services = provisioners._RESOURCE_HANDLERS["AWS::ECS::Service"]
+    services["create"], services["update"] = _typed_creation(services["create"]), _typed_update(services["update"])
+    ssm.resolve_parameter_value = _public_or(ssm.resolve_parameter_value)
     service: Any = ModuleType("ministack.services.codepipeline")
     service.handle_request = _codepipeline
     service.reset = _pipelines.clear
@@ -144,6 +147,50 @@ def _delete_bucket(physical_id: str, props: Properties) -> None:
             "HandlerErrorCode: GeneralServiceException)"
         )
     provisioners._s3_delete(physical_id, props)
+
+
+# --------------------------------------------------------------------------------------------- ECS and SSM
+
+_NUMBERS = ("Base", "ContainerPort", "DesiredCount", "HealthCheckGracePeriodSeconds", "MaximumPercent",
+            "MinimumHealthyPercent", "Weight")  # fmt: skip
+_TRUTHS = ("Enable", "EnableECSManagedTags", "EnableExecuteCommand", "Rollback")
+
+
+def _typed(value: Any, name: str = "") -> Any:
+    """A service's properties with the types of their schema, into which CloudFormation turns texts."""
+    if isinstance(value, list):
+        return [_typed(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _typed(one, key) for key, one in value.items()}
+    if isinstance(value, str) and name in _NUMBERS:
+        return int(value)
+    return value == "true" if isinstance(value, str) and name in _TRUTHS else value
+
+
+def _typed_creation(create: Callable[..., Made]) -> Callable[..., Made]:
+    """The emulator's creation of a service, which forgets whether commands may be executed in it."""
+
+    def created(logical_id: str, props: Properties, stack: str) -> Made:
+        typed = _typed(props)
+        made = create(logical_id, typed, stack)
+        asked = {"cluster": typed.get("Cluster", "default"), "service": made[1]["Name"]}
+        ecs._update_service({**asked, "enableExecuteCommand": bool(typed.get("EnableExecuteCommand"))})
+        return made
+
+    return created
+
+
+def _typed_update(update: Callable[..., Made]) -> Callable[..., Made]:
+    return lambda physical_id, old, new, stack: update(physical_id, _typed(old), _typed(new), stack)
+
+
+def _public_or(resolve: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    """Every account can read the parameters that AWS publishes, for example the newest machine images."""
+
+    def resolved(name: str) -> str | None:
+        return "ami-0abcdef1234567890" if name.startswith("/aws/service/") else resolve(name)
+
+    return resolved
 
 
 # ------------------------------------------------------------------------------------- only an identity

@@ -1,6 +1,6 @@
 """An emulator of AWS for tests: ministack with our extension, in a process and a virtual environment of its own.
 
-The environment is made on first use below `.cache/` of the repository, or in the folder that UPKEEP_EMULATOR names.
+The environment is made on first use below `.cache/` of the repository, or below the folder that UPKEEP_CACHE names.
 """
 
 import fcntl
@@ -18,7 +18,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-MINISTACK = "ministack==1.5.33"
+PACKAGES = ("ministack==1.5.33", "aws-sam-translator==1.115.0")
+"""The emulator, and what it applies AWS SAM's transform with."""
+
 ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN = 60.0
 
@@ -110,21 +112,22 @@ class Emulator:
 
 def _python() -> Path:
     """The interpreter of the emulator's environment, which is made when there is none. Several may ask at once."""
-    home = Path(os.environ.get("UPKEEP_EMULATOR", ROOT / ".cache" / MINISTACK.replace("==", "-")))
-    python, ready = home / "bin" / "python", home / "bin" / "ministack"
+    cache = Path(os.environ.get("UPKEEP_CACHE", ROOT / ".cache"))
+    home = cache / "-".join(["emulator", *(package.partition("==")[2] for package in PACKAGES)])
+    python, ready = home / "bin" / "python", home / "ready"
     if ready.exists():
         return python
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
         with home.with_name(f"{home.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not ready.exists():
                 shutil.rmtree(home, ignore_errors=True)
                 venv.create(home, with_pip=True)
-                # What says that it is ready is what pip writes last.
-                _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", MINISTACK)
+                _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES)
+                ready.touch()
     except (OSError, subprocess.SubprocessError) as fault:
-        raise CannotRun(f"{MINISTACK} cannot be installed in {home}: {fault}") from fault
+        raise CannotRun(f"{' '.join(PACKAGES)} cannot be installed in {home}: {fault}") from fault
     return python
 
 
