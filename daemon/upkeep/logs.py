@@ -27,6 +27,9 @@ _HIDDEN = "********"
 _QUIET = ("apscheduler", "alembic", "git", "sqlalchemy", "urllib3", "slack_sdk")
 """Libraries that say at INFO what only their authors want to know."""
 
+_SILENT = ("boto3", "botocore")
+"""Libraries that write what they send and get at DEBUG, credentials among it: only their warnings are ever shown."""
+
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process to a stream, stderr unless one is given.
@@ -60,6 +63,8 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(
             max(logging.WARNING, root.level) if root.level > logging.DEBUG else logging.NOTSET
         )
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
     structlog.configure(
         processors=[

@@ -8,6 +8,7 @@ import pytest
 
 from upkeep import settings
 from upkeep.domain.errors import CallerError, SettingsError
+from upkeep.domain.resources import Placement
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin
 from upkeep.settings import Settings, parse_duration, write_duration
 
@@ -112,6 +113,34 @@ def faults(text: str, environ: Mapping[str, str] | None = None) -> tuple[str, ..
             "upkeep.yaml:2: `database.url_env` is not the name of an environment variable "
             "(use letters, digits and `_`)",
         ),
+        (
+            "cloudformation:\n  region: Ireland\n",
+            "upkeep.yaml:1: cloudformation: `Ireland` is not a region of AWS (write it like eu-west-1)",
+        ),
+        (
+            "cloudformation:\n  template_bucket: s3://templates\n",
+            "upkeep.yaml:1: cloudformation: `s3://templates` is not the name of a bucket "
+            "(write the bucket's bare name)",
+        ),
+        (
+            "cloudformation:\n  tags: {'aws:team': a}\n",
+            "upkeep.yaml:1: cloudformation: the tag `aws:team` is not yours to set "
+            "(choose a key with another beginning)",
+        ),
+        (
+            "cloudformation:\n  pipelines:\n    role_arn: upkeep\n",
+            "upkeep.yaml:2: cloudformation.pipelines: `upkeep` is not a role "
+            "(write it as arn:aws:iam::123456789012:role/NAME)",
+        ),
+        (
+            "cloudformation:\n  pipelines: {external_id: a}\n",
+            "upkeep.yaml:2: cloudformation.pipelines: `external_id` is given without `role_arn` "
+            "(name the role that asks for it)",
+        ),
+        (
+            "provisioner: terraform\n",
+            "upkeep.yaml:1: `provisioner` cannot be `terraform` (write local or cloudformation)",
+        ),
         ("- web\n", "upkeep.yaml:1: the file is not a mapping of settings (write `section:` lines)"),
     ],
 )  # fmt: skip
@@ -189,6 +218,13 @@ def test_faults_of_the_environment_name_the_variable() -> None:
 def test_what_kubernetes_puts_into_the_environment_is_ignored() -> None:
     environ = {"UPKEEP_PORT": "tcp://10.0.0.1:80", "UPKEEP_SERVICE_HOST": "10.0.0.1", "UPKEEP_PORT_80_TCP": "x"}
     assert read("", environ) == read("")
+
+
+def test_pipelines_live_in_the_account_of_their_role() -> None:
+    role = "arn:aws:iam::123456789012:role/upkeep"
+    text = f"cloudformation: {{pipelines: {{region: eu-west-1, role_arn: '{role}', external_id: a1}}}}\n"
+    assert read(text).cloudformation.pipelines.placement == Placement("123456789012", "eu-west-1", role, "a1")
+    assert read("").cloudformation.pipelines.placement == Placement()
 
 
 def test_a_declared_source_is_known_to_the_flows() -> None:

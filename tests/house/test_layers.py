@@ -1,4 +1,5 @@
 import re
+import subprocess
 import sys
 from collections import defaultdict
 from configparser import ConfigParser
@@ -68,6 +69,29 @@ def test_a_package_is_imported_through_its_door_and_nowhere_else(package):
     names = entered()[package]
     assert names, f"nothing imports {package} any more: take it off the list and out of setup.cfg"
     assert sorted(name for name in names if not inside(name, DOORS[package])) == []
+
+
+LOADED = """
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from upkeep import wiring
+from upkeep.settings import read
+
+settings = read("provisioner: cloudformation", "upkeep.yaml", folder=Path(sys.argv[1]), environ={})
+wiring.prepare(settings)
+with ExitStack() as stack:
+    getattr(wiring, sys.argv[2])(settings, stack)
+    print("boto3" in sys.modules, "botocore" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("process", "loaded"), [("open_web", "False False"), ("open_worker", "True True")])
+def test_the_worker_alone_loads_what_calls_aws(process, loaded, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, tmp_path, process], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == loaded, done.stderr
 
 
 def test_everything_that_is_installed_for_the_daemon_is_imported():

@@ -85,6 +85,14 @@ def test_a_value_whose_name_says_secret_is_replaced(written: io.StringIO) -> Non
     assert "hidden" not in written.getvalue()
 
 
+def test_what_the_library_of_aws_says_of_credentials_is_never_written(written: io.StringIO) -> None:
+    logs.configure("debug", "json", written)
+    logging.getLogger("botocore.of_parsers").debug("Response body: <SecretAccessKey>hidden</SecretAccessKey>")
+    logging.getLogger("botocore.of_credentials").info("Found credentials: hidden")
+    logging.getLogger("botocore.of_endpoints").warning("shown")
+    assert [line["event"] for line in lines(written)] == ["shown"]
+
+
 def test_what_the_journal_records_is_logged_once_it_is_committed(
     written: io.StringIO, store: SqlStore, now: datetime
 ) -> None:
