@@ -11,7 +11,7 @@ from tests.flows.given import environment_bundle, registered
 from tests.flows.stacks import ROUTING, Killed, Stacks, Texts, fail_with, work
 from upkeep.domain.changesets import Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deployments import DeploymentStatus, Phase, ProgressState
-from upkeep.domain.errors import CallerError, Conflict, NotFound, StalledError, TransientError
+from upkeep.domain.errors import CallerError, Conflict, LostLease, NotFound, StalledError, TransientError
 from upkeep.domain.names import TemplateName, Version, environment_key
 from upkeep.domain.notices import Routing
 from upkeep.domain.work import WorkKind
@@ -163,6 +163,27 @@ def test_an_update_whose_worker_is_killed_is_done_once_by_the_next(running, stac
         assert unit.deployments.proposal(asked.id) == stacks.proposes
         assert len([owed for owed in unit.outbox.unsent("platform", 10) if asked.id in owed.notice.key]) == 1
     assert no_work_left(running)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_worker_that_slept_through_its_lease_writes_nothing_over_its_successor(running, stacks, now, call):
+    asked = ask_update(running, now)
+    claim = claimed(running, now)
+
+    successors = []
+
+    def sleep():
+        stacks.after.clear()
+        work(running, stacks, now + timedelta(minutes=2))
+        successors.append(found(running, asked))
+
+    stacks.after[call] = sleep
+    with pytest.raises(LostLease):
+        settle.settle(running, Texts(), stacks, claim, routing=ROUTING, now=now)
+    assert [found(running, asked)] == successors
+    assert successors[0].status is DeploymentStatus.SUCCEEDED
+    assert stacks.calls.count("execute") == (2 if call == "execute" else 1)
+    assert len(told(running, "deployment_settled")) == 2
 
 
 def test_a_worker_killed_while_it_renders_has_done_nothing(running, stacks, now):
@@ -383,6 +404,7 @@ def test_a_rollback_that_failed_waits_for_a_person_and_is_continued_to_its_end(r
     assert len(stacks.continued) == 2 and len(set(stacks.continued)) == 1
     stacks.answer, stacks.status = ProgressState.FAILED, "UPDATE_ROLLBACK_COMPLETE"
     work(running, stacks, later + timedelta(minutes=2))
+    assert len(stacks.continued) == 2
     assert (found(running, asked).status, found(running, asked).message) == (DeploymentStatus.FAILED, "Log is in use")
     assert str(environment(running).version) == "1.0"
 
@@ -475,6 +497,20 @@ def test_a_person_who_cancels_while_the_change_set_is_looked_at_comes_first(runn
     assert (found(running, asked).status, stacks.executed) == (DeploymentStatus.CANCELLED, {})
 
 
+def test_a_person_who_cancels_while_it_stalls_is_heard(running, stacks, now):
+    asked = ask_update(running, now)
+
+    def cancel_and_deny():
+        stacks.before.clear()
+        with running.write() as unit:
+            deploy.cancel(unit, asked.id, actor=DEVELOPER, now=now)
+        raise DENIED
+
+    stacks.before["proposal"] = cancel_and_deny
+    work(running, stacks, now)
+    assert (found(running, asked).status, stacks.executed) == (DeploymentStatus.CANCELLED, {})
+
+
 def test_a_stalled_update_is_cancelled_by_going_back(running, stacks, now):
     asked = ask_update(running, now)
     stacks.answer = ProgressState.RUNNING
@@ -541,6 +577,7 @@ def test_what_a_failed_creation_left_is_deleted_after_a_yes_and_created_anew(emp
         f"{asked.id}-clear",
     )
     assert (creating.action, creating.stack) == ("create", None)
+    assert stacks.calls.count("execute") == 3  # the failed creation, and each of these once
     assert (environment(empty).status, str(environment(empty).version)) == (DeploymentStatus.SUCCEEDED, "1.0")
 
 
