@@ -52,6 +52,8 @@ def install() -> None:
         }
     )
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = _delete_bucket
+    networks = provisioners._RESOURCE_HANDLERS["AWS::EC2::VPC"]
+    networks["create"], networks["update"] = _with_cidr(networks["create"]), _with_cidr(networks["update"])
     services = provisioners._RESOURCE_HANDLERS["AWS::ECS::Service"]
     services["create"], services["update"] = _typed_creation(services["create"]), _typed_update(services["update"])
     ssm.resolve_parameter_value = _public_or(ssm.resolve_parameter_value)
@@ -66,6 +68,16 @@ def install() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- EC2
+
+
+def _with_cidr(act: Callable[..., Made]) -> Callable[..., Made]:
+    """A network's own block of addresses is one of its attributes."""
+
+    def acted(*given: Any) -> Made:
+        made, attributes = act(*given)
+        return made, {**attributes, "CidrBlock": ec2._vpcs[made]["CidrBlock"]}
+
+    return acted
 
 
 def _create_flow_log(logical_id: str, props: Properties, stack: str) -> Made:
