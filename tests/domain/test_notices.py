@@ -26,6 +26,7 @@ from upkeep.domain.notices import (
     Routing,
     as_sent,
     deployment_settled,
+    deployment_stalled,
     draft_ready,
     now_behind,
     registration_failed,
@@ -240,3 +241,15 @@ def test_templates_and_owners_without_a_channel_use_the_default():
         "all",
         "all",
     )
+
+
+def test_operators_hear_what_a_deployment_waits_for_once_each_time():
+    stalled = a_deployment(an_instance(), "1.1", "d-1", stall=Stall("access denied", "give the role a right", NOON))
+    notice = deployment_stalled("ops", stalled)
+    assert notice.headline == "The deployment of checkout/test waits for a person"
+    assert notice.lines == ("access denied", "To mend it: give the role a right", "Asked for by dev")
+    assert notice.links == (Link("See the deployment", "/deployments/d-1"),)
+    again = replace(stalled, stall=Stall("access denied", "give the role a right", NOON + timedelta(hours=1)))
+    assert deployment_stalled("ops", again).key != notice.key
+    with pytest.raises(ValueError, match="is not stalled"):
+        deployment_stalled("ops", replace(stalled, stall=None))

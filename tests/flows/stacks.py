@@ -128,7 +128,7 @@ def fail_with(fault):
     return fail
 
 
-def work(store, stacks, now, rounds=20):
+def work(store, stacks, now, rounds=20, terms=None):
     """Do due DEPLOY work, once a minute, until none is left or for so many rounds; returns the rounds it took."""
     for done in range(rounds):
         at = now + timedelta(minutes=1) * done
@@ -139,5 +139,5 @@ def work(store, stacks, now, rounds=20):
                 if not [due for due in unit.work.list(10) if due.kind is WorkKind.DEPLOY]:
                     return done
             continue
-        settle.settle(store, Texts(), stacks, claim, routing=ROUTING, now=at)
+        settle.settle(store, Texts(), stacks, claim, routing=ROUTING, now=at, terms=terms)
     return rounds

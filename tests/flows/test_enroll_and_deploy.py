@@ -10,6 +10,7 @@ from upkeep.domain.errors import CallerError, Conflict, Forbidden, LostLease, No
 from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.notices import Routing
+from upkeep.domain.resources import Placement
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
 from upkeep.flows import deploy, enroll, review, settle
@@ -313,3 +314,67 @@ def test_a_new_owner_is_written_down_once(offered, stacks, now):
     with offered.read() as unit:
         assert unit.fleet.get(TEST).owner == "shop"
         assert [entry.kind for entry in unit.journal.entries(20)].count("owner_changed") == 1
+
+
+HOME = Placement("123456789012", "eu-west-1", "arn:aws:iam::123456789012:role/upkeep", "agreed")
+
+
+def test_an_instance_is_deployed_where_its_environment_lives_and_a_pipeline_where_the_settings_say(
+    offered, stacks, now
+):
+    with offered.write() as unit:
+        enroll.create_environment(
+            unit, "test", ENV, ENVIRONMENT_SPEC, placement=HOME, tags={"team": "net"}, actor=DEVELOPER, now=now
+        )
+        enroll.create_service(unit, "checkout", SVC, SERVICE_SPEC, tags={"team": "shop"}, actor=DEVELOPER, now=now)
+    pipelines = Placement("", "eu-central-1")
+    work(offered, stacks, now, terms=settle.Terms(pipelines, {"team": "all", "cost": "42"}))
+    asked = {request.resource: request for request in stacks.executed.values()}
+    assert [asked[key].placement for key in (TEST, INSTANCE, PIPELINE)] == [HOME, HOME, pipelines]
+    assert [asked[key].tags["team"] for key in (TEST, INSTANCE, PIPELINE)] == ["net", "shop", "shop"]
+    assert asked[INSTANCE].tags["cost"] == "42"
+    assert asked[INSTANCE].tags["proton:environment"] == "arn:aws:proton:eu-west-1:123456789012:environment/test"
+    assert get(offered, TEST).stack == "arn:aws:cloudformation:eu-west-1:123456789012:stack/test/1"
+    with offered.write() as unit:
+        enroll.update_service(unit, "checkout", TWO_INSTANCES, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert get(offered, instance_key("checkout", "prod")).tags == {"team": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("placement", "said"),
+    [
+        (Placement(region="Ireland"), "`Ireland` is not a region"),
+        (Placement(account_id="12 34"), "`12 34` is not an AWS account"),
+        (Placement(role_arn="upkeep"), "`upkeep` is not a role"),
+        (Placement(role_arn=HOME.role_arn, external_id="a b"), "`a b` is not an external id"),
+        (Placement(external_id="agreed"), "belongs to a role"),
+    ],
+)
+def test_a_place_aws_does_not_know_is_refused(offered, now, placement, said):
+    with pytest.raises(CallerError, match=said), offered.write() as unit:
+        enroll.create_environment(unit, "test", ENV, ENVIRONMENT_SPEC, placement=placement, actor=DEVELOPER, now=now)
+
+
+def test_what_is_forgotten_is_guarded_as_a_deletion_and_its_stack_stays(offered, stacks, now):
+    with_service(offered, stacks, now, TWO_INSTANCES)
+    executed = list(stacks.executed)
+    for key, said in ((TEST, "live in it"), (PIPELINE, "goes with its service")):
+        with pytest.raises(Conflict, match=said), offered.write() as unit:
+            enroll.forget(unit, key, actor=DEVELOPER, now=now)
+    with pytest.raises(Forbidden), offered.write() as unit:
+        enroll.forget(unit, INSTANCE, actor=VIEWER, now=now)
+    with offered.write() as unit:
+        enroll.forget(unit, INSTANCE, actor=DEVELOPER, now=now)
+    with pytest.raises(Conflict, match="last instance") as refused, offered.write() as unit:
+        enroll.forget(unit, instance_key("checkout", "prod"), actor=DEVELOPER, now=now)
+    assert "upkeep service forget checkout" in (refused.value.cure or "")
+    with offered.write() as unit:
+        gone = enroll.forget_service(unit, "checkout", actor=DEVELOPER, now=now)
+        assert [resource.key.short for resource in gone] == ["checkout/prod", "checkout pipeline"]
+        enroll.forget(unit, TEST, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    assert list(stacks.executed) == executed
+    with offered.read() as unit:
+        assert unit.fleet.services() == ()
+        assert len(unit.journal.entries(20, kind="resource_forgotten")) == 4

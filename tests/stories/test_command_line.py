@@ -14,6 +14,7 @@ import structlog
 from click.testing import CliRunner, Result
 
 from tests import builders
+from tests.emulator.harness import Emulator
 from tests.flows import given
 from upkeep import logs, settings, wiring
 from upkeep.cli import cli
@@ -246,6 +247,59 @@ def test_environments_and_services_are_created_updated_and_deleted_to_the_end(sh
     assert shell.ask("environment", "list") == shell.ask("service", "list") == shell.ask("instance", "list") == []
 
 
+def test_what_a_deployment_changes_and_tells_is_printed_and_the_way_back_takes_the_inputs_of_then(
+    shell: Shell,
+) -> None:
+    offered(shell)
+    first = shell.spec("first.yaml", builders.ENVIRONMENT_SPEC)
+    second = shell.spec("second.yaml", builders.ENVIRONMENT_SPEC.replace("10.1.0.0/16", "10.2.0.0/16"))
+    with shell.worker():
+        shell.run(
+            "environment", "create", "test", "--template", ENVIRONMENT, "--spec", first, "--region", "eu-west-1",
+            "--account-id", "123456789012", "--role-arn", "arn:aws:iam::123456789012:role/upkeep",
+            "--external-id", "agreed", "--tag", "team=net", "--tag", "cost=42", "--wait",
+        )  # fmt: skip
+        found = shell.ask("environment", "get", "test")
+        assert (found["region"], found["external_id"], found["tags"]) == (
+            "eu-west-1",
+            "agreed",
+            {"team": "net", "cost": "42"},
+        )
+        register(shell, ENVIRONMENT, ("1.1", DRAFT))
+        shell.run("version", "publish", ENVIRONMENT, "1.1")
+        shell.run("environment", "update", "test", "--spec", second, "--wait")
+        [updated, _] = shell.ask("deployment", "list", "--resource", "environment/test")
+        told = shell.ask("deployment", "get", updated["id"])
+        assert [(one["action"], one["resource"], one["causes"]) for one in told["changes"]] == [
+            ("Modify", "Network", ["CidrBlock"])
+        ]
+        assert "Not checked: Modify Network (AWS::EC2::VPC)" in shell.run("deployment", "get", updated["id"])
+        assert shell.ask("deployment", "logs", updated["id"]) == told["events"] == []
+        shell.run("environment", "update", "test", "--version", "1.0", "--inputs-of-then", "--wait")
+        assert shell.ask("environment", "get", "test")["inputs"] == {"cidr": "10.1.0.0/16"}
+    assert "does not wait for a rollback" in shell.refused("deployment", "continue", updated["id"], code=5)
+    assert "is not a tag" in shell.refused(
+        "environment", "create", "x", "--template", ENVIRONMENT, "--spec", first, "--tag", "team", code=1
+    )
+
+
+def test_what_is_forgotten_leaves_the_books_and_keeps_its_stack(shell: Shell) -> None:
+    offered(shell)
+    with shell.worker():
+        for name in ("test", "live"):
+            spec = shell.spec("environment.yaml", builders.ENVIRONMENT_SPEC)
+            shell.run("environment", "create", name, "--template", ENVIRONMENT, "--spec", spec, "--wait")
+        spec = shell.spec("service.yaml", builders.SERVICE_SPEC)
+        shell.run("service", "create", "checkout", "--template", SERVICE, "--spec", spec, "--wait")
+    assert shell.type("environment", "forget", "live", typed="n\n").exit_code != 0
+    assert "live: forgotten; its stack live stays as it is" in shell.run("environment", "forget", "live", typed="y\n")
+    assert "live in it" in shell.refused("environment", "forget", "test", "--yes", code=5)
+    assert "last instance" in shell.refused("instance", "forget", "checkout/test", "--yes", code=5)
+    assert "checkout pipeline: forgotten" in shell.run("service", "forget", "checkout", "--yes")
+    assert [row["name"] for row in shell.ask("environment", "list")] == ["test"]
+    assert (shell.folder / "state/local/environment/live/template.yaml").is_file()
+
+
 def test_a_spec_that_does_not_fit_is_told_with_its_file_and_line(shell: Shell) -> None:
     offered(shell)
     wrong = shell.spec("wrong.yaml", "proton: EnvironmentSpec\nspec:\n  cidr: 5\n  cidr: 6\n")
@@ -312,6 +366,22 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(shell: Shell) -> None:
     healthy = shell.run("doctor")
     assert "[ok] database" in healthy
     assert "[warn] users: nobody can sign in" in healthy
+
+
+def test_doctor_enters_every_place_where_stacks_live(shell: Shell, emulator: Emulator) -> None:
+    with shell.store() as unit:
+        given.running(
+            unit, environment_key("test"), ENVIRONMENT, "1.0", account_id="222222222222", region="eu-north-1",
+            role_arn="arn:aws:iam::222222222222:role/upkeep",
+        )  # fmt: skip
+        given.running(unit, environment_key("lost"), ENVIRONMENT, "1.0", account_id="333333333333")
+    aws = f"cloudformation: {{region: eu-west-1, endpoint_url: '{emulator.url}'}}\n"
+    shell.configuration.write_text(shell.configuration.read_text() + "provisioner: cloudformation\n" + aws)
+    said = shell.type("doctor").output
+    assert "[ok] aws: entered as arn:aws:iam::000000000000:" in said
+    assert "[ok] aws eu-north-1 222222222222: entered as arn:aws:sts::222222222222:assumed-role/upkeep/" in said
+    assert "[fail] aws 333333333333: Upkeep reaches account 000000000000" in said
+    assert "fix: give the environment a role of account 333333333333" in said
 
 
 def test_quiet_prints_results_only(shell: Shell) -> None:
