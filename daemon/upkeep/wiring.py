@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from upkeep.adapters.channels import Channel
+    from upkeep.adapters.cloudformation import Accounts
     from upkeep.adapters.git import GitRepositories
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
@@ -125,15 +126,22 @@ def tidy_mirrors(store: Store, repositories: "GitRepositories") -> None:
 def open_provisioner(settings: Settings) -> Provisioner:
     """The provisioner the configuration names."""
     if settings.provisioner == "cloudformation":
-        from upkeep.adapters.cloudformation import Accounts, CloudFormationProvisioner
+        from upkeep.adapters.cloudformation import CloudFormationProvisioner
 
-        chosen = settings.cloudformation
-        accounts = Accounts(region=chosen.region, endpoint_url=chosen.endpoint_url)
-        return CloudFormationProvisioner(accounts, template_bucket=chosen.template_bucket)
+        return CloudFormationProvisioner(
+            open_accounts(settings), template_bucket=settings.cloudformation.template_bucket
+        )
 
     from upkeep.adapters.local import LocalProvisioner
 
     return LocalProvisioner(settings.state / "local")
+
+
+def open_accounts(settings: Settings) -> "Accounts":
+    """The accounts of AWS, as this process's credentials reach them."""
+    from upkeep.adapters.cloudformation import Accounts
+
+    return Accounts(region=settings.cloudformation.region, endpoint_url=settings.cloudformation.endpoint_url)
 
 
 def terms(settings: Settings) -> Terms:

@@ -33,7 +33,7 @@ class _Verdict:
 @click.command()
 @pass_desk
 def doctor(desk: Desk) -> None:
-    """Look at configuration, database, git, worker, sources and webhooks; exit with 1 when something fails."""
+    """Look at configuration, database, git, worker, sources, webhooks and AWS; exit with 1 when something fails."""
     failed = False
     with ExitStack() as stack:
         for verdict in _verdicts(desk, stack):
@@ -163,6 +163,30 @@ def _webhooks(desk: Desk, store: "Store") -> Iterator[_Verdict]:
         )
 
 
+def _aws(desk: Desk, store: "Store") -> Iterator[_Verdict]:
+    """Whether every place can be entered where stacks live, with the credentials of whoever asks."""
+    from upkeep import wiring
+    from upkeep.domain.names import ResourceKind
+    from upkeep.domain.resources import Placement
+    from upkeep.flows.ports import FleetFilter, FleetOrder
+
+    if desk.settings.provisioner != "cloudformation":
+        return
+    accounts = wiring.open_accounts(desk.settings)
+    places, cursor, more = {Placement(): None, desk.settings.cloudformation.pipelines.placement: None}, None, True
+    with store.read() as unit:
+        while more:
+            page = unit.fleet.page(FleetFilter(kind=ResourceKind.ENVIRONMENT), FleetOrder.NAME, cursor, 200)
+            places |= {resource.placement: None for resource in page.resources}
+            cursor, more = page.next, page.next is not None
+    for place in places:
+        thing = " ".join(filter(None, ("aws", place.region, place.account_id)))
+        try:
+            yield _Verdict("ok", thing, f"entered as {accounts.identity(place)}")
+        except UpkeepError as error:
+            yield _failed(thing, error)
+
+
 def _users(desk: Desk, store: "Store") -> Iterator[_Verdict]:
     with store.read() as unit:
         users = unit.people.list()
@@ -176,5 +200,6 @@ _LOOKS: Mapping[str, Callable[[Desk, "Store"], Iterator[_Verdict]]] = {
     "worker": _worker,
     "sources": _sources,
     "webhooks": _webhooks,
+    "aws": _aws,
     "users": _users,
 }

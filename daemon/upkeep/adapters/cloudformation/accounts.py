@@ -89,6 +89,10 @@ class Accounts:
         except aws.ClientError as fault:
             raise self._translated(fault, service, operation, placement) from fault
 
+    def identity(self, placement: Placement) -> str:
+        """The ARN of whom AWS takes Upkeep for there. Raises what `call` raises."""
+        return str(self.call("sts", "get_caller_identity", placement, "doctor")["Arn"])
+
     def client(self, service: str, placement: Placement, purpose: str) -> Any:
         """The client that `call` asks."""
         identity = self._identity(placement, purpose)
