@@ -16,7 +16,6 @@ from upkeep.domain.changesets import (
 from upkeep.domain.deployments import Action, DeploymentStatus, Phase
 from upkeep.domain.sources import Stall
 
-
 DELETING = DeploymentStatus.DELETE_IN_PROGRESS
 
 

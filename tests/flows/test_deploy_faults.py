@@ -390,7 +390,7 @@ def test_a_rollback_that_failed_waits_for_a_person_and_is_continued_to_its_end(r
     work(running, stacks, now)
     stalled = found(running, asked)
     assert stalled.rollback_failed
-    assert stalled.stall.reason == "the rollback failed: Log is in use"
+    assert stalled.stall.reason == "the update failed and its rollback failed too: Log is in use"
     assert f"`upkeep deployment continue {asked.id}`" in stalled.stall.cure
     with pytest.raises(Conflict, match="UPDATE_ROLLBACK_FAILED"), running.write() as unit:
         deploy.retry(unit, asked.id, actor=DEVELOPER, now=now)

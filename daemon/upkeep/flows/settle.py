@@ -350,7 +350,7 @@ class _Settling:
             if progress.state is ProgressState.RUNNING:
                 self._wait_on(unit, deployment)
             elif progress.status == ROLLBACK_FAILED and progress.state is ProgressState.FAILED:
-                reason = f"the rollback failed: {_reason(deployment, progress)}"
+                reason = f"the update failed and its rollback failed too: {_reason(deployment, progress)}"
                 self._stall_in(unit, deployment, reason, f"{_CONTINUE} {deployment.id}`")
             else:
                 deployment = self._settle(unit, deployment, progress)
