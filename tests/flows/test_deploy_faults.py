@@ -511,6 +511,19 @@ def test_a_person_who_cancels_while_it_stalls_is_heard(running, stacks, now):
     assert (found(running, asked).status, stacks.executed) == (DeploymentStatus.CANCELLED, {})
 
 
+def test_what_stalled_before_it_could_be_proposed_is_cancelled_all_the_same(running, stacks, now):
+    asked = ask_update(running, now)
+    stacks.before["propose"] = fail_with(DENIED)
+    work(running, stacks, now)
+    with running.write() as unit:
+        deploy.cancel(unit, asked.id, actor=DEVELOPER, now=now)
+    work(running, stacks, now)
+    assert (found(running, asked).status, found(running, asked).message) == (
+        DeploymentStatus.CANCELLED,
+        "cancelled by dev",
+    )
+
+
 def test_a_stalled_update_is_cancelled_by_going_back(running, stacks, now):
     asked = ask_update(running, now)
     stacks.answer = ProgressState.RUNNING

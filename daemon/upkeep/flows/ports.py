@@ -21,8 +21,10 @@ from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
 from upkeep.domain.notices import Notice, OwedNotice
 from upkeep.domain.people import Actor, Session, User
+from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
+from upkeep.domain.rollouts import Rollout
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
@@ -62,6 +64,10 @@ class Unit(Protocol):
     def fleet(self) -> "FleetBook": ...
     @property
     def deployments(self) -> "DeploymentBook": ...
+    @property
+    def plans(self) -> "PlanBook": ...
+    @property
+    def rollouts(self) -> "RolloutBook": ...
     @property
     def journal(self) -> "JournalBook": ...
     @property
@@ -264,6 +270,40 @@ class DeploymentBook(Protocol):
 
     def last_succeeded(self, key: ResourceKey, version: Version) -> Deployment | None:
         """The last deployment that brought the resource to a version, or deployed it there again."""
+
+
+class RolloutBook(Protocol):
+    """Updates of many resources together."""
+
+    def add(self, rollout: Rollout) -> None:
+        """Raises Conflict when it is automatic and another automatic one of its template is open."""
+
+    def get(self, rollout_id: str) -> Rollout: ...
+    def save(self, rollout: Rollout) -> None:
+        """Its members are those it was added with, in their order."""
+
+    def recent(self, limit: int) -> Sequence[Rollout]:
+        """Newest first."""
+
+    def open_automatic(self, template: TemplateName) -> Rollout | None:
+        """The automatic rollout of a template that runs or is paused; there is one at most."""
+
+
+class PlanBook(Protocol):
+    """What updates would change, worked out before they are approved."""
+
+    def add(self, plan: Plan) -> None:
+        """Takes the place of plans made for the same resource and version that nobody approved."""
+
+    def find(self, plan_id: str) -> Plan | None: ...
+    def save(self, plan: Plan) -> None: ...
+    def keep_rendered(self, plan_id: str, rendered: str) -> None: ...
+    def rendered(self, plan_id: str) -> str | None: ...
+    def approved_by(self, deployment_id: str) -> Plan | None:
+        """The plan that was approved with a deployment."""
+
+    def latest(self, template: TemplateName, version: Version) -> Mapping[ResourceKey, Plan]:
+        """The last one made or asked for to move each resource to a version."""
 
 
 class JournalBook(Protocol):

@@ -195,8 +195,13 @@ class _Settling:
             if clearing.state is not ProgressState.SUCCEEDED:
                 return clearing
             deployment = self._save(lambda found: replace(found, replaced_at=self.now))
+        if deployment.handle is None and deployment.status is DeploymentStatus.CANCELLING:
+            # An earlier worker may have proposed it and not lived to tell; asked again, its handle is known.
+            with suppress(StalledError, CallerError):
+                self._discard(self.provisioner.propose(request))
+            self._close_cancelled()
+            return None
         if deployment.handle is None:
-            # Proposed also when it is being cancelled: an earlier worker may have done so and not lived to tell.
             handle = self.provisioner.propose(request)
             deployment = self._save(lambda found: replace(found, handle=handle))
         handle = deployment.handle or ""
@@ -516,6 +521,7 @@ def _moved(unit: Unit, resource: Resource, deployment: Deployment, outputs: Outp
         deployed_at=now,
         drift=None,
         drift_checked_at=None,
+        drift_handle=None,
     )
 
 
