@@ -25,6 +25,7 @@ from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout
+from upkeep.domain.rollouts import Rollout
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
@@ -66,6 +67,8 @@ class Unit(Protocol):
     def deployments(self) -> "DeploymentBook": ...
     @property
     def plans(self) -> "PlanBook": ...
+    @property
+    def rollouts(self) -> "RolloutBook": ...
     @property
     def rollouts(self) -> "RolloutBook": ...
     @property
@@ -304,6 +307,23 @@ class PlanBook(Protocol):
 
     def latest(self, template: TemplateName, version: Version) -> Mapping[ResourceKey, Plan]:
         """The last one made or asked for to move each resource to a version."""
+
+
+class RolloutBook(Protocol):
+    """Updates of many resources together."""
+
+    def add(self, rollout: Rollout) -> None:
+        """Raises Conflict when it is automatic and another automatic one of its template is open."""
+
+    def get(self, rollout_id: str) -> Rollout: ...
+    def save(self, rollout: Rollout) -> None:
+        """Its members are those it was added with, in their order."""
+
+    def recent(self, limit: int) -> Sequence[Rollout]:
+        """Newest first."""
+
+    def open_automatic(self, template: TemplateName) -> Rollout | None:
+        """The automatic rollout of a template that runs or is paused; there is one at most."""
 
 
 class JournalBook(Protocol):

@@ -1,7 +1,7 @@
 """Rows become domain values and back. No rule lives here, only spelling."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange, StackEvent
@@ -12,9 +12,10 @@ from upkeep.domain.findings import Finding, Severity
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, SourceName, TemplateName, Version, parse_resource_key
 from upkeep.domain.notices import Link, Notice, OwedNotice
-from upkeep.domain.people import Role, Session, User, Via
+from upkeep.domain.people import Actor, Role, Session, User, Via
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Repository, Resource, Service
+from upkeep.domain.rollouts import Member, Rollout, RolloutStatus, Stage, Turn
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source, Stall
 from upkeep.domain.versions import (
     Commit,
@@ -470,6 +471,82 @@ def stack_event_of(row: Any) -> StackEvent:
 
 def entry_of(row: Any) -> JournalEntry:
     """A row of `journal`, read."""
+def rollout_values(rollout: Rollout) -> Values:
+    """A row of `rollouts`."""
+    return {
+        "id": rollout.id,
+        "template": rollout.template,
+        "to_major": rollout.to.major if rollout.to else None,
+        "to_minor": rollout.to.minor if rollout.to else None,
+        "asked_by": rollout.actor.name,
+        "role": rollout.actor.role,
+        "via": rollout.actor.via,
+        "created_at": rollout.created_at,
+        "status": rollout.status,
+        "max_parallel": rollout.max_parallel,
+        "stop_after": rollout.stop_after,
+        "automatic": rollout.automatic,
+        "stages": [[stage.name, stage.soak_for.total_seconds()] for stage in rollout.stages],
+        "message": rollout.message,
+        "ended_at": rollout.ended_at,
+    }
+
+
+def rollout_of(row: Any, members: tuple[Member, ...]) -> Rollout:
+    """A row of `rollouts`, read, with its members."""
+    return Rollout(
+        id=row.id,
+        template=row.template,
+        to=_version(row.to_major, row.to_minor),
+        actor=Actor(row.asked_by, Role(row.role), Via(row.via)),
+        created_at=row.created_at,
+        members=members,
+        status=RolloutStatus(row.status),
+        max_parallel=row.max_parallel,
+        stop_after=row.stop_after,
+        automatic=row.automatic,
+        stages=tuple(Stage(name, timedelta(seconds=seconds)) for name, seconds in row.stages),
+        message=row.message,
+        ended_at=row.ended_at,
+    )
+
+
+def member_values(rollout: str, position: int, member: Member) -> Values:
+    """A row of `rollout_members`."""
+    return {
+        "rollout": rollout,
+        "position": position,
+        "resource": str(member.resource),
+        "running_major": member.running.major if member.running else None,
+        "running_minor": member.running.minor if member.running else None,
+        "to_major": member.to.major if member.to else None,
+        "to_minor": member.to.minor if member.to else None,
+        "turn": member.turn,
+        "stage": member.stage,
+        "deployment": member.deployment,
+        "reason": member.reason,
+        "stalled": member.stalled,
+        "forgiven": member.forgiven,
+        "ended_at": member.ended_at,
+    }
+
+
+def member_of(row: Any) -> Member:
+    """A row of `rollout_members`, read."""
+    return Member(
+        resource=parse_resource_key(row.resource),
+        running=_version(row.running_major, row.running_minor),
+        to=_version(row.to_major, row.to_minor),
+        turn=Turn(row.turn),
+        stage=row.stage,
+        deployment=row.deployment,
+        reason=row.reason,
+        stalled=row.stalled,
+        forgiven=row.forgiven,
+        ended_at=row.ended_at,
+    )
+
+
     return JournalEntry(row.id, row.at, row.kind, row.subject, row.actor, Via(row.via), row.facts)
 
 

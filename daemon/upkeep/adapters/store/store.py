@@ -16,6 +16,7 @@ from upkeep.adapters.store.journal import Journal
 from upkeep.adapters.store.outbox import Outbox
 from upkeep.adapters.store.people import People
 from upkeep.adapters.store.registry import Registry
+from upkeep.adapters.store.rollouts import Rollouts
 from upkeep.adapters.store.sources import Sources
 from upkeep.adapters.store.tables import metadata, numbers
 from upkeep.adapters.store.transaction import Transaction
@@ -52,6 +53,10 @@ class SqlUnit:
     @cached_property
     def deployments(self) -> Deployments:
         return Deployments(self._transaction)
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        return Rollouts(self._transaction)
 
     @cached_property
     def journal(self) -> Journal:

@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index,
 
 from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that leads here."""
 
 metadata = sa.MetaData(
@@ -313,6 +313,56 @@ stack_events = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_stack_events_deployment", stack_events.c.deployment, stack_events.c.at, stack_events.c.number)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("id", Name, nullable=False, unique=True),
+    Column("template", Name, nullable=False),
+    Column("to_major", Integer),
+    Column("to_minor", Integer),
+    Column("asked_by", Words, nullable=False),
+    Column("role", Name, nullable=False),
+    Column("via", Name, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("status", Name, nullable=False),
+    Column("max_parallel", Integer, nullable=False),
+    Column("stop_after", Integer, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("stages", Json, nullable=False),
+    Column("message", Words),
+    Column("ended_at", Moment),
+    sqlite_autoincrement=True,
+)
+Index("ix_rollouts_template", rollouts.c.template, rollouts.c.number)
+_OPEN_AUTOMATIC = sa.text("automatic AND status IN ('RUNNING', 'PAUSED')")
+Index(
+    "ix_rollouts_automatic",
+    rollouts.c.template,
+    unique=True,
+    sqlite_where=_OPEN_AUTOMATIC,
+    postgresql_where=_OPEN_AUTOMATIC,
+)
+
+rollout_members = Table(
+    "rollout_members",
+    metadata,
+    Column("rollout", Name, ForeignKey("rollouts.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("resource", Name, nullable=False),
+    Column("running_major", Integer),
+    Column("running_minor", Integer),
+    Column("to_major", Integer),
+    Column("to_minor", Integer),
+    Column("turn", Name, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("deployment", Name),
+    Column("reason", Words),
+    Column("stalled", Boolean, nullable=False),
+    Column("forgiven", Boolean, nullable=False),
+    Column("ended_at", Moment),
+)
 
 journal = Table(
     "journal",
