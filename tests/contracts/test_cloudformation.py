@@ -3,8 +3,11 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -388,6 +391,88 @@ def test_the_region_of_a_known_stack_needs_no_telling(emulator, calls):
     first = CloudFormationProvisioner(Accounts(region=REGION, endpoint_url=emulator.url))
     created = done(first, replace(CREATE, placement=Placement(region="eu-north-1")))
     assert done(first, replace(an_update(created.stack), placement=Placement())).state is ProgressState.SUCCEEDED
+
+
+PIPELINE = """\
+Resources:
+  Pipeline:
+    Type: AWS::CodePipeline::Pipeline
+    Properties:
+      Name: shop
+      RoleArn: arn:aws:iam::000000000000:role/pipeline
+      Stages:
+        - {{Name: Source, Actions: [{{Name: {action}, ActionTypeId: &manual {{{manual}}}}}]}}
+        - {{Name: Build, Actions: [{{Name: Build, ActionTypeId: *manual}}]}}
+"""
+
+MANUAL = "Category: Approval, Owner: AWS, Provider: Manual, Version: '1'"
+
+WAITS = """\
+  Handle:
+    Type: AWS::CloudFormation::WaitConditionHandle
+  Wait:
+    Type: AWS::CloudFormation::WaitCondition
+    DependsOn: Pipeline
+    Properties: {Handle: !Ref Handle, Timeout: 30}
+  Queue:
+    Type: AWS::SQS::Queue
+    DependsOn: Wait
+"""
+"""An update that stands still until it is told how to go on."""
+
+
+@contextmanager
+def standing_still(provisioner: CloudFormationProvisioner, emulator: Emulator, told: str) -> Iterator[tuple[str, str]]:
+    """A stack's id and the handle of its update, which changes the pipeline and waits; at the end it is told."""
+    created = done(provisioner, replace(CREATE, template_body=PIPELINE.format(action="Old", manual=MANUAL)))
+    request = an_update(created.stack, body=PIPELINE.format(action="New", manual=MANUAL) + WAITS)
+    handle = provisioner.propose(request)
+    provisioner.execute(handle, request)
+    cloud = emulator.client("cloudformation")
+    until(lambda: provisioner.observe(handle).events, lambda told: any(event.logical_id == "Wait" for event in told))
+    assert provisioner.observe(handle).status == "UPDATE_IN_PROGRESS"
+    yield created.stack, handle
+    waits = cloud.describe_stack_resource(StackName=created.stack, LogicalResourceId="Handle")["StackResourceDetail"]
+    answer = json.dumps({"Status": told, "UniqueId": "1", "Data": "", "Reason": "it said so"}).encode()
+    # The address is signed for a request without a type of content.
+    signal = HttpRequest(waits["PhysicalResourceId"], data=answer, headers={"Content-Type": ""}, method="PUT")
+    urlopen(signal, timeout=10).close()
+
+
+def first_action(emulator: Emulator) -> str:
+    pipeline = emulator.client("codepipeline").get_pipeline(name="shop")["pipeline"]
+    return pipeline["stages"][0]["actions"][0]["name"]
+
+
+def test_an_update_under_way_goes_back_when_it_is_cancelled(provisioner, emulator):
+    with standing_still(provisioner, emulator, "SUCCESS") as (_, handle):
+        assert first_action(emulator) == "New"
+        with pytest.raises(TransientError, match="it is UPDATE_IN_PROGRESS"):
+            provisioner.propose(an_update("upkeep-environment-test", deployment="d-other"))
+        provisioner.cancel(handle)
+    ended = outcome(provisioner, handle)
+    assert (ended.state, ended.status) == (ProgressState.FAILED, "UPDATE_ROLLBACK_COMPLETE")
+    assert ended.reason == "the update was cancelled"
+    assert first_action(emulator) == "Old"
+
+
+def test_a_rollback_that_fails_is_continued_once_what_stood_in_its_way_is_put_right(provisioner, emulator):
+    pipelines = emulator.client("codepipeline")
+    with standing_still(provisioner, emulator, "FAILURE") as (stack, handle):
+        kept = pipelines.get_pipeline(name="shop")["pipeline"]
+        pipelines.delete_pipeline(name="shop")
+    failed = outcome(provisioner, handle)
+    assert (failed.state, failed.status) == (ProgressState.FAILED, "UPDATE_ROLLBACK_FAILED")
+    assert failed.reason.startswith("Wait (AWS::CloudFormation::WaitCondition) failed: ")
+    assert "; then it could not go back: The following resource(s) failed to update: [Pipeline]." in failed.reason
+    with pytest.raises(StalledError, match="it could not go back"):
+        provisioner.propose(an_update(stack, deployment="d-3"))
+    pipelines.create_pipeline(pipeline=kept)
+    provisioner.continue_rollback(stack, HERE, "d-2-again")
+    back = until(lambda: provisioner.observe(handle), lambda progress: progress.status == "UPDATE_ROLLBACK_COMPLETE")
+    assert back.state is ProgressState.FAILED
+    assert first_action(emulator) == "Old"
+    assert done(provisioner, an_update(stack, deployment="d-4")).state is ProgressState.SUCCEEDED
 
 
 def test_an_update_that_has_ended_cannot_be_cancelled(provisioner):

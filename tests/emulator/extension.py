@@ -272,6 +272,8 @@ def _update_pipeline(physical_id: str, old: Properties, new: Properties, stack: 
     if name != physical_id:
         _pipelines.pop(physical_id, None)
         return _create_pipeline("", new, stack)
+    if name not in _pipelines:
+        raise ValueError(_no_pipeline(name))
     version = _pipelines[name]["pipeline"]["version"] + 1
     _keep_pipeline(name, new, version)
     return name, {"Version": str(version)}
@@ -311,18 +313,28 @@ def _api_shape(value: Any) -> Any:
 
 
 async def _codepipeline(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
-    """CodePipeline's GetPipeline and ListPipelines."""
+    """CodePipeline's CreatePipeline, DeletePipeline, GetPipeline and ListPipelines."""
     operation = headers.get("x-amz-target", "").partition(".")[2]
     asked = json.loads(body or b"{}")
     if operation == "ListPipelines":
         return _answer(200, {"pipelines": [{"name": name} for name in sorted(_pipelines)]})
+    if operation == "CreatePipeline":
+        name = asked["pipeline"]["name"]
+        _pipelines[name] = {"pipeline": {**asked["pipeline"], "version": 1}, "metadata": {}}
+        return _answer(200, {"pipeline": _pipelines[name]["pipeline"]})
+    if operation == "DeletePipeline":
+        _pipelines.pop(asked["name"], None)
+        return _answer(200, {})
     if operation == "GetPipeline":
         found = _pipelines.get(asked.get("name", ""))
         if found is not None:
             return _answer(200, found)
-        message = f"Account '{get_account_id()}' does not have a pipeline with name '{asked.get('name')}'"
-        return _answer(400, {"__type": "PipelineNotFoundException", "message": message})
+        return _answer(400, {"__type": "PipelineNotFoundException", "message": _no_pipeline(asked.get("name"))})
     return _answer(400, {"__type": "InvalidAction", "message": f"the emulator does not know {operation}"})
+
+
+def _no_pipeline(name: Any) -> str:
+    return f"Account '{get_account_id()}' does not have a pipeline with name '{name}'"
 
 
 def _answer(status: int, body: Any) -> Any:
