@@ -63,7 +63,7 @@ class Emulator:
                 [_python(), Path(__file__).with_name("launcher.py")],
                 env=environ,
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
