@@ -11,10 +11,12 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from datetime import timedelta
+from datetime import time, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -36,7 +38,9 @@ from upkeep.domain.documents import Document
 from upkeep.domain.errors import CallerError, SettingsError, UpkeepError
 from upkeep.domain.names import SourceName, parse_source_name
 from upkeep.domain.notices import Routing
+from upkeep.domain.policies import WEEK, Day, Policies, Policy, UpdateMode, Window
 from upkeep.domain.resources import Placement
+from upkeep.domain.rollouts import Stage
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source
 from upkeep.domain.tags import parse_tags
 
@@ -52,6 +56,7 @@ _STRICT = ConfigDict(extra="forbid", validate_default=True)
 # ------------------------------------------------------------------------------------- durations and sizes
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_HOUR = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB)", re.IGNORECASE)
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
@@ -110,6 +115,20 @@ def _parse_url(text: object) -> object:
     return text
 
 
+def _check_hour(text: str) -> str:
+    if not _HOUR.fullmatch(text):
+        raise _fault(f"`{text}` is no time of the day", 'write it like "09:30", in quotes')
+    return text
+
+
+def _check_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise _fault(f"`{name}` is no time zone", "write it like Europe/Berlin, or UTC") from None
+    return name
+
+
 def _at_least(shortest: timedelta) -> Callable[[timedelta], timedelta]:
     def check(span: timedelta) -> timedelta:
         if span < shortest:
@@ -128,6 +147,8 @@ Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
 Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
+Hour = Annotated[str, AfterValidator(_check_hour)]
+TimeZone = Annotated[str, AfterValidator(_check_zone)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
@@ -327,6 +348,20 @@ class CloudFormation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Previews:
+    """Whether drafts are checked with change sets only when somebody asks, or always."""
+
+    change_sets: Literal["on_demand", "always"] = "on_demand"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Drift:
+    """How often every resource is compared with what was deployed; None for only when somebody asks."""
+
+    every_for: Annotated[Duration, AfterValidator(_at_least(timedelta(hours=1)))] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class ConsoleNotices:
     """Notices written into the worker's own output."""
 
@@ -398,6 +433,79 @@ class Notices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class UpdateWindow:
+    """Hours of some days of every week in which updates may begin by themselves; without days, of all."""
+
+    days: tuple[Day, ...] = ()
+    opens: Hour
+    closes: Hour
+    time_zone: TimeZone = "UTC"
+
+    @property
+    def window(self) -> Window:
+        """As the flows know it."""
+        hours = time.fromisoformat(self.opens), time.fromisoformat(self.closes)
+        return Window(frozenset(self.days or WEEK), *hours, ZoneInfo(self.time_zone))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class UpdatePolicy:
+    """How the environments it fits are updated. Names and owners may be patterns with `*`; none of them fits all."""
+
+    environments: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    update: UpdateMode = UpdateMode.MANUAL
+    stage: str = ""
+    windows: tuple[UpdateWindow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class UpdateStage:
+    """A stage of automatic updates, and for how long the next one waits after the last update in it."""
+
+    name: Annotated[str, Field(min_length=1)]
+    soak: Duration = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Updates:
+    """What is updated without anybody asking: nothing, unless a policy says so. The first that fits holds."""
+
+    stages: tuple[UpdateStage, ...] = ()
+    policies: tuple[UpdatePolicy, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Updates":
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise _fault("two stages have the same name", "rename one")
+        for policy in self.policies:
+            if policy.stage and policy.stage not in names:
+                cure = _suggestion(policy.stage, names) or "name it under `updates.stages`"
+                raise _fault(f"there is no stage `{policy.stage}`", cure)
+            if names and not policy.stage and policy.update is not UpdateMode.MANUAL:
+                raise _fault("a policy names no stage", f"write `stage:` and one of {', '.join(names)}")
+        return self
+
+    @property
+    def as_policies(self) -> Policies:
+        """As the flows know it."""
+        names = [stage.name for stage in self.stages]
+        stages = tuple(Stage(stage.name, stage.soak) for stage in self.stages)
+        policies = tuple(
+            Policy(
+                each.update,
+                each.environments,
+                each.owners,
+                tuple(window.window for window in each.windows),
+                names.index(each.stage) if each.stage else 0,
+            )
+            for each in self.policies
+        )
+        return Policies(policies, stages) if stages else Policies(policies)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Log:
     """What is logged, and how: JSON lines, a console's coloured lines, or whichever fits where it goes."""
 
@@ -419,7 +527,10 @@ class Settings:
     rendering: Rendering = field(default_factory=Rendering)
     provisioner: Literal["local", "cloudformation"] = "local"
     cloudformation: CloudFormation = field(default_factory=CloudFormation)
+    previews: Previews = field(default_factory=Previews)
+    drift: Drift = field(default_factory=Drift)
     notices: Notices = field(default_factory=Notices)
+    updates: Updates = field(default_factory=Updates)
     log: Log = field(default_factory=Log)
 
     @property
@@ -797,6 +908,6 @@ def _shown(value: Any) -> Any:
             return [_shown(each) for each in value]
         case dict():
             return {name: _shown(each) for name, each in value.items()}
-        case Drafts():
+        case StrEnum():
             return value.value
     return value

@@ -219,7 +219,13 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
 
     store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)
-    schedule = Schedule(store, clock=clock.now, tidy=lambda: tidy_mirrors(store, repositories))
+    schedule = Schedule(
+        store,
+        clock=clock.now,
+        tidy=lambda: tidy_mirrors(store, repositories),
+        drift_every_for=settings.drift.every_for,
+        policies=settings.updates.as_policies,
+    )
     worker = Worker(
         store,
         works(
@@ -230,7 +236,9 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             open_channels(settings),
             routing=settings.notices.routing,
             terms=terms(settings),
+            policies=settings.updates.as_policies,
             clock=clock.now,
+            change_sets=settings.previews.change_sets == "always",
         ),
         clock=clock.now,
         lease_for=settings.worker.lease,

@@ -65,7 +65,10 @@ def files(folder):
 
 def test_a_deployment_leaves_template_outputs_and_tags_under_the_name_of_its_resource(provisioner, folder):
     assert outcome(provisioner, PLAN) == Progress(
-        ProgressState.SUCCEEDED, outputs={"NetworkId": "local-test-Network"}, stack="test", status="CREATE_COMPLETE"
+        ProgressState.SUCCEEDED,
+        outputs={"NetworkId": "local-test-Network"},
+        stack="environment/test",
+        status="CREATE_COMPLETE",
     )
     written = files(folder)
     assert written["environment/test/template.yaml"] == BODY
@@ -218,7 +221,7 @@ def test_deleting_removes_the_folder_and_may_be_done_twice(provisioner, folder):
     delete = Request("d-2", key, Action.DELETE, "", {}, Placement())
     for _ in range(2):
         gone = outcome(provisioner, delete)
-        assert gone == Progress(ProgressState.SUCCEEDED, stack="checkout-prod", status="DELETE_COMPLETE")
+        assert gone == Progress(ProgressState.SUCCEEDED, stack=str(key), status="DELETE_COMPLETE")
     assert sorted(path.name for path in folder.iterdir()) == [".proposals", "environment"]
 
 
@@ -305,10 +308,34 @@ def test_a_proposal_is_the_same_until_it_is_discarded(provisioner, folder):
     assert files(folder) == {}
 
 
-def test_what_ends_at_once_can_neither_be_cancelled_nor_rolled_back_and_never_drifts(provisioner):
+def test_what_ends_at_once_can_neither_be_cancelled_nor_rolled_back(provisioner):
     handle = begun(provisioner, PLAN)
     with pytest.raises(Conflict, match="has ended already"):
         provisioner.cancel(handle)
     with pytest.raises(Conflict):
         provisioner.continue_rollback("test", Placement(), "token")
-    assert provisioner.drift(provisioner.ask_drift("test", Placement())) == Drift(DriftState.IN_SYNC)
+
+
+def test_what_somebody_changed_in_the_folder_is_drift_until_it_is_deployed_again(provisioner, folder):
+    stack = outcome(provisioner, PLAN).stack
+
+    def drift():
+        return provisioner.drift(provisioner.ask_drift(stack, Placement()))
+
+    assert drift() == Drift(DriftState.IN_SYNC)
+    template = folder / "environment/test/template.yaml"
+    touched = BODY.replace("Resources:\n", "Resources:\n  Extra:\n    Type: AWS::SQS::Queue\n", 1)
+    template.write_text(touched)
+    assert drift() == Drift(DriftState.DRIFTED, ("Extra (AWS::SQS::Queue): ADDED",))
+    template.write_text(BODY + "# by hand\n")
+    assert drift() == Drift(DriftState.DRIFTED, (), "something besides the resources of its template was changed")
+    outcome(provisioner, replace(PLAN, deployment="d-2", action=Action.UPDATE, tags={}))
+    assert drift() == Drift(DriftState.IN_SYNC)
+
+
+def test_drift_of_what_is_not_there_any_more_says_so(provisioner, folder):
+    stack = outcome(provisioner, PLAN).stack
+    (folder / "environment/test/template.yaml").unlink()
+    for name in (stack, "environment/other", "test", "../../etc"):
+        with pytest.raises(StalledError, match=r"not in|no stack"):
+            provisioner.drift(name)

@@ -134,6 +134,7 @@ INSTANCE = Resource(
     tags={"team": "shop"},
     drift=Drift(DriftState.DRIFTED, ("Network", "Bucket"), ODD),
     drift_checked_at=LATER,
+    drift_handle="detection-1",
     id=1,
 )
 DEPLOYMENT = Deployment(

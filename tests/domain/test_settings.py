@@ -1,14 +1,17 @@
 """The configuration: what is read, where faults stand, and what is never shown."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from upkeep import settings
 from upkeep.domain.errors import CallerError, SettingsError
+from upkeep.domain.policies import Day, Policies, Policy, UpdateMode, Window
 from upkeep.domain.resources import Placement
+from upkeep.domain.rollouts import Stage
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin
 from upkeep.settings import Settings, parse_duration, write_duration
 
@@ -23,6 +26,38 @@ def faults(text: str, environ: Mapping[str, str] | None = None) -> tuple[str, ..
     with pytest.raises(SettingsError) as caught:
         read(text, environ)
     return caught.value.faults
+
+
+def test_policies_of_updates_are_read_with_their_windows_and_stages() -> None:
+    found = read(
+        """\
+updates:
+  stages:
+    - {name: test, soak: 1d}
+    - name: production
+  policies:
+    - environments: ["test*"]
+      update: minor_automatically
+      stage: test
+    - owners: [shop]
+      update: minor_automatically
+      stage: production
+      windows:
+        - {days: [monday], opens: "22:00", closes: "04:00", time_zone: Europe/Berlin}
+        - {opens: "10:00", closes: "11:00"}
+"""
+    )
+    night = Window(frozenset({Day.MONDAY}), time(22), time(4), ZoneInfo("Europe/Berlin"))
+    daily = Window(frozenset(Day), time(10), time(11), ZoneInfo("UTC"))
+    assert found.updates.as_policies == Policies(
+        (
+            Policy(UpdateMode.MINOR_AUTOMATICALLY, environments=("test*",)),
+            Policy(UpdateMode.MINOR_AUTOMATICALLY, owners=("shop",), windows=(night, daily), stage=1),
+        ),
+        (Stage("test", timedelta(days=1)), Stage("production")),
+    )
+    assert settings.shown(found)["updates"]["policies"][1]["windows"][0]["days"] == ["monday"]
+    assert not read("").updates.as_policies.automatic
 
 
 @pytest.mark.parametrize(
@@ -53,6 +88,36 @@ def faults(text: str, environ: Mapping[str, str] | None = None) -> tuple[str, ..
         (
             "rendering:\n  memory: lots\n",
             "upkeep.yaml:2: rendering.memory: `lots` is not a size (write a number and its unit, for example 512MB)",
+        ),
+        (
+            'updates:\n  policies:\n    - windows:\n        - {opens: 17:00, closes: "18:00"}\n',
+            "upkeep.yaml:4: `updates.policies[0].windows[0].opens` is not a text (put it into quotes)",
+        ),
+        (
+            'updates:\n  policies:\n    - windows:\n        - {opens: "25:00", closes: "18:00"}\n',
+            "upkeep.yaml:4: updates.policies[0].windows[0].opens: `25:00` is no time of the day "
+            '(write it like "09:30", in quotes)',
+        ),
+        (
+            'updates:\n  policies:\n    - windows:\n        - {opens: "09:00", closes: "18:00", time_zone: Atlantis}\n',
+            "upkeep.yaml:4: updates.policies[0].windows[0].time_zone: `Atlantis` is no time zone "
+            "(write it like Europe/Berlin, or UTC)",
+        ),
+        (
+            "updates:\n  policies:\n    - update: always\n",
+            "upkeep.yaml:3: `updates.policies[0].update` cannot be `always` (write manual or minor_automatically)",
+        ),
+        (
+            "updates:\n  stages: [{name: test}]\n  policies:\n    - stage: tset\n",
+            "upkeep.yaml:1: updates: there is no stage `tset` (did you mean `test`?)",
+        ),
+        (
+            "updates:\n  stages: [{name: test}]\n  policies:\n    - update: minor_automatically\n",
+            "upkeep.yaml:1: updates: a policy names no stage (write `stage:` and one of test)",
+        ),
+        (
+            "updates:\n  stages: [{name: test}, {name: test}]\n",
+            "upkeep.yaml:1: updates: two stages have the same name (rename one)",
         ),
         ("sources: here\n", "upkeep.yaml:1: `sources` is not a list (write its entries below it, each after `- `)"),
         ("sources:\n  - name: a\n", "upkeep.yaml:2: `url` is missing in `sources[0]` (add `url: …`)"),

@@ -179,7 +179,9 @@ def test_deliveries_are_listed_with_their_outcome(shell: Shell) -> None:
 
 def test_versions_are_published_recommended_withdrawn_and_deleted(shell: Shell) -> None:
     register(shell, ENVIRONMENT, ("1.0", DRAFT), ("1.1", DRAFT), ("1.2", DRAFT))
+    assert "0 resources are being checked" in shell.run("version", "check", ENVIRONMENT, "1.0")
     assert "Recommended: 1.0; 0 resources are behind" in shell.run("version", "publish", ENVIRONMENT, "1.0")
+    assert "is not a draft" in shell.refused("version", "check", ENVIRONMENT, "1.0", code=5)
     shell.run("version", "publish", ENVIRONMENT, "1.1", "--note", "flow logs")
     assert shell.ask("version", "get", ENVIRONMENT, "1.1")["note"] == "flow logs"
     assert shell.ask("template", "get", ENVIRONMENT)["recommended"] == "1.1"
@@ -292,12 +294,62 @@ def test_what_is_forgotten_leaves_the_books_and_keeps_its_stack(shell: Shell) ->
         spec = shell.spec("service.yaml", builders.SERVICE_SPEC)
         shell.run("service", "create", "checkout", "--template", SERVICE, "--spec", spec, "--wait")
     assert shell.type("environment", "forget", "live", typed="n\n").exit_code != 0
-    assert "live: forgotten; its stack live stays as it is" in shell.run("environment", "forget", "live", typed="y\n")
+    assert "live: forgotten; its stack environment/live stays as it is" in shell.run(
+        "environment", "forget", "live", typed="y\n"
+    )
     assert "live in it" in shell.refused("environment", "forget", "test", "--yes", code=5)
     assert "last instance" in shell.refused("instance", "forget", "checkout/test", "--yes", code=5)
     assert "checkout pipeline: forgotten" in shell.run("service", "forget", "checkout", "--yes")
     assert [row["name"] for row in shell.ask("environment", "list")] == ["test"]
     assert (shell.folder / "state/local/environment/live/template.yaml").is_file()
+
+
+def test_many_resources_are_updated_together_and_a_rollout_is_paused_resumed_and_stopped(shell: Shell) -> None:
+    register(shell, ENVIRONMENT, ("1.0", DRAFT), ("1.1", DRAFT))
+    shell.run("version", "publish", ENVIRONMENT, "1.0")
+    spec = shell.spec("environment.yaml", builders.ENVIRONMENT_SPEC)
+    with shell.worker():
+        for name in ("blue", "green"):
+            shell.run("environment", "create", name, "--template", ENVIRONMENT, "--spec", spec, "--wait")
+    shell.run("version", "publish", ENVIRONMENT, "1.1")
+    rehearsed = shell.ask("update", "--template", ENVIRONMENT, "--environment", "blue", "--dry-run")
+    assert [(row["resource"], row["from"], row["to"], row["turn"]) for row in rehearsed] == [
+        ("environment/blue", "1.0", "1.1", "waiting")
+    ]
+    assert shell.ask("rollout", "list") == []
+    shell.run("update", "--template", ENVIRONMENT, "--to", "1.1", "--max-parallel", "1")
+    (begun,) = shell.ask("rollout", "list")
+    assert (begun["waiting"], begun["to"], begun["asked_by"]) == (2, "1.1", "olga")
+    shell.run("rollout", "pause", begun["id"])
+    shell.refused("rollout", "pause", begun["id"], code=5)
+    with shell.worker():
+        said = shell.run("rollout", "resume", begun["id"], "--wait")
+    assert "blue: succeeded" in said and "green: succeeded" in said
+    ended = shell.ask("rollout", "get", begun["id"])
+    assert (ended["status"], ended["succeeded"]) == ("COMPLETED", 2)
+    assert "environment/blue: 1.0 → 1.1, succeeded" in shell.run("rollout", "get", begun["id"])
+    assert shell.type("lag", "--exit-code").exit_code == 0
+    shell.refused("rollout", "stop", begun["id"], code=5)
+    assert "no resource of" in shell.refused("update", "--template", ENVIRONMENT, code=5)
+    assert "is not a version" in shell.refused("update", "--template", ENVIRONMENT, "--to", "newest", code=1)
+
+
+def test_a_rollout_that_fails_says_so_and_ends_with_1(shell: Shell) -> None:
+    register(shell, ENVIRONMENT, ("1.0", DRAFT))
+    shell.run("version", "publish", ENVIRONMENT, "1.0")
+    spec = shell.spec("environment.yaml", builders.ENVIRONMENT_SPEC)
+    with shell.worker():
+        shell.run("environment", "create", "blue", "--template", ENVIRONMENT, "--spec", spec, "--wait")
+    broken = builders.environment_files(body=builders.ENVIRONMENT_BODY.replace("cidr }}", "cidr.a.b }}"))
+    with shell.store() as unit:
+        given.registered(unit, ENVIRONMENT, "1.1", builders.a_bundle(broken), builders.NOON, DRAFT)
+    shell.run("version", "publish", ENVIRONMENT, "1.1")
+    with shell.worker():
+        said = shell.refused("update", "--template", ENVIRONMENT, "--wait", code=1)
+    assert "is PAUSED: 1 update did not succeed" in said
+    (paused,) = shell.ask("rollout", "list")
+    shell.run("rollout", "stop", paused["id"])
+    assert shell.ask("rollout", "get", paused["id"])["status"] == "STOPPED"
 
 
 def test_a_spec_that_does_not_fit_is_told_with_its_file_and_line(shell: Shell) -> None:

@@ -14,6 +14,7 @@ from upkeep.domain.names import SourceName, TemplateName, environment_key, parse
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON, Role
 from upkeep.domain.previews import Preview, PreviewGroup
+from upkeep.domain.rollouts import Member, Rollout, RolloutStatus, Stage, Turn
 from upkeep.domain.sources import Stall
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
@@ -48,6 +49,9 @@ NEW_INPUT = """\
             type: string
       required: [days]
 """
+
+ROLLOUT = "00000000-0000-4000-8000-000000b01100"
+PAUSED = "00000000-0000-4000-8000-0000009a05ed"
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/upkeep-environment-test/1f2e"
 
@@ -128,7 +132,7 @@ def _templates(store: Store, now: datetime) -> None:
 
 def _resources(store: Store, now: datetime) -> None:
     with store.write() as unit:
-        test = builders.an_environment("test", "1.0", owner="platform", account_id="123456789012")
+        test = builders.an_environment("test", "1.0", owner="platform", account_id="123456789012", stack=STACK)
         production = builders.an_environment(
             "production", "1.0", inputs={"cidr": "10.9.0.0/16"}, outputs={"Id": "vpc-1"}
         )
@@ -166,6 +170,17 @@ def _resources(store: Store, now: datetime) -> None:
                 StackEvent("e-2", now, "test", "AWS::CloudFormation::Stack", "UPDATE_COMPLETE"),
             ),
         )
+        members = (
+            Member(test.key, parse_version("1.0"), parse_version("1.1"), stage=1),
+            Member(
+                production.key, parse_version("1.0"), parse_version("1.1"), Turn.FAILED, 0, FAILED, "no memory left"
+            ),
+            Member(checkout.key, parse_version("1.0"), None, Turn.LEFT_OUT, reason="up to date"),
+        )
+        stages = (Stage("first", timedelta(hours=1)), Stage("rest"))
+        going = Rollout(ROLLOUT, ENV, None, builders.DEVELOPER, now, members, stop_after=2, stages=stages)
+        unit.rollouts.add(going)
+        unit.rollouts.add(replace(going, id=PAUSED, status=RolloutStatus.PAUSED, message="1 update did not succeed"))
         unit.work.ask(WorkKind.SYNC, "templates", now - timedelta(minutes=1), "webhook")
         measure(unit, ENV)
         measure(unit, SVC)

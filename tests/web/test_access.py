@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.builders import object_id
-from tests.web.furnished import DONE, FAILED, WAITING
+from tests.web.furnished import DONE, FAILED, PAUSED, ROLLOUT, WAITING
 
 ROLES = ("viewer", "developer", "admin")
 
@@ -41,6 +41,9 @@ LOOKS = {
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
     ("GET", "deployments.changes"): f"/deployments/{DONE}/changes.json",
+    ("GET", "rollouts.rollouts"): "/rollouts",
+    ("GET", "rollouts.confirm"): "/rollouts/new",
+    ("GET", "rollouts.rollout"): f"/rollouts/{ROLLOUT}",
     ("GET", "sources.sources"): "/sources",
     ("GET", "sources.source"): "/sources/templates",
     ("GET", "activity.show"): "/activity",
@@ -51,16 +54,31 @@ DEVELOPERS = {"developer", "admin"}
 ADMINS = {"admin"}
 
 ACTS = {
+    ("POST", "rollouts.start"): (
+        "/rollouts",
+        {"key": "environment/test", "seen": "environment/test>1.1"},
+        DEVELOPERS,
+    ),
+    ("POST", "rollouts.pause"): (f"/rollouts/{ROLLOUT}/pause", {}, DEVELOPERS),
+    ("POST", "rollouts.resume"): (f"/rollouts/{PAUSED}/resume", {}, DEVELOPERS),
+    ("POST", "rollouts.stop"): (f"/rollouts/{ROLLOUT}/stop", {}, DEVELOPERS),
     ("POST", "sources.sync"): ("/sources/templates/sync", {}, DEVELOPERS),
+    ("POST", "resources.environment_plan"): ("/environments/test/plan", {"to": "1.1"}, DEVELOPERS),
     ("POST", "resources.environment_update"): ("/environments/test/update", {"to": "1.1", "seen": DONE}, DEVELOPERS),
     ("POST", "resources.instance_update"): ("/services/checkout/instances/test/update", {"to": "1.0"}, DEVELOPERS),
     ("POST", "resources.pipeline_update"): ("/services/checkout/pipeline/update", {"to": "1.0"}, DEVELOPERS),
+    ("POST", "resources.instance_plan"): ("/services/checkout/instances/test/plan", {"to": "1.0"}, DEVELOPERS),
+    ("POST", "resources.pipeline_plan"): ("/services/checkout/pipeline/plan", {"to": "1.0"}, DEVELOPERS),
+    ("POST", "drift.environment"): ("/environments/test/drift", {}, DEVELOPERS),
+    ("POST", "drift.instance"): ("/services/checkout/instances/test/drift", {}, DEVELOPERS),
+    ("POST", "drift.pipeline"): ("/services/checkout/pipeline/drift", {}, DEVELOPERS),
     ("POST", "deployments.cancel"): (f"/deployments/{WAITING}/cancel", {}, DEVELOPERS),
     ("POST", "deployments.retry"): (f"/deployments/{FAILED}/retry", {}, DEVELOPERS),
     ("POST", "deployments.continue_rollback"): (f"/deployments/{DONE}/continue", {}, DEVELOPERS),
     ("POST", "resources.environment_forget"): ("/environments/empty/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.instance_forget"): ("/services/checkout/instances/test/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.service_forget"): ("/services/checkout/forget", {"sure": "yes"}, DEVELOPERS),
+    ("POST", "registry.check"): ("/templates/network-env/1.2/check", {}, ADMINS),
     ("POST", "registry.publish"): ("/templates/network-env/1.2/publish", {"seen": "the draft's"}, ADMINS),
     ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
     ("POST", "registry.recommend"): ("/templates/network-env/1.0/recommend", {}, ADMINS),
@@ -71,11 +89,16 @@ ACTS = {
 
 IN_THE_WAY = {
     "resources.instance_update",
+    "resources.instance_plan",
+    "resources.pipeline_plan",
+    "drift.instance",
+    "drift.pipeline",
     "deployments.continue_rollback",
     "resources.instance_forget",
     "resources.service_forget",
 }
-"""Acts that are allowed and yet refused, because a deployment is under way there, or no rollback failed."""
+"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, or there
+is no stack."""
 
 
 def everything(store) -> Counter[str]:
@@ -186,6 +209,8 @@ def test_the_token_of_another_session_does_not_count(visit):
         f"/deployments/{object_id('x')}",
         f"/deployments/{object_id('x')}/template",
         "/sources/unknown",
+        "/rollouts/unknown",
+        "/rollouts/new?key=environment/unknown",
         "/nowhere",
     ],
 )
@@ -208,6 +233,7 @@ def test_what_does_not_exist_is_404_with_a_sentence(visit, path):
         "/activity?before=99999999999999999999",
         "/deployments?status=ODD",
         "/sources?status=odd",
+        "/rollouts/new?key=nonsense",
         "/?after=nonsense",
         "/?kind=odd",
         "/?search=a%00b",

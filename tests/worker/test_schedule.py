@@ -6,8 +6,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests import builders
+from tests.flows.given import environment_bundle, registered
 from upkeep.adapters.store import SqlStore
+from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.names import parse_version
+from upkeep.domain.notices import Routing
+from upkeep.domain.policies import Policies, Policy, UpdateMode
 from upkeep.domain.work import WorkKind
+from upkeep.flows import review
+from upkeep.flows.measure import measure
 from upkeep.worker import schedule
 from upkeep.worker.schedule import Schedule
 
@@ -23,6 +30,54 @@ def test_a_source_whose_time_has_come_is_asked_to_sync_once(store: SqlStore, now
         next_poll_at = unit.sources.get("due").next_poll_at
     assert next_poll_at is not None
     assert now + timedelta(minutes=4) < next_poll_at < now + timedelta(minutes=6)
+
+
+def test_a_resource_is_compared_for_drift_when_its_time_has_come_and_not_while_it_is_asked_already(
+    any_store: SqlStore, now: datetime
+) -> None:
+    day = timedelta(days=1)
+    deployed = {"stack": "arn", "deployed_at": now - 2 * day}
+    with any_store.write() as unit:
+        for resource in (
+            builders.an_environment("due", "1.0", **deployed, drift_checked_at=now - day),
+            builders.an_environment("never", "1.0", **deployed),
+            builders.an_environment("later", "1.0", **deployed, drift_checked_at=now - day / 2),
+            builders.an_environment("fresh", "1.0", stack="arn", deployed_at=now),
+            builders.an_environment("without", "1.0", deployed_at=now - 2 * day),
+            builders.an_environment("busy", "1.0", **deployed, status=DeploymentStatus.IN_PROGRESS),
+            builders.an_environment("asked", "1.0", **deployed),
+        ):
+            unit.fleet.add(resource)
+        unit.work.ask(WorkKind.DRIFT, "environment/asked", now + day)
+    schedule.look_for_drift(any_store, day, now)
+    schedule.look_for_drift(any_store, day, now)
+    with any_store.read() as unit:
+        due = {row.subject: row.due_at for row in unit.work.list(10) if row.kind is WorkKind.DRIFT}
+    assert due == {"environment/asked": now + day, "environment/due": now, "environment/never": now}
+
+
+def test_what_policies_allow_begins_once(any_store: SqlStore, now: datetime) -> None:
+    with any_store.write() as unit:
+        for text in ("1.0", "1.1"):
+            registered(unit, builders.ENVIRONMENT_TEMPLATE, text, environment_bundle(), now)
+            review.publish(
+                unit,
+                builders.ENVIRONMENT_TEMPLATE,
+                parse_version(text),
+                seen_tree=None,
+                note=None,
+                routing=Routing(),
+                actor=builders.ADMIN,
+                now=now,
+            )
+        unit.fleet.add(builders.an_environment("test", "1.0"))
+        measure(unit, builders.ENVIRONMENT_TEMPLATE)
+    policies = Policies((Policy(UpdateMode.MINOR_AUTOMATICALLY),))
+    schedule.look_for_updates(any_store, policies, now)
+    schedule.look_for_updates(any_store, policies, now)
+    with any_store.read() as unit:
+        (begun,) = unit.rollouts.recent(10)
+        assert [row.subject for row in unit.work.list(10) if row.kind is WorkKind.ROLLOUT] == [begun.id]
 
 
 def test_it_ticks_also_after_the_clock_was_realigned_and_after_a_tick_that_failed(

@@ -25,6 +25,8 @@ _COMMANDS = {
     "instance": "upkeep.cli.instance:instance",
     "pipeline": "upkeep.cli.pipeline:pipeline",
     "deployment": "upkeep.cli.deployment:deployment",
+    "update": "upkeep.cli.update:update",
+    "rollout": "upkeep.cli.rollout:rollout",
     "lag": "upkeep.cli.lag:lag",
     "user": "upkeep.cli.user:user",
     "notify": "upkeep.cli.notify:notify",

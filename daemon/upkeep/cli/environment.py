@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from upkeep.cli.acting import Desk, pass_desk, spec_at, spec_text, version_option, wait_option
+from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
     announce,
@@ -124,6 +125,15 @@ def delete(desk: Desk, name: str, wait: bool) -> None:
 def forget(desk: Desk, name: str) -> None:
     """Take an environment off Upkeep's books; its stack stays."""
     forget_resource(desk, environment_key(name))
+
+
+@environment.command()
+@click.argument("name")
+@wait_option
+@pass_desk
+def drift(desk: Desk, name: str, wait: bool) -> None:
+    """Find out whether what runs is still what was deployed."""
+    check_drift(desk, environment_key(name), wait=wait)
 
 
 @environment.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
+from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
     delete_resource,
@@ -87,6 +88,15 @@ def delete(desk: Desk, name: str, wait: bool) -> None:
 def forget(desk: Desk, name: str) -> None:
     """Take an instance off Upkeep's books; its stack stays."""
     forget_resource(desk, _key(name))
+
+
+@instance.command()
+@_NAME
+@wait_option
+@pass_desk
+def drift(desk: Desk, name: str, wait: bool) -> None:
+    """Find out whether what runs is still what was deployed."""
+    check_drift(desk, _key(name), wait=wait)
 
 
 @instance.command()

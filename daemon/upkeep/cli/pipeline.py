@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
+from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
     print_kind,
@@ -53,6 +54,15 @@ def update(
 ) -> None:
     """Update to the recommended version, or to a named one. The spec file is the service's."""
     update_resource(desk, pipeline_key(service), to, spec, inputs_then=inputs_then, recreate=recreate, wait=wait)
+
+
+@pipeline.command()
+@click.argument("service")
+@wait_option
+@pass_desk
+def drift(desk: Desk, service: str, wait: bool) -> None:
+    """Find out whether what runs is still what was deployed."""
+    check_drift(desk, pipeline_key(service), wait=wait)
 
 
 @pipeline.command()

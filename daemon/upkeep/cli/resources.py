@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from upkeep.cli.acting import Desk, spec_at, spec_text
+from upkeep.cli.drift import warn_of_drift
 from upkeep.cli.printing import Column, Form, print_row, print_rows
 from upkeep.cli.rows import RESOURCES, resource_row
 from upkeep.domain.names import ResourceKey, ResourceKind, Version
@@ -121,6 +122,8 @@ def update_resource(
             actor=desk.actor,
             now=desk.now,
         )
+        resource = unit.fleet.get(key)
+    warn_of_drift(resource)
     announce(desk, [asked], wait=wait)
 
 

@@ -12,6 +12,7 @@ from upkeep.domain.findings import Finding
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import Version
 from upkeep.domain.resources import Counters, Resource, Service
+from upkeep.domain.rollouts import Member, Rollout, Turn
 from upkeep.domain.sources import Source
 from upkeep.domain.versions import Template, TemplateVersion
 
@@ -104,6 +105,29 @@ DEPLOYMENTS = (
     Column("ASKED", "created_at"),
     Column("ENDED", "completed_at", wide=True),
     Column("MESSAGE", "message", wide=True),
+)
+
+
+ROLLOUTS = (
+    Column("ROLLOUT", "id"),
+    Column("TEMPLATE", "template"),
+    Column("TO", "to"),
+    Column("STATUS", "status"),
+    Column("UPDATED", "succeeded"),
+    Column("FAILED", "failed"),
+    Column("UNDER WAY", "under_way"),
+    Column("WAITING", "waiting"),
+    Column("ASKED BY", "asked_by"),
+    Column("ASKED", "created_at"),
+    Column("MESSAGE", "message", wide=True),
+)
+
+MEMBERS = (
+    Column("RESOURCE", "resource"),
+    Column("FROM", "from"),
+    Column("TO", "to"),
+    Column("WHAT", "turn"),
+    Column("REASON", "reason"),
 )
 
 
@@ -299,6 +323,37 @@ def deployment_row(deployment: Deployment) -> dict[str, Any]:
         "completed_at": deployment.completed_at,
         "inputs": dict(deployment.target.inputs),
         "outputs": dict(deployment.outputs) if deployment.outputs is not None else None,
+    }
+
+
+def rollout_row(rollout: Rollout) -> dict[str, Any]:
+    """A rollout and how far it is."""
+    return {
+        "id": rollout.id,
+        "template": rollout.template,
+        "to": str(rollout.to) if rollout.to else "recommended",
+        "status": rollout.status.value,
+        "message": rollout.message,
+        "automatic": rollout.automatic,
+        "max_parallel": rollout.max_parallel,
+        "stop_after": rollout.stop_after,
+        **{turn.name.lower(): len(rollout.of(turn)) for turn in Turn},
+        "asked_by": rollout.actor.name,
+        "created_at": rollout.created_at,
+        "ended_at": rollout.ended_at,
+    }
+
+
+def member_row(member: Member) -> dict[str, Any]:
+    """A resource in a rollout."""
+    return {
+        "resource": str(member.resource),
+        "from": str(member.running) if member.running else None,
+        "to": str(member.to) if member.to else None,
+        "turn": member.turn.value,
+        "reason": member.reason,
+        "deployment": member.deployment,
+        "ended_at": member.ended_at,
     }
 
 

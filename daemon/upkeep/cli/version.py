@@ -119,6 +119,21 @@ def publish(desk: Desk, template: str, number: str, note: str | None) -> None:
 @version.command()
 @click.argument("template")
 @click.argument("number", metavar="VERSION")
+@pass_desk
+def check(desk: Desk, template: str, number: str) -> None:
+    """Check a draft with a change set for every resource it could move. Nothing is deployed."""
+    from upkeep.domain.names import parse_version
+    from upkeep.flows import plan
+
+    with desk.writing() as unit:
+        family = unit.registry.template(template)
+        asked = plan.check_draft(unit, family.name, parse_version(number), actor=desk.actor, now=desk.now)
+    desk.say(f"{template} {number}: {_resources(asked)} being checked. The review page shows what is found.")
+
+
+@version.command()
+@click.argument("template")
+@click.argument("number", metavar="VERSION")
 @click.option("--reason", default="", help="Why; it stands in the activity.")
 @pass_desk
 def withdraw(desk: Desk, template: str, number: str, reason: str) -> None:

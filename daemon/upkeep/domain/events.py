@@ -193,6 +193,50 @@ class DeploymentResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftAsked:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftCompared:
+    subject: str
+    state: str
+    resources: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutStarted:
+    subject: str
+    rollout: str
+    resources: int
+    left_out: int
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPaused:
+    subject: str
+    rollout: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutResumed:
+    subject: str
+    rollout: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutEnded:
+    subject: str
+    rollout: str
+    status: str
+    updated: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class UserAdded:
     subject: str
     role: str
@@ -244,6 +288,12 @@ Event = (
     | DeploymentSettled
     | DeploymentStalled
     | DeploymentResumed
+    | DriftAsked
+    | DriftCompared
+    | RolloutStarted
+    | RolloutPaused
+    | RolloutResumed
+    | RolloutEnded
     | UserAdded
     | UserRemoved
     | SignedIn

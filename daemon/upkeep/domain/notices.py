@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus
 from upkeep.domain.findings import Finding, Severity
 from upkeep.domain.lag import Lag
-from upkeep.domain.names import TemplateName, Version
+from upkeep.domain.names import ResourceKind, TemplateName, Version
 from upkeep.domain.resources import Resource
+from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Source
 from upkeep.domain.versions import TemplateVersion
 
@@ -195,6 +196,52 @@ def deployment_stalled(channel: str, deployment: Deployment) -> Notice:
     )
 
 
+def drifted(channel: str, resource: Resource, at: datetime) -> Notice:
+    """For the owner's channel: what runs is not what was deployed any more. The resource must have drifted."""
+    if resource.drift is None:
+        raise ValueError(f"`{resource.key}` was never compared")
+    return Notice(
+        key=f"drifted/{resource.key}/{at.isoformat()}",
+        channel=channel,
+        headline=f"{resource.key.short} has drifted: AWS differs from what was deployed",
+        lines=(
+            *_listed(_text(each, _SUBJECT_AT_MOST) for each in resource.drift.resources),
+            *([_text(resource.drift.reason)] if resource.drift.reason else []),
+            "The next update may undo what was changed by hand, or fail on it",
+        ),
+        links=(Link(f"See {resource.key.short}", _page(resource)),),
+    )
+
+
+def rollout_stopped(channel: str, rollout: Rollout, at: datetime) -> Notice:
+    """For the operators: a rollout asks for nothing more, because it is done, failed too often or was stopped."""
+    what = f"The {'automatic ' if rollout.automatic else ''}rollout of {rollout.template}"
+    ended = {
+        RolloutStatus.COMPLETED: "has ended",
+        RolloutStatus.STOPPED: "was stopped",
+        RolloutStatus.PAUSED: "waits for a person",
+    }
+    failed = [member for member in rollout.members if member.turn is Turn.FAILED or member.stalled]
+    counts = [
+        (len(rollout.of(Turn.SUCCEEDED)), "updated"),
+        (len(failed), "failed"),
+        (len(rollout.of(Turn.WAITING, Turn.SKIPPED)), "not updated"),
+        (len(rollout.of(Turn.UNDER_WAY)), "under way"),
+    ]
+    return Notice(
+        key=f"rollout/{rollout.id}/{rollout.status}/{at.isoformat()}",
+        channel=channel,
+        headline=f"{what} {ended.get(rollout.status, 'goes on')}",
+        lines=(
+            *([_text(rollout.message)] if rollout.message else []),
+            ", ".join(f"{number} {word}" for number, word in counts if number) or "nothing was updated",
+            *_listed(f"{member.resource.short}: {_text(member.reason or 'failed')}" for member in failed),
+            f"Asked for by {rollout.actor.name}",
+        ),
+        links=(Link("See the rollout", f"/rollouts/{rollout.id}"),),
+    )
+
+
 def source_stalled(channel: str, source: Source) -> Notice:
     """For the operators: a source is not synced any more until a person acts. The source must be stalled."""
     stall = source.stall
@@ -237,6 +284,16 @@ def _findings(version: TemplateVersion, findings: Iterable[Finding]) -> list[str
         + (f" — {_text(finding.cure)}" if finding.cure else "")
         for finding in (finding.under(version.path) for finding in findings)
     )
+
+
+def _page(resource: Resource) -> str:
+    key = resource.key
+    match key.kind:
+        case ResourceKind.ENVIRONMENT:
+            return f"/environments/{key.name}"
+        case ResourceKind.PIPELINE:
+            return f"/services/{key.name}/pipeline"
+    return f"/services/{key.service}/instances/{key.name}"
 
 
 def _listed(texts: Iterable[str]) -> list[str]:

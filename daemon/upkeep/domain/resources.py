@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from upkeep.domain.changesets import Drift
+from upkeep.domain.changesets import Drift, DriftState
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.lag import UNMEASURED, Lag
 from upkeep.domain.names import ResourceKey, ResourceName, TemplateName, Version
@@ -59,7 +59,8 @@ class Resource:
     `inputs` are the given ones, without defaults. `status` is the last deployment's. `environment` names where
     an instance lives; `account_id`, `region`, `role_arn` and `external_id` say where an environment does. `stack` is
     the id of what was deployed last, `tags` are the customer's own, `drift` is what was found at `drift_checked_at`
-    and is forgotten with the next deployment. `id` orders pages and is the store's.
+    and is forgotten with the next deployment; `drift_handle` is what a comparison under way is looked at with. `id`
+    orders pages and is the store's.
     """
 
     key: ResourceKey
@@ -84,7 +85,13 @@ class Resource:
     tags: Mapping[str, str] = field(default_factory=dict)
     drift: Drift | None = None
     drift_checked_at: datetime | None = None
+    drift_handle: str | None = None
     id: int = 0
+
+    @property
+    def drifted(self) -> bool:
+        """Whether its stack was found to differ from what was deployed."""
+        return self.drift is not None and self.drift.state is DriftState.DRIFTED
 
     @property
     def placement(self) -> Placement:

@@ -6,12 +6,16 @@ from enum import StrEnum
 
 
 class WorkKind(StrEnum):
-    """SYNC a source, PREVIEW a draft, DEPLOY a deployment, RELAY a channel's notices. The subject names which."""
+    """SYNC a source, PREVIEW a draft, DEPLOY a deployment, RELAY a channel's notices, compare a resource for its DRIFT,
+    advance a ROLLOUT. The subject names which."""
 
     SYNC = "sync"
     PREVIEW = "preview"
+    PLAN = "plan"
     DEPLOY = "deploy"
     RELAY = "relay"
+    ROLLOUT = "rollout"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True)

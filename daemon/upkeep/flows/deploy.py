@@ -3,19 +3,22 @@
 Nothing here calls a provisioner: it writes rows, and the worker settles what they ask for.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from upkeep.domain import events, specs
-from upkeep.domain.bundles import Part
+from upkeep.domain import events
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
 from upkeep.domain.errors import CallerError, Conflict
-from upkeep.domain.names import ResourceKey, ResourceKind, Version
+from upkeep.domain.names import ResourceKey, Version
 from upkeep.domain.people import Act, Actor, require
+from upkeep.domain.plans import Plan
 from upkeep.domain.resources import Inputs, Resource
-from upkeep.domain.versions import TemplateKind, TemplateVersion
+from upkeep.domain.stateful import endangered
+from upkeep.domain.versions import TemplateVersion
 from upkeep.domain.work import WorkKind
-from upkeep.flows.enroll import ask_deployment, check_environment, check_inputs, chosen_version
+from upkeep.flows.enroll import ask_deployment
+from upkeep.flows.plan import aim, approve, approved, fitting
 from upkeep.flows.ports import Unit
 from upkeep.flows.settle import close
 
@@ -31,6 +34,8 @@ def update(
     inputs: Inputs | None = None,
     inputs_then: bool = False,
     recreate: bool = False,
+    plan: str | None = None,
+    confirmed: Collection[str] = (),
     actor: Actor,
     now: datetime,
 ) -> Deployment:
@@ -42,6 +47,10 @@ def update(
     resource is under way, and for a version that is not offered, unless an admin names a draft. Proton's update types
     are special cases of this: the same version with new inputs is CURRENT_VERSION, another minor, also an older one,
     MINOR_VERSION, a higher major MAJOR_VERSION.
+
+    `plan` is the id of a plan that was seen and approved, with its version and inputs in the place of others: Conflict
+    when it does not hold any more, and what is deployed is exactly what it showed or nothing. `confirmed` must name
+    the stateful stack resources that it replaces.
     """
     require(actor, Act.UPDATE)
     resource = unit.fleet.get(key)
@@ -49,19 +58,13 @@ def update(
         inputs = _inputs_then(unit, resource, to, inputs)
     if resource.version is None:
         return _first_again(unit, resource, to, inputs, recreate, actor, now)
-    stays = to == resource.version
-    kind = TemplateKind.ENVIRONMENT if key.kind is ResourceKind.ENVIRONMENT else TemplateKind.SERVICE
-    target = (
-        unit.registry.version(resource.template, resource.version)
-        if stays
-        else chosen_version(unit, resource.template, kind, to, actor)
-    )
-    if target.version.major < resource.version.major:
-        raise Conflict(
-            f"{key.short} runs {resource.version} and cannot go back to major {target.version.major}",
-            cure="choose a minor of its own major, or a higher major",
-        )
-    return _ask(unit, resource, target, inputs, None, actor, now)
+    if plan is None:
+        return _ask(unit, resource, aim(unit, resource, to, actor), inputs, None, actor, now)
+    seen = approved(unit, key, plan)
+    _require_named(seen, confirmed)
+    asked = _ask(unit, resource, aim(unit, resource, seen.version, actor), seen.inputs, None, actor, now)
+    approve(unit, seen, asked.id)
+    return asked
 
 
 def cancel(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> Deployment:
@@ -87,7 +90,8 @@ def cancel(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> De
 def retry(unit: Unit, deployment_id: str, *, recreate: bool = False, actor: Actor, now: datetime) -> Deployment:
     """Ask again for what a failed or cancelled deployment aimed at, or let a stalled one go on.
 
-    A creation that failed may have left a stack which can only be deleted: `recreate` says yes to that.
+    A creation that failed may have left a stack which can only be deleted: `recreate` says yes to that. What was
+    approved with a plan is tried again as it was approved.
     """
     require(actor, Act.UPDATE)
     before = unit.deployments.get(deployment_id)
@@ -104,7 +108,11 @@ def retry(unit: Unit, deployment_id: str, *, recreate: bool = False, actor: Acto
     if resource.last_deployment != before.id:
         raise Conflict(f"{resource.key.short} was deployed again since", cure="retry its last deployment")
     replaces = _to_replace(unit, resource, recreate) if before.action is Action.CREATE else None
-    return ask_deployment(unit, resource, before.action, before.target, actor, now, replaces=replaces)
+    asked = ask_deployment(unit, resource, before.action, before.target, actor, now, replaces=replaces)
+    seen = unit.plans.approved_by(before.id)
+    if seen is not None:
+        approve(unit, seen, asked.id)
+    return asked
 
 
 def continue_rollback(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> Deployment:
@@ -141,6 +149,15 @@ def _go_on(unit: Unit, deployment: Deployment, how: str, actor: Actor, now: date
     return deployment
 
 
+def _require_named(plan: Plan, confirmed: Collection[str]) -> None:
+    unnamed = [change.logical_id for change in endangered(plan.changes) if change.logical_id not in confirmed]
+    if unnamed:
+        raise CallerError(
+            f"this can replace or remove {', '.join(unnamed)}, and what is in there is lost then",
+            cure="type its name to say that you want that",
+        )
+
+
 def _to_replace(unit: Unit, resource: Resource, recreate: bool) -> str | None:
     stack = left_behind(unit, resource)
     if stack is not None and not recreate:
@@ -171,10 +188,7 @@ def _ask(
     actor: Actor,
     now: datetime,
 ) -> Deployment:
-    given = resource.inputs if inputs is None else specs.keep_current(inputs, resource.inputs)
-    check_inputs(target, Part(resource.key.kind), given)
-    if resource.environment is not None:
-        check_environment(unit, target, resource.environment)
+    given = fitting(unit, resource, target, inputs)
     action = Action.CREATE if resource.version is None else Action.UPDATE
     return ask_deployment(unit, resource, action, State(target.version, given), actor, now, replaces=replaces)
 

@@ -25,7 +25,6 @@ from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout
-from upkeep.domain.rollouts import Rollout
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
@@ -67,8 +66,6 @@ class Unit(Protocol):
     def deployments(self) -> "DeploymentBook": ...
     @property
     def plans(self) -> "PlanBook": ...
-    @property
-    def rollouts(self) -> "RolloutBook": ...
     @property
     def rollouts(self) -> "RolloutBook": ...
     @property
@@ -238,6 +235,10 @@ class FleetBook(Protocol):
     def count(self, wanted: FleetFilter, at_most: int) -> int:
         """How many match, counted up to `at_most`."""
 
+    def uncompared(self, since: datetime, limit: int) -> Sequence[Resource]:
+        """Those with a stack that were neither deployed nor compared for drift after `since`, longest first, without
+        those for which a comparison is asked already or a deployment is under way."""
+
     def counters(self, template: str | None = None) -> Counters: ...
     def owners(self) -> Sequence[str]: ...
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
@@ -288,8 +289,8 @@ class RolloutBook(Protocol):
     def recent(self, limit: int) -> Sequence[Rollout]:
         """Newest first."""
 
-    def open_automatic(self, template: TemplateName) -> Rollout | None:
-        """The automatic rollout of a template that runs or is paused; there is one at most."""
+    def last_automatic(self, template: TemplateName) -> Rollout | None:
+        """The newest automatic rollout of a template. Only it can be open."""
 
 
 class PlanBook(Protocol):
@@ -308,22 +309,8 @@ class PlanBook(Protocol):
     def latest(self, template: TemplateName, version: Version) -> Mapping[ResourceKey, Plan]:
         """The last one made or asked for to move each resource to a version."""
 
-
-class RolloutBook(Protocol):
-    """Updates of many resources together."""
-
-    def add(self, rollout: Rollout) -> None:
-        """Raises Conflict when it is automatic and another automatic one of its template is open."""
-
-    def get(self, rollout_id: str) -> Rollout: ...
-    def save(self, rollout: Rollout) -> None:
-        """Its members are those it was added with, in their order."""
-
-    def recent(self, limit: int) -> Sequence[Rollout]:
-        """Newest first."""
-
-    def open_automatic(self, template: TemplateName) -> Rollout | None:
-        """The automatic rollout of a template that runs or is paused; there is one at most."""
+    def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
+        """The last one of each of these resources and each version it was to move to."""
 
 
 class JournalBook(Protocol):

@@ -1,7 +1,7 @@
 """Preview: what a draft would change in every resource on its major, rendered and grouped, before anyone decides."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,11 +30,18 @@ def ask_for_drafts(unit: Unit, template: TemplateName, major: int, now: datetime
             unit.work.ask(WorkKind.PREVIEW, subject_of(template, draft.version), now, "resources changed")
 
 
-def preview(store: Store, renderer: Renderer, claim: Claim, *, now: datetime) -> None:
+def preview(
+    store: Store,
+    renderer: Renderer,
+    claim: Claim,
+    *,
+    now: datetime,
+    then: Callable[[Unit, TemplateName, Version], None] = lambda unit, template, version: None,
+) -> None:
     """Do one PREVIEW work: render the running and the drafted version for each resource and keep the groups.
 
     Failures come first, then the biggest groups, then the resources in which nothing changes. Nothing is kept when
-    the draft was decided or deleted meanwhile.
+    the draft was decided or deleted meanwhile. `then` is done in the transaction that keeps them.
     """
     name, _, number = claim.subject.rpartition("@")
     template, version = parse_template_name(name), parse_version(number)
@@ -49,6 +56,7 @@ def preview(store: Store, renderer: Renderer, claim: Claim, *, now: datetime) ->
         unit.work.hold(claim)
         if _is_draft(unit, template, version):
             unit.registry.save_preview(Preview(template, version, now, groups))
+            then(unit, template, version)
         unit.work.done(claim)
 
 

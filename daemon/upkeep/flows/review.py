@@ -18,6 +18,7 @@ from upkeep.domain.versions import (
     recommended_after_publish,
 )
 from upkeep.flows.measure import measure
+from upkeep.flows.plan import replaced_by
 from upkeep.flows.ports import Unit
 
 
@@ -38,13 +39,15 @@ def publish(
     seen_tree: str | None,
     note: str | None,
     routing: Routing,
+    acknowledged: bool = True,
     actor: Actor,
     now: datetime,
 ) -> Published:
     """Offer a draft to resources. It becomes the recommended version if it is the highest published.
 
     `seen_tree` is the tree id the approval looked at: another one now is a Conflict; None approves unseen, as the
-    command line does. Publishing what is published already changes nothing.
+    command line does. Publishing what is published already changes nothing. Unless it is `acknowledged`, what would
+    replace something in a stack, as far as change sets were looked at, is a Conflict.
     """
     require(actor, Act.REVIEW)
     family = unit.registry.template(template)
@@ -57,6 +60,13 @@ def publish(
         raise Conflict(
             f"{template} {version} is {draft.state} and cannot be published",
             cure="only drafts are published; push a mended commit to get a new draft",
+        )
+    replacing = () if acknowledged else replaced_by(unit, template, version)
+    if replacing:
+        named = ", ".join(f"{plan.changes[0].logical_id} of {plan.resource.short}" for plan in replacing[:3])
+        more = f" and {len(replacing) - 3} more" if len(replacing) > 3 else ""
+        raise Conflict(
+            f"updates to {version} would replace {named}{more}", cure="tick the box that says so, then publish"
         )
     published = replace(
         draft,

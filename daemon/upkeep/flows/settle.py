@@ -30,6 +30,7 @@ from upkeep.domain.errors import (
 from upkeep.domain.names import ResourceKind, environment_key
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON, Actor
+from upkeep.domain.plans import same_changes
 from upkeep.domain.resources import Outputs, Placement, Resource
 from upkeep.domain.sources import Stall
 from upkeep.domain.tags import stack_tags
@@ -91,6 +92,16 @@ def close(
         now,
     )
     return closed
+
+
+def placement_of(unit: Unit, resource: Resource, pipelines: Placement) -> Placement:
+    """Where the stack of a resource lives: an instance where its environment does, a pipeline where `pipelines` do."""
+    match resource.key.kind:
+        case ResourceKind.PIPELINE:
+            return pipelines
+        case ResourceKind.INSTANCE if resource.environment is not None:
+            return unit.fleet.get(environment_key(resource.environment)).placement
+    return resource.placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +183,9 @@ class _Settling:
         rendered = self.renderer.render(composition.template, composition.namespace) if composition else ""
         with self.store.write() as unit:
             unit.work.hold(self.claim)
+            plan = unit.plans.approved_by(self.claim.subject)
+            if plan is not None and unit.plans.rendered(plan.id) != rendered:
+                raise CallerError(f"the rendered template is {_NOT_AS_APPROVED}", cure=_CHECK_AGAIN)
             deployment = unit.deployments.get(self.claim.subject)
             if not deployment.status.under_way:
                 unit.work.done(self.claim)
@@ -262,6 +276,11 @@ class _Settling:
             if proposal.state is ProposalState.WORKING:
                 return Progress(ProgressState.RUNNING)
             self._keep(proposal)
+        with self.store.read() as unit:
+            plan = unit.plans.approved_by(deployment.id)
+        if plan is not None and plan.proposal is not None and not same_changes(plan.proposal, proposal):
+            self._discard(handle)
+            raise CallerError(f"what would change in the stack is {_NOT_AS_APPROVED}", cure=_CHECK_AGAIN)
         match proposal.state:
             case ProposalState.FAILED:
                 self._discard(handle)
@@ -302,7 +321,7 @@ class _Settling:
 
     def _request(self, unit: Unit, deployment: Deployment) -> Request:
         resource = unit.fleet.get(deployment.resource)
-        placement = self._placement(unit, resource)
+        placement = placement_of(unit, resource, self.terms.pipelines)
         return Request(
             deployment=deployment.id,
             resource=resource.key,
@@ -312,14 +331,6 @@ class _Settling:
             placement=placement,
             stack=None if deployment.action is Action.CREATE else resource.stack,
         )
-
-    def _placement(self, unit: Unit, resource: Resource) -> Placement:
-        match resource.key.kind:
-            case ResourceKind.PIPELINE:
-                return self.terms.pipelines
-            case ResourceKind.INSTANCE if resource.environment is not None:
-                return unit.fleet.get(environment_key(resource.environment)).placement
-        return resource.placement
 
     # -------------------------------------------------------------------------------------------------- the rows
 
@@ -449,6 +460,9 @@ class _Settling:
 NOTHING_CHANGED = "nothing had to change in the stack"
 
 _UNSAID = "the provisioner gave no reason"
+
+_NOT_AS_APPROVED = "not what was approved: something moved in between. Nothing was changed"
+_CHECK_AGAIN = "check the update again, then approve what it shows"
 
 _CONTINUE = "put right what stands in the way of the resources named, then `upkeep deployment continue"
 _WAIT_LONGER = "look at the stack in AWS; to go on waiting, `upkeep deployment retry"

@@ -38,8 +38,11 @@ _log = structlog.get_logger(__name__)
 _CALLED = {
     WorkKind.SYNC: "source",
     WorkKind.PREVIEW: "version",
+    WorkKind.PLAN: "plan",
     WorkKind.DEPLOY: "deployment",
     WorkKind.RELAY: "channel",
+    WorkKind.ROLLOUT: "rollout",
+    WorkKind.DRIFT: "resource",
 }
 
 

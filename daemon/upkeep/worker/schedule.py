@@ -15,19 +15,35 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from upkeep.domain.errors import UpkeepError
-from upkeep.flows import follow
+from upkeep.domain.policies import Policies
+from upkeep.flows import drift, follow, rollout
 from upkeep.flows.ports import Store
 
 POLL_EVERY = timedelta(seconds=5)
 """How often sources are looked through for those whose time has come."""
 
+COMPARE_EVERY = timedelta(minutes=1)
+"""How often resources are looked through for those that have to be compared again."""
+
+UPDATE_EVERY = timedelta(seconds=30)
+"""How often it is looked whether updates may begin by themselves."""
+
 _log = structlog.get_logger(__name__)
 
 
 class Schedule:
-    """The ticks of one worker. `tidy` is done once a night."""
+    """The ticks of one worker. `tidy` is done once a night; every resource is compared for drift every
+    `drift_every_for`, if that is given; what `policies` allow to be updated by itself is looked for."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], datetime], tidy: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], datetime],
+        tidy: Callable[[], None],
+        drift_every_for: timedelta | None = None,
+        policies: Policies | None = None,
+    ) -> None:
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -38,6 +54,14 @@ class Schedule:
         }
         self._scheduler.add_job(_safely(lambda: poll(store, clock())), self._triggers["poll"], id="poll")
         self._scheduler.add_job(_safely(tidy), self._triggers["tidy"], id="tidy")
+        if drift_every_for is not None:
+            self._triggers["drift"] = IntervalTrigger(seconds=int(COMPARE_EVERY.total_seconds()), timezone=UTC)
+            look = _safely(lambda: look_for_drift(store, drift_every_for, clock()))
+            self._scheduler.add_job(look, self._triggers["drift"], id="drift")
+        if policies is not None and policies.automatic:
+            self._triggers["updates"] = IntervalTrigger(seconds=int(UPDATE_EVERY.total_seconds()), timezone=UTC)
+            begin = _safely(lambda: look_for_updates(store, policies, clock()))
+            self._scheduler.add_job(begin, self._triggers["updates"], id="updates")
 
     def start(self) -> None:
         """Begin to tick, in threads of its own."""
@@ -60,6 +84,26 @@ def poll(store: Store, now: datetime) -> None:
             return
     with store.write() as unit:
         follow.poll(unit, jitter=random.random(), now=now)  # noqa: S311  (spreads load, guards nothing)
+    store.ring()
+
+
+def look_for_drift(store: Store, every_for: timedelta, now: datetime) -> None:
+    """Ask for a comparison of the resources whose time has come. Writes only when there are any."""
+    with store.read() as unit:
+        if not unit.fleet.uncompared(now - every_for, 1):
+            return
+    with store.write() as unit:
+        drift.poll(unit, every_for, now=now)
+    store.ring()
+
+
+def look_for_updates(store: Store, policies: Policies, now: datetime) -> None:
+    """Start the automatic rollouts that may begin now. Writes only when there are any."""
+    with store.read() as unit:
+        if not rollout.due(unit, policies, now=now):
+            return
+    with store.write() as unit:
+        rollout.follow_policies(unit, policies, now=now)
     store.ring()
 
 

@@ -3,11 +3,18 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.notices import Routing
+from upkeep.domain.people import DAEMON
+from upkeep.domain.policies import Policies
 from upkeep.domain.work import Claim, WorkKind
-from upkeep.flows.ports import Channels, Provisioner, Renderer, Repositories, Store
+from upkeep.flows.drift import compare
+from upkeep.flows.foresee import foresee
+from upkeep.flows.plan import ask_for_draft
+from upkeep.flows.ports import Channels, Provisioner, Renderer, Repositories, Store, Unit
 from upkeep.flows.preview import preview
 from upkeep.flows.relay import relay
+from upkeep.flows.rollout import advance
 from upkeep.flows.settle import Terms, settle
 from upkeep.flows.sync import sync
 
@@ -24,14 +31,26 @@ def works(
     *,
     routing: Routing,
     terms: Terms,
+    policies: Policies,
     clock: Callable[[], datetime],
+    change_sets: bool = False,
 ) -> Mapping[WorkKind, Work]:
-    """The flows of every kind of work, over these rooms."""
+    """The flows of every kind of work, over these rooms. `change_sets` says whether every preview comes with them."""
+
+    def check(unit: Unit, template: TemplateName, version: Version) -> None:
+        if change_sets:
+            ask_for_draft(unit, template, version, DAEMON.name, clock(), only_moved=True)
+
     return {
         WorkKind.SYNC: lambda claim: sync(store, repositories, renderer, claim, routing=routing, now=clock()),
-        WorkKind.PREVIEW: lambda claim: preview(store, renderer, claim, now=clock()),
+        WorkKind.PREVIEW: lambda claim: preview(store, renderer, claim, now=clock(), then=check),
+        WorkKind.PLAN: lambda claim: foresee(store, renderer, provisioner, claim, terms=terms, now=clock()),
         WorkKind.DEPLOY: lambda claim: settle(
             store, renderer, provisioner, claim, routing=routing, terms=terms, now=clock()
         ),
+        WorkKind.DRIFT: lambda claim: compare(
+            store, provisioner, claim, routing=routing, now=clock(), pipelines=terms.pipelines
+        ),
+        WorkKind.ROLLOUT: lambda claim: advance(store, claim, routing=routing, policies=policies, now=clock()),
         WorkKind.RELAY: lambda claim: relay(store, channels, claim, now=clock()),
     }

@@ -20,6 +20,11 @@ from upkeep.flows.ports import Request
 
 TEMPLATE, OUTPUTS, TAGS, DEPLOYMENT = "template.yaml", "outputs.json", "tags.json", "deployment.json"
 
+_DRIFTED = {"Add": "ADDED", "Modify": "MODIFIED", "Remove": "DELETED"}
+"""How a resource differs that somebody touched."""
+
+_ELSEWHERE = "something besides the resources of its template was changed"
+
 _DEPLOYMENT_ID = re.compile(r"[0-9A-Za-z\-]{1,128}")
 
 
@@ -27,9 +32,10 @@ class LocalProvisioner:
     """Writes what would be deployed below a folder, and makes up its outputs.
 
     A resource has the folder `<kind>/<name>` or `instance/<service>/<name>` with `template.yaml`, `outputs.json` and
-    `tags.json` of its last deployment, and `deployment.json` with that one's id. It is written last: a deployment
-    whose id it does not have is done again. A change set is the comparison of two templates, kept in `.proposals`
-    until it is executed or discarded; what CloudFormation would refuse fails there. Implements the `Provisioner` port.
+    `tags.json` of its last deployment, and `deployment.json` with that one's id and the template once more, so that an
+    edit of the other is found as drift. It is written last: a deployment whose id it does not have is done again. A
+    change set is the comparison of two templates, kept in `.proposals` until it is executed or discarded; what
+    CloudFormation would refuse fails there. Implements the `Provisioner` port.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,7 +68,7 @@ class LocalProvisioner:
             StackChange(action, logical_id, kind, causes=tuple(causes))
             for action, logical_id, kind, causes in found["changes"]
         )
-        return Proposal(ProposalState(found["state"]), changes, found["reason"], _stack_name(key))
+        return Proposal(ProposalState(found["state"]), changes, found["reason"], str(key))
 
     def discard(self, handle: str) -> None:
         """Forget what would have changed."""
@@ -84,7 +90,7 @@ class LocalProvisioner:
     def observe(self, handle: str) -> Progress:
         """How it ended; nothing takes longer than `execute`. StalledError for a handle that was never given."""
         wanted, deployment, key = self._understood(handle)
-        place, name = self._place(key), _stack_name(key)
+        place, name = self._place(key), str(key)
         with _translated(place):
             if wanted is Action.DELETE:
                 if not place.exists():
@@ -106,12 +112,26 @@ class LocalProvisioner:
         raise Conflict(f"{stack} is not rolled back", cure="retry the deployment")
 
     def ask_drift(self, stack: str, placement: Placement) -> str:
-        """Nothing changes files behind our back; the handle is the stack's name."""
+        """Nothing takes longer than looking; the handle is the stack's id."""
         return stack
 
     def drift(self, handle: str) -> Drift:
-        """None, ever."""
-        return Drift(DriftState.IN_SYNC)
+        """What somebody changed in the template that stands in the folder. StalledError when it is gone."""
+        try:
+            place = self._place(parse_resource_key(handle))
+        except CallerError as fault:
+            raise StalledError(f"`{handle}` is no stack of the local provisioner", cure="deploy it again") from fault
+        with _translated(place):
+            deployed, found = _read(place / DEPLOYMENT).get("template"), _text(place / TEMPLATE)
+        if deployed is None or found is None:
+            raise StalledError(f"what was deployed is not in {place} any more", cure="deploy it again")
+        if found == deployed:
+            return Drift(DriftState.IN_SYNC)
+        differing = [
+            f"{change.logical_id} ({change.resource_type}): {_DRIFTED[change.action]}"
+            for change in changes_between(deployed, found)
+        ]
+        return Drift(DriftState.DRIFTED, tuple(differing), None if differing else _ELSEWHERE)
 
     def _understood(self, handle: str) -> tuple[Action, str, ResourceKey]:
         action, _, rest = handle.partition(":")
@@ -138,7 +158,12 @@ class LocalProvisioner:
         _replace(place / TEMPLATE, request.template_body)
         _replace(place / OUTPUTS, _json(outputs))
         _replace(place / TAGS, _json(request.tags))
-        _replace(place / DEPLOYMENT, _json({"deployment": request.deployment, "action": request.action.value}))
+        ended = {
+            "deployment": request.deployment,
+            "action": request.action.value,
+            "template": request.template_body,
+        }
+        _replace(place / DEPLOYMENT, _json(ended))
 
     def _remove(self, place: Path) -> None:
         """Let the folder go at once, then its files: half of it is never left under its name."""

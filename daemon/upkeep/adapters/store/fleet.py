@@ -8,17 +8,20 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from upkeep.adapters.store.rows import Values, resource_of, resource_values, service_of, service_values
-from upkeep.adapters.store.tables import resources, services
+from upkeep.adapters.store.tables import resources, services, work
 from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict, NotFound
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version
 from upkeep.domain.resources import Counters, Resource, Service
+from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import FleetFilter, FleetOrder, FleetPage
 
 _AGE_BITS, _MINOR_BITS, _MAJOR_BITS = 34, 16, 12
@@ -135,6 +138,22 @@ class Fleet:
     def count(self, wanted: FleetFilter, at_most: int) -> int:
         found = sa.select(sa.literal(1)).select_from(resources).where(*_matching(wanted)).limit(at_most).subquery()
         return int(self._transaction.connection.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
+
+    def uncompared(self, since: datetime, limit: int) -> Sequence[Resource]:
+        last = sa.func.coalesce(resources.c.drift_checked_at, resources.c.deployed_at)
+        asked = sa.exists().where(work.c.kind == WorkKind.DRIFT, work.c.subject == resources.c.key)
+        query = (
+            sa.select(resources)
+            .where(
+                resources.c.stack.is_not(None),
+                resources.c.status.not_in([status for status in DeploymentStatus if status.under_way]),
+                last <= since,
+                ~asked,
+            )
+            .order_by(last, resources.c.id)
+            .limit(limit)
+        )
+        return tuple(resource_of(row) for row in self._transaction.rows(query))
 
     def counters(self, template: str | None = None) -> Counters:
         # The columns of one index each, so that no resource itself is read.

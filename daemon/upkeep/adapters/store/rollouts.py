@@ -9,7 +9,7 @@ from upkeep.adapters.store.tables import rollout_members, rollouts
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.names import TemplateName
-from upkeep.domain.rollouts import Member, Rollout, RolloutStatus
+from upkeep.domain.rollouts import Member, Rollout
 
 
 class Rollouts:
@@ -49,11 +49,12 @@ class Rollouts:
         rows = self._transaction.rows(sa.select(rollouts).order_by(rollouts.c.number.desc()).limit(limit))
         return tuple(rollout_of(row, self._members(row.id)) for row in rows)
 
-    def open_automatic(self, template: TemplateName) -> Rollout | None:
-        query = sa.select(rollouts).where(
-            rollouts.c.template == template,
-            rollouts.c.automatic,
-            rollouts.c.status.in_([status for status in RolloutStatus if status.open]),
+    def last_automatic(self, template: TemplateName) -> Rollout | None:
+        query = (
+            sa.select(rollouts)
+            .where(rollouts.c.template == template, rollouts.c.automatic)
+            .order_by(rollouts.c.number.desc())
+            .limit(1)
         )
         row = self._transaction.row(query)
         return None if row is None else rollout_of(row, self._members(row.id))

@@ -315,6 +315,7 @@ def resource_values(resource: Resource) -> Values:
         "drift_resources": list(resource.drift.resources) if resource.drift else None,
         "drift_reason": resource.drift.reason if resource.drift else None,
         "drift_checked_at": resource.drift_checked_at,
+        "drift_handle": resource.drift_handle,
     }
 
 
@@ -343,6 +344,7 @@ def resource_of(row: Any) -> Resource:
         tags=row.tags or {},
         drift=_drift_of(row),
         drift_checked_at=row.drift_checked_at,
+        drift_handle=row.drift_handle,
         id=row.id,
     )
 
@@ -469,8 +471,6 @@ def stack_event_of(row: Any) -> StackEvent:
     return StackEvent(row.id, row.at, row.logical_id, row.resource_type, row.status, row.reason)
 
 
-def entry_of(row: Any) -> JournalEntry:
-    """A row of `journal`, read."""
 def rollout_values(rollout: Rollout) -> Values:
     """A row of `rollouts`."""
     return {
@@ -547,6 +547,8 @@ def member_of(row: Any) -> Member:
     )
 
 
+def entry_of(row: Any) -> JournalEntry:
+    """A row of `journal`, read."""
     return JournalEntry(row.id, row.at, row.kind, row.subject, row.actor, Via(row.via), row.facts)
 
 

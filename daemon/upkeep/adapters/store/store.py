@@ -15,6 +15,7 @@ from upkeep.adapters.store.fleet import Fleet
 from upkeep.adapters.store.journal import Journal
 from upkeep.adapters.store.outbox import Outbox
 from upkeep.adapters.store.people import People
+from upkeep.adapters.store.plans import Plans
 from upkeep.adapters.store.registry import Registry
 from upkeep.adapters.store.rollouts import Rollouts
 from upkeep.adapters.store.sources import Sources
@@ -53,6 +54,10 @@ class SqlUnit:
     @cached_property
     def deployments(self) -> Deployments:
         return Deployments(self._transaction)
+
+    @cached_property
+    def plans(self) -> Plans:
+        return Plans(self._transaction)
 
     @cached_property
     def rollouts(self) -> Rollouts:

@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index,
 
 from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that leads here."""
 
 metadata = sa.MetaData(
@@ -214,6 +214,7 @@ resources = Table(
     Column("drift_resources", Json),
     Column("drift_reason", Words),
     Column("drift_checked_at", Moment),
+    Column("drift_handle", Words),
     sqlite_autoincrement=True,
 )
 Index("ix_resources_urgency", resources.c.urgency, resources.c.id)
@@ -472,3 +473,31 @@ secrets = Table(
     Column("name", Name, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("id", Name, nullable=False, unique=True),
+    Column("resource", Name, nullable=False),
+    Column("template", Name, nullable=False),
+    Column("major", Integer, nullable=False),
+    Column("minor", Integer, nullable=False),
+    Column("inputs", Json, nullable=False),
+    Column("asked_by", Words, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("digest", Name),
+    Column("rendered", Words),
+    Column("handle", Words),
+    Column("state", Name),
+    Column("changes", Json),
+    Column("reason", Words),
+    Column("stack", Words),
+    Column("failure", Words),
+    Column("made_at", Moment),
+    Column("deployment", Name),
+    sqlite_autoincrement=True,
+)
+Index("ix_plans_resource", plans.c.resource, plans.c.number)
+Index("ix_plans_version", plans.c.template, plans.c.major, plans.c.minor, plans.c.number)
+Index("ix_plans_deployment", plans.c.deployment)

@@ -1,12 +1,14 @@
 """The fleet: which resources there are, and how far each is behind."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import TemplateName, Version
+from upkeep.domain.plans import Plan
 from upkeep.domain.resources import Counters, Resource
+from upkeep.flows.plan import moved
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
 PAGE = 50
@@ -27,10 +29,12 @@ class FirstStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FleetRow:
-    """A resource, and the version *Update to recommended version* leads to; None when it is not behind."""
+    """A resource, and the version *Update to recommended version* leads to; None when it is not behind. `plan` says
+    what that would change in its stack, None while nobody looked or what was seen does not hold any more."""
 
     resource: Resource
     due: Version | None
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,19 @@ def rows_of(unit: Unit, resources: Iterable[Resource]) -> tuple[FleetRow, ...]:
                 pointers[key] = offered_to(unit, *key)
             due = pointers[key]
         rows.append(FleetRow(resource, due))
-    return tuple(rows)
+    return _with_plans(unit, rows)
+
+
+def _with_plans(unit: Unit, rows: Sequence[FleetRow]) -> tuple[FleetRow, ...]:
+    behind = [row.resource.key for row in rows if row.due is not None and row.resource.stack is not None]
+    found = unit.plans.of_resources(behind) if behind else {}
+    seen = {
+        plan.resource: plan
+        for row in rows
+        if row.due is not None and (plan := found.get((row.resource.key, row.due))) is not None
+        if plan.usable and plan.deployment is None and not moved(unit, plan)
+    }
+    return tuple(replace(row, plan=seen.get(row.resource.key)) for row in rows)
 
 
 def offered_to(unit: Unit, template: TemplateName, major: int) -> Version | None:

@@ -15,6 +15,7 @@ from upkeep.domain.versions import Major, Template, TemplateVersion, VersionStat
 from upkeep.domain.work import WorkKind
 from upkeep.flows.browse.differences import FileDifference, differences, text_difference
 from upkeep.flows.browse.fleet import FleetRow, rows_of
+from upkeep.flows.browse.plans import Checks, checks_of
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 from upkeep.flows.preview import subject_of
 
@@ -75,7 +76,7 @@ class ReviewView:
 
     `behind` counts the resources that will be behind once it is published, `newly` those of them that are not
     behind yet. `rendering` says that fresh rendered differences are being worked out. `newer` is a higher draft
-    of the same major. `unknown` says why source differences cannot be shown.
+    of the same major. `unknown` says why source differences cannot be shown. `checks` is what change sets said.
     """
 
     template: Template
@@ -92,6 +93,7 @@ class ReviewView:
     preview: Preview | None
     rendering: bool
     newer: Version | None
+    checks: Checks
 
 
 def templates(unit: Unit) -> tuple[TemplateRow, ...]:
@@ -168,6 +170,7 @@ def review(unit: Unit, name: str, number: Version, compare_with: Version | None 
         preview=unit.registry.find_preview(family.name, number),
         rendering=_owed(unit, family.name, number),
         newer=max((v for v in drafts if v.major == number.major and v > number), default=None),
+        checks=checks_of(unit, family.name, number),
     )
 
 

@@ -88,14 +88,17 @@ class UpdateView:
     leftover: str | None
 
 
-def update_form(unit: Unit, key: ResourceKey, to: Version | None = None, *, drafts: bool = False) -> UpdateView:
+def update_form(
+    unit: Unit, key: ResourceKey, to: Version | None = None, *, drafts: bool = False, inputs: Inputs | None = None
+) -> UpdateView:
     """The form for moving a resource to a version; without one, to the recommended version if it is behind it, else
-    to the version it runs. `drafts` offers drafts as well."""
+    to the version it runs. `drafts` offers drafts as well; `inputs` stand in the form in place of those it has."""
     resource = unit.fleet.get(key)
     family = unit.registry.template(resource.template)
     last = next(iter(unit.deployments.of_resource(key, limit=1)), None)
     aimed_at = last.target.version if last else None
     given = last.target.inputs if resource.version is None and last else resource.inputs
+    given = given if inputs is None else inputs
     due = None
     if resource.version is not None and resource.lag.behind:
         due = offered_to(unit, family.name, resource.version.major)

@@ -1,12 +1,14 @@
 """One module for each family of pages."""
 
-from upkeep.web.pages import activity, deployments, fleet, registry, resources, sources
+from upkeep.web.pages import activity, deployments, drift, fleet, registry, resources, rollouts, sources
 
 BLUEPRINTS = (
     fleet.blueprint,
     registry.blueprint,
     resources.blueprint,
+    drift.blueprint,
     deployments.blueprint,
+    rollouts.blueprint,
     sources.blueprint,
     activity.blueprint,
 )

@@ -24,7 +24,7 @@ _Chosen = TypeVar("_Chosen", bound=StrEnum)
 @blueprint.get("/")
 def show() -> ResponseReturnValue:
     """Every resource, worst first. The address is the state of the filter."""
-    wanted = _wanted()
+    wanted = wanted_resources()
     with rooms().store.read() as unit:
         view = fleet(unit, wanted, request.args.get("after") or None)
     statuses = [(FAILED, "last deployment failed"), (BEHIND, "behind, minor or major"), *PLAIN.items()]
@@ -38,7 +38,8 @@ def show() -> ResponseReturnValue:
     )
 
 
-def _wanted() -> FleetFilter:
+def wanted_resources() -> FleetFilter:
+    """The filter that the address names."""
     status = request.args.get("status", "")
     return FleetFilter(
         search=request.args.get("search", "").strip(),

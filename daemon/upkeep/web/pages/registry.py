@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from upkeep.domain.errors import Conflict, reaction
 from upkeep.domain.names import TemplateName, Version, parse_version
+from upkeep.flows import plan
 from upkeep.flows import review as decisions
 from upkeep.flows.browse import registry
 from upkeep.web.identity import actor
@@ -44,6 +45,16 @@ def review(name: str, number: str) -> ResponseReturnValue:
     return _review(name, parse_version(number))
 
 
+@blueprint.post("/<name>/<number>/check")
+def check(name: str, number: str) -> ResponseReturnValue:
+    """Ask for a change set of every resource the draft could move."""
+    here = rooms()
+    with here.store.write() as unit:
+        plan.check_draft(unit, TemplateName(name), parse_version(number), actor=actor(), now=here.clock())
+    here.store.ring()
+    return redirect(url_for(".review", name=name, number=number) + "#stacks", 303)
+
+
 @blueprint.post("/<name>/<number>/publish")
 def publish(name: str, number: str) -> ResponseReturnValue:
     """Publish the draft that was seen; another one under its number is shown first."""
@@ -58,6 +69,7 @@ def publish(name: str, number: str) -> ResponseReturnValue:
                 seen_tree=request.form.get("seen", ""),
                 note=note,
                 routing=here.routing,
+                acknowledged=request.form.get("acknowledged") == "yes",
                 actor=actor(),
                 now=here.clock(),
             )

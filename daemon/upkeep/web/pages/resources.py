@@ -1,7 +1,9 @@
 """Environments, services, instances and pipelines, and the form that updates them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,9 +12,12 @@ from upkeep.domain.errors import CallerError, Conflict, Forbidden, SignedOut, Up
 from upkeep.domain.names import ResourceKey, environment_key, instance_key, parse_version, pipeline_key
 from upkeep.domain.people import Act, may, require
 from upkeep.domain.previews import PreviewGroup
+from upkeep.domain.resources import Inputs
 from upkeep.flows import deploy, enroll, preview
+from upkeep.flows import plan as plans
 from upkeep.flows.browse import resources as browse
 from upkeep.flows.browse.fleet import first_step
+from upkeep.flows.browse.plans import plan_of
 from upkeep.flows.browse.updates import UpdateView, filled_in, update_form
 from upkeep.web.identity import actor
 from upkeep.web.rooms import rooms
@@ -26,9 +31,10 @@ INPUT = "input."
 
 @dataclass(frozen=True, slots=True)
 class _Typed:
-    """A form that was sent and could not be followed: what was typed, and what is wrong with it."""
+    """A form that was sent and could not be followed: what was typed, None when the form did not ask for inputs, and
+    what is wrong with it."""
 
-    texts: Mapping[str, str]
+    texts: Mapping[str, str] | None
     fault: CallerError
     wrong: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,6 +101,24 @@ def pipeline_update(service: str) -> ResponseReturnValue:
     return _update(pipeline_key(service))
 
 
+@blueprint.post("/environments/<name>/plan")
+def environment_plan(name: str) -> ResponseReturnValue:
+    """Ask what moving an environment would change in its stack."""
+    return _check(environment_key(name))
+
+
+@blueprint.post("/services/<service>/instances/<name>/plan")
+def instance_plan(service: str, name: str) -> ResponseReturnValue:
+    """Ask what moving an instance would change in its stack."""
+    return _check(instance_key(service, name))
+
+
+@blueprint.post("/services/<service>/pipeline/plan")
+def pipeline_plan(service: str) -> ResponseReturnValue:
+    """Ask what moving a pipeline would change in its stack."""
+    return _check(pipeline_key(service))
+
+
 @blueprint.post("/environments/<name>/forget")
 def environment_forget(name: str) -> ResponseReturnValue:
     """Take an environment off the books."""
@@ -146,6 +170,8 @@ def _update(key: ResourceKey) -> ResponseReturnValue:
     if request.method == "GET":
         return _form(key)
     require(actor(), Act.UPDATE)
+    if request.form.get("plan"):
+        return _approve(key, request.form["plan"])
     here = rooms()
     to = parse_version(request.form.get("to", ""))
     with here.store.read() as unit:
@@ -180,25 +206,77 @@ def _update(key: ResourceKey) -> ResponseReturnValue:
     return redirect(url_for("deployments.deployment", deployment_id=asked.id), 303)
 
 
-def _form(key: ResourceKey, typed: _Typed | None = None) -> ResponseReturnValue:
+def _check(key: ResourceKey) -> ResponseReturnValue:
+    """Ask for a plan with what the form says."""
+    require(actor(), Act.UPDATE)
+    here = rooms()
+    to = parse_version(request.form.get("to", ""))
+    with here.store.read() as unit:
+        view = update_form(unit, key, to, drafts=True)
+    texts = {name.removeprefix(INPUT): text for name, text in request.form.items() if name.startswith(INPUT)}
+    inputs: Inputs
+    inputs, wrong = filled_in(view.fields, texts, view.given)
+    if request.form.get("inputs_then") == "yes" and view.then is not None:
+        inputs, wrong = view.then, {}
+    try:
+        if wrong:
+            raise CallerError("some inputs cannot be read", cure="mend those marked below and send the form again")
+        with here.store.write() as unit:
+            asked = plans.ask(unit, key, to=to, inputs=inputs, actor=actor(), now=here.clock())
+    except (SignedOut, Forbidden):
+        raise
+    except CallerError as fault:
+        return _form(key, _Typed(texts, fault, wrong))
+    here.store.ring()
+    return redirect(f"{resource_url(key, 'update')}?{urlencode({'to': str(to), 'plan': asked.id})}", 303)
+
+
+def _approve(key: ResourceKey, plan_id: str) -> ResponseReturnValue:
+    """Deploy what a plan showed. If that does not hold any more, it is worked out anew and shown."""
+    here = rooms()
+    confirmed = request.form.get("confirmed", "").replace(",", " ").split()
+    try:
+        with here.store.write() as unit:
+            asked = deploy.update(unit, key, plan=plan_id, confirmed=confirmed, actor=actor(), now=here.clock())
+    except (SignedOut, Forbidden):
+        raise
+    except CallerError as fault:
+        fresh = None
+        with suppress(CallerError), here.store.write() as unit:
+            fresh = plans.again(unit, plan_id, actor=actor(), now=here.clock())
+        here.store.ring()
+        return _form(key, _Typed(None, fault), fresh.id if fresh else plan_id)
+    here.store.ring()
+    return redirect(url_for("deployments.deployment", deployment_id=asked.id), 303)
+
+
+def _form(key: ResourceKey, typed: _Typed | None = None, plan_id: str | None = None) -> ResponseReturnValue:
     to = request.values.get("to")
     with rooms().store.read() as unit:
-        view = update_form(unit, key, parse_version(to) if to else None, drafts=may(actor(), Act.REVIEW))
-    plan, unplanned = _plan(key, view)
+        checked = plan_of(unit, key, plan_id or request.args.get("plan") or "")
+        view = update_form(
+            unit,
+            key,
+            checked.plan.version if checked else parse_version(to) if to else None,
+            drafts=may(actor(), Act.REVIEW),
+            inputs=checked.plan.inputs if checked else None,
+        )
+    difference, unplanned = _difference(key, view)
     page = render_template(
         "update.html",
         view=view,
         resource=view.resource,
         key=key,
         typed=typed,
-        plan=plan,
+        checked=checked,
+        plan=difference,
         unplanned=unplanned,
         action=resource_url(key, "update"),
     )
     return page, reaction(typed.fault).status if typed else 200
 
 
-def _plan(key: ResourceKey, view: UpdateView) -> tuple[PreviewGroup | None, UpkeepError | None]:
+def _difference(key: ResourceKey, view: UpdateView) -> tuple[PreviewGroup | None, UpkeepError | None]:
     """What the update would change with the inputs as they are, or why that cannot be told."""
     here = rooms()
     if view.resource.version in (None, view.chosen.version):

@@ -23,6 +23,7 @@ def upgrade() -> None:
         ("drift_resources", sa.Text()),
         ("drift_reason", sa.Text()),
         ("drift_checked_at", moment),
+        ("drift_handle", sa.Text()),
     ):
         op.add_column("resources", sa.Column(name, kind, nullable=True))
     for name, kind in (
