@@ -61,10 +61,12 @@ def add(desk: Desk, /, name: str, url: str, poll_every: str, **options: str | Pa
     from dataclasses import replace
 
     from upkeep import settings
+    from upkeep.domain.addresses import check_address
     from upkeep.domain.sources import Origin
     from upkeep.flows import follow
 
     declared = settings.declare_source(name=name, url=url, poll_every_for=poll_every, **options)
+    check_address(declared.url, allow_local=desk.settings.git.allow_local)
     with desk.writing() as unit:
         follow.add(unit, replace(declared, origin=Origin.ADDED), actor=desk.actor, now=desk.now)
     desk.say(f"Source {name} is followed; its first sync is asked for.")
