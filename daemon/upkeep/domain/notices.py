@@ -8,13 +8,16 @@ from urllib.parse import urlencode
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus
 from upkeep.domain.findings import Finding, Severity
 from upkeep.domain.lag import Lag
-from upkeep.domain.names import TemplateName, Version
+from upkeep.domain.names import SourceName, TemplateName, Version
 from upkeep.domain.resources import Resource
 from upkeep.domain.sources import Source
-from upkeep.domain.versions import TemplateVersion
+from upkeep.domain.versions import TemplateVersion, VersionState
 
 LINES_AT_MOST = 10
 """How many findings or resources a notice lists before it says how many more there are."""
+
+APART_AT_MOST = 3
+"""How many versions of one commit are told one by one. A first sync or a sweeping commit makes many at once."""
 
 _TEXT_AT_MOST = 500
 _SUBJECT_AT_MOST = 120
@@ -85,6 +88,35 @@ class Routing:
     def of_owner(self, owner: str | None) -> str:
         """The channel of those who own a resource."""
         return self.owners.get(owner or "", self.default)
+
+
+def registered(channel: str, source: SourceName, versions: Sequence[TemplateVersion]) -> tuple[Notice, ...]:
+    """For a templates' channel: what one commit of a source made of its version folders."""
+    if len(versions) <= APART_AT_MOST:
+        return tuple(
+            draft_ready(channel, version)
+            if version.state is VersionState.DRAFT
+            else registration_failed(channel, version)
+            for version in versions
+        )
+    commit = versions[0].commit
+    drafts = [version for version in versions if version.state is VersionState.DRAFT]
+    failed = [version for version in versions if version.state is not VersionState.DRAFT]
+    told = [f"{_count(len(drafts), 'draft')} to review"] if drafts else []
+    told += [f"{_count(len(failed), 'registration')} failed"] if failed else []
+    return (
+        Notice(
+            key=f"registered/{source}/{commit.id[:12]}",
+            channel=channel,
+            headline=f"{source}: {' and '.join(told)}",
+            lines=(
+                f"{_commit(versions[0])} · {_text(commit.author_name, _SUBJECT_AT_MOST)}",
+                *_listed(f"{version.template} {version.version} could not be registered" for version in failed),
+                *_listed(f"{version.template} {version.version}" for version in drafts),
+            ),
+            links=(Link("See the templates", "/templates"),),
+        ),
+    )
 
 
 def draft_ready(channel: str, draft: TemplateVersion) -> Notice:
