@@ -46,7 +46,7 @@ def schema(url: str) -> set[str]:
         " UNION SELECT table_name || column_name || data_type || is_nullable || coalesce(collation_name, '')"
         " FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'"
         " UNION SELECT conrelid::regclass::text || conname || pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE connamespace = 'public'::regnamespace AND conname <> 'alembic_version_pkc'"
+        " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'"
     )
     with driver(url).connect() as connection:
         return {" ".join(row.split()).replace(", ", ",") for row in connection.execute(sa.text(query)).scalars() if row}
