@@ -44,11 +44,11 @@ def play(*, headless: bool, port: int | None, keep: bool, stream: TextIO) -> Non
             narrator.title("Stopping.")
             if headless:
                 raise
-        except Otherwise:
+        except Otherwise as error:
             narrator.title("It went otherwise. The daemon's last words:")
             for line in stage.daemon.last_words().splitlines():
                 narrator.line(line)
-            raise
+            raise Otherwise(f"{narrator.current}: {error.message}", cure=error.cure) from error
         finally:
             stage.daemon.stop()
 
