@@ -7,6 +7,7 @@ from enum import StrEnum
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.resources import Counters, Resource
+from upkeep.domain.versions import VersionKey
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
 PAGE = 50
@@ -35,7 +36,8 @@ class FleetRow:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """A page of the fleet. `matching` is how many resources the filter leaves, counted up to COUNTED_TO + 1."""
+    """A page of the fleet. `matching` is how many resources the filter leaves, counted up to COUNTED_TO + 1;
+    `drafts` are the versions that wait for a review."""
 
     wanted: FleetFilter
     counters: Counters
@@ -44,6 +46,7 @@ class FleetView:
     matching: int
     templates: tuple[TemplateName, ...]
     owners: tuple[str, ...]
+    drafts: tuple[VersionKey, ...]
     first_step: FirstStep | None
 
 
@@ -59,6 +62,7 @@ def fleet(unit: Unit, wanted: FleetFilter, cursor: str | None = None, limit: int
         matching=unit.fleet.count(wanted, COUNTED_TO + 1),
         templates=tuple(template.name for template in unit.registry.templates()),
         owners=tuple(unit.fleet.owners()),
+        drafts=tuple(unit.registry.drafts()),
         first_step=None if counters.total else first_step(unit),
     )
 
