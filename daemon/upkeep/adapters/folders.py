@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from upkeep.domain.bundles import MAX_BUNDLE_BYTES, MAX_FILE_BYTES, Bundle, BundleFile, Part, is_part_folder
@@ -22,10 +23,11 @@ def read_bundle(folder: Path) -> Bundle:
 
     Raises NotFound when there is no such folder, CallerError when a folder in it may not be read.
     """
-    if not folder.is_dir():
-        raise NotFound(f"`{folder}` is no folder", cure="name the folder that holds `schema/`")
     reading = _Reading()
-    tree = reading.tree(folder, "")
+    with _readable():
+        if not folder.is_dir():
+            raise NotFound(f"`{folder}` is no folder", cure="name the folder that holds `schema/`")
+        tree = reading.tree(folder, "")
     return Bundle(tree, tuple(sorted(reading.files, key=lambda file: file.path)))
 
 
@@ -34,11 +36,22 @@ def find_bundles(root: Path) -> tuple[str, ...]:
 
     These are version folders (`v1`, `1`) with one of the folders a bundle is made of, other folders with a schema
     or manifest in its place, and folders that hold nothing of a bundle but a `spec/` with a Proton spec. Hidden
-    folders are not searched. Raises NotFound when there is no such folder.
+    folders are not searched. Raises NotFound when there is no such folder, CallerError when one may not be read.
     """
-    if not root.is_dir():
-        raise NotFound(f"`{root}` is no folder", cure="name the folder that holds the bundles")
-    return tuple(sorted(_search(root, root.resolve().name, "", inside_bundle=False)))
+    with _readable():
+        if not root.is_dir():
+            raise NotFound(f"`{root}` is no folder", cure="name the folder that holds the bundles")
+        return tuple(sorted(_search(root, root.resolve().name, "", inside_bundle=False)))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise CallerError(
+            f"this cannot be read: {fault.strerror}", where=str(fault.filename), cure="look at its rights"
+        ) from fault
 
 
 def _search(folder: Path, name: str, path: str, *, inside_bundle: bool) -> list[str]:
@@ -73,11 +86,8 @@ def _holds_spec(folder: Path) -> bool:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from sorted(entries, key=lambda entry: entry.name)
-    except OSError as fault:
-        raise CallerError(f"the folder cannot be read: {fault.strerror}", where=str(folder)) from fault
+    with os.scandir(folder) as entries:
+        yield from sorted(entries, key=lambda entry: entry.name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
