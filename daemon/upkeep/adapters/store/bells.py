@@ -169,7 +169,7 @@ class Notifications:
         self._database = database
 
     def send(self) -> None:
-        with translated(), self._database.engine.connect() as connection:
+        with translated(self._database.name), self._database.engine.connect() as connection:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(sa.text(f"NOTIFY {_CHANNEL}"))
 

@@ -53,7 +53,7 @@ class SqliteDatabase:
         alone = writing or self.path is None
         turn = self.turn(patience) if alone else nullcontext()
         engine = self.engine.execution_options(upkeep_writing=writing, upkeep_patience=min(patience, _FOREIGNERS_FOR))
-        return _transaction(turn, engine)
+        return _transaction(self.name, turn, engine)
 
     def turn(self, patience: timedelta = PATIENCE) -> AbstractContextManager[None]:
         """The only writer while the block lasts; TransientError when it is not granted in time."""
@@ -110,7 +110,7 @@ class PostgresDatabase:
         engine = self.engine
         if not writing:
             engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        return _transaction(nullcontext(), engine, patience=patience)
+        return _transaction(self.name, nullcontext(), engine, patience=patience)
 
     def close(self) -> None:
         """Give back what this process holds."""
@@ -194,9 +194,9 @@ def open_database(url: str) -> Database:
 
 @contextmanager
 def _transaction(
-    turn: AbstractContextManager[None], engine: sa.Engine, *, patience: timedelta = PATIENCE
+    name: str, turn: AbstractContextManager[None], engine: sa.Engine, *, patience: timedelta = PATIENCE
 ) -> Iterator[sa.Connection]:
-    with translated(), turn, engine.connect() as connection, connection.begin():
+    with translated(name), turn, engine.connect() as connection, connection.begin():
         if patience != PATIENCE and connection.dialect.name == "postgresql":
             connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(patience.total_seconds() * 1000)}"))
         yield connection
