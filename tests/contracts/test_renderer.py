@@ -16,6 +16,7 @@ from upkeep.adapters.jinja import JinjaRenderer
 from upkeep.domain import documents
 from upkeep.domain.bundles import TemplateFile
 from upkeep.domain.errors import BundleError, CallerError
+from upkeep.domain.findings import Severity
 from upkeep.domain.namespaces import (
     EnvironmentFacts,
     InstanceFacts,
@@ -549,6 +550,38 @@ def test_environments_have_inputs_and_no_outputs(renderer):
     assert "write `environment.inputs.vpc_cidr`" in finding
     (finding,) = found(renderer, "{{ environment.outputs.x }}", Part.ENVIRONMENT)
     assert "has no `outputs`" in finding
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("{{ gone }}", Severity.ERROR),
+        ("{% if gone %}{% endif %}", Severity.ERROR),
+        ("{% if service.name %}{{ gone }}{% endif %}", Severity.WARNING),
+        ("{% if service.name %}{% elif gone %}{% endif %}", Severity.WARNING),
+        ("{% if service.name %}{% else %}{{ gone }}{% endif %}", Severity.WARNING),
+        ("{{ service.name or gone }}", Severity.WARNING),
+        ("{{ gone or service.name }}", Severity.ERROR),
+        ("{{ gone if service.name else 1 }}", Severity.WARNING),
+        ("{{ 1 if gone else 2 }}", Severity.ERROR),
+        ("{% for x in service_instance.inputs.list %}{{ gone }}{% endfor %}", Severity.WARNING),
+        ("{% for x in gone %}{% endfor %}", Severity.ERROR),
+        ("{% for x in service_instance.inputs.list %}{% else %}{{ gone }}{% endfor %}", Severity.WARNING),
+        ("{% macro m() %}{{ gone }}{% endmacro %}", Severity.WARNING),
+        ("{% include 'x' ignore missing %}", Severity.WARNING),
+        ("{% if service.name %}{% include 'x' %}{% endif %}", Severity.WARNING),
+        ("{% include 'x' %}", Severity.ERROR),
+    ],
+)
+def test_what_fails_only_in_a_branch_is_a_warning(renderer, text, severity):
+    (finding,) = renderer.check(TemplateFile("t.yaml", text), Part.INSTANCE)
+    assert finding.severity is severity
+
+
+def test_a_service_has_instances_so_that_a_loop_over_them_is_no_branch(renderer):
+    text = "{% for s in service_instances %}{{ s.gone }}{% endfor %}"
+    (finding,) = renderer.check(TemplateFile("t.yaml", text), Part.PIPELINE)
+    assert finding.severity is Severity.ERROR
 
 
 def test_an_input_the_schema_does_not_declare_is_a_finding_when_the_schema_is_known(renderer):
