@@ -151,18 +151,8 @@ def test_missing_parts_are_told_with_their_line(text, slug, line):
         ({"type": "number", "minimum": 3, "maximum": 2}, "schema-range"),
         ({"type": "string", "enum": "a"}, "schema-enum"),
         ({"type": "string", "enum": []}, "schema-enum"),
-        ({"type": "string", "enum": ["a", 1]}, "schema-enum"),
-        ({"type": "string", "default": 1}, "schema-default"),
-        ({"type": "string", "default": None}, "schema-default"),
-        ({"type": "string", "default": "c", "enum": ["a", "b"]}, "schema-default"),
-        ({"type": "string", "default": "c", "pattern": "^a"}, "schema-default"),
-        ({"type": "string", "default": "c", "minLength": 2}, "schema-default"),
-        ({"type": "integer", "default": True}, "schema-default"),
-        ({"type": "integer", "default": 1.5}, "schema-default"),
-        ({"type": "number", "default": 0, "minimum": 1}, "schema-default"),
-        ({"type": "array", "default": ["x"], "items": {"type": "number"}}, "schema-default"),
+        ({"type": "string", "enum": [1, 2]}, "schema-enum"),
         ({"type": "object", "properties": {"a": {"type": "nope"}}}, "schema-type"),
-        ({"type": "object", "required": ["b"], "properties": {"a": {"type": "string"}}}, "schema-required"),
         ({"type": "object", "required": "a"}, "schema-required"),
         ({"$ref": "#/Gone"}, "schema-ref"),
         ({"$ref": "Main"}, "schema-ref"),
@@ -179,9 +169,47 @@ def test_what_is_wrong_with_an_input_is_told_with_its_line(declared, slug):
     assert all(finding.line >= first and finding.cure for finding in told)
 
 
+@pytest.mark.parametrize(
+    ("declared", "slug"),
+    [
+        ({"type": "string", "enum": ["a", 1]}, "schema-enum"),
+        ({"type": "string", "default": 1}, "schema-default"),
+        ({"type": "string", "default": None}, "schema-default"),
+        ({"type": "string", "default": "c", "enum": ["a", "b"]}, "schema-default"),
+        ({"type": "string", "default": "c", "pattern": "^a"}, "schema-default"),
+        ({"type": "string", "default": "", "minLength": 1}, "schema-default"),
+        ({"type": "integer", "default": True}, "schema-default"),
+        ({"type": "integer", "default": 1.5}, "schema-default"),
+        ({"type": "number", "default": 0, "minimum": 1}, "schema-default"),
+        ({"type": "array", "default": ["x"], "items": {"type": "number"}}, "schema-default"),
+        ({"type": "object", "required": ["b"], "properties": {"a": {"type": "string"}}}, "schema-required"),
+        ({"type": "object", "required": True}, "schema-keyword"),
+        ({"type": "string", "description": ["a", "b"]}, "schema-keyword"),
+        ({"type": "string", "title": {"en": "a"}}, "schema-keyword"),
+    ],
+)
+def test_what_hinders_nobody_who_gives_a_value_is_a_warning(declared, slug):
+    text = a_schema({"fine": {"type": "string"}, "odd": declared})
+    assert inspect(text)[0] is not None
+    assert slugs(text) == []
+    assert set(slugs(text, Severity.WARNING)) == {slug}
+
+
+def test_a_default_without_a_value_is_none():
+    (odd,) = of({"odd": {"type": "string", "default": None}}).inputs.properties.values()
+    (even,) = of({"even": {"type": "string", "default": None, "nullable": True}}).inputs.properties.values()
+    assert (odd.has_default, even.has_default, even.default) == (False, True, None)
+
+
+def test_an_empty_list_of_required_inputs_is_none():
+    text = a_schema({"a": {"type": "string"}}).replace("      type: object", "      type: object\n      required:")
+    assert "required:" in text
+    assert inspect(text)[1] == ()
+
+
 def test_all_faults_are_told_not_only_the_first():
-    text = a_schema({"a": {"type": "x"}, "b": {"type": "string", "default": 1}, "c": {"$ref": "#/D"}})
-    assert slugs(text) == ["schema-type", "schema-default", "schema-ref"]
+    text = a_schema({"a": {"type": "x"}, "b": {"type": "string", "enum": [1]}, "c": {"$ref": "#/D"}})
+    assert slugs(text) == ["schema-type", "schema-enum", "schema-ref"]
     with pytest.raises(BundleError) as caught:
         parse(text)
     assert str(caught.value).count("schema/schema.yaml:") == 3

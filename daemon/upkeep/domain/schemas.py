@@ -329,7 +329,9 @@ class _Reader:
     def _required(
         self, declared: Mapping[str, Any], properties: Mapping[str, InputType], keys: Keys
     ) -> tuple[str, ...]:
-        given = declared.get("required", [])
+        given = declared.get("required")
+        if given is None or isinstance(given, bool):
+            return ()
         if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
             self._error("schema-required", "`required` is no list of names", (*keys, "required"), "write `[name, …]`")
             return ()
@@ -337,8 +339,8 @@ class _Reader:
         for position, name in enumerate(given):
             if not isinstance(known, dict) or name not in known:
                 cure = _suggested(name, tuple(properties)) or "declare it under `properties`, or take it off the list"
-                message = f"`{name}` is required and no property"
-                self._error("schema-required", message, (*keys, "required", position), cure)
+                message = f"`{name}` is required and no property, so nobody is asked for it"
+                self._warning("schema-required", message, (*keys, "required", position), cure)
         return tuple(name for name in dict.fromkeys(given) if name in properties)
 
     def _below(
@@ -377,10 +379,17 @@ class _Reader:
         if not isinstance(given, list) or not given:
             self._error("schema-enum", "`enum` is no list of values", (*keys, "enum"), "write `[value, …]`")
             return found
-        for position, value in enumerate(given):
-            for violation in violations(replace(found, nullable=True), value):
+        faults = {
+            position: faults
+            for position, value in enumerate(given)
+            if (faults := violations(replace(found, nullable=True), value))
+        }
+        # As long as one value fits, specs can be written.
+        tell = self._error if len(faults) == len(given) else self._warning
+        for position, violated in faults.items():
+            for violation in violated:
                 message = f"a value of `enum` {violation.message}"
-                self._error("schema-enum", message, (*keys, "enum", position), violation.cure)
+                tell("schema-enum", message, (*keys, "enum", position), violation.cure)
         return replace(found, enum=tuple(given))
 
     def _with_default(self, found: InputType, declared: Mapping[str, Any], keys: Keys) -> InputType:
@@ -388,10 +397,11 @@ class _Reader:
             return found
         default = declared["default"]
         for violation in violations(found, default):
+            # Templates are rendered with it all the same, and whoever gives a value never meets it.
             inside = f" at `{spelled(violation.keys)}`" if violation.keys else ""
             message = f"the default of `{keys[-1]}` {violation.message}{inside}"
-            self._error("schema-default", message, (*keys, "default", *violation.keys), violation.cure)
-        return replace(found, default=default)
+            self._warning("schema-default", message, (*keys, "default", *violation.keys), violation.cure)
+        return found if default is None and not found.nullable else replace(found, default=default)
 
     def _unknown_keywords(self, declared: Mapping[str, Any], kind: ValueType, keys: Keys) -> None:
         for keyword in declared:
@@ -434,9 +444,13 @@ class _Keywords:
         value = self.declared.get(keyword)
         if value is None or isinstance(value, str):
             return value
-        if keyword != "pattern" and isinstance(value, int | float):
+        if keyword == "pattern":
+            self._wrong(keyword, "a text")
+            return None
+        if isinstance(value, int | float):
             return str(value)
-        self._wrong(keyword, "a text")
+        message = f"`{keyword}` is {shown(value)}, not a text, and is not shown"
+        self.reader._warning("schema-keyword", message, (*self.keys, keyword), "write a text")
         return None
 
     def truth(self, keyword: str) -> bool:
