@@ -340,6 +340,9 @@ def test_a_pattern_with_a_line_feed_at_its_end_is_still_found():
             {"type": "object", "additionalProperties": {"type": "string"}},
         ),
         ({"type": "string"}, {"type": "string", "description": "other", "title": "T", "example": "e"}),
+        ({"type": "string", "enum": ["a", "b"]}, {"type": "string", "pattern": "^[a-z]$", "minLength": 1}),
+        ({"type": "array"}, {"type": "array", "items": {}}),
+        ({"type": "object"}, {"type": "object", "additionalProperties": {}}),
     ],
 )
 def test_widening_an_input_is_compatible(before, after):
@@ -354,6 +357,7 @@ def test_widening_an_input_is_compatible(before, after):
         ({"type": "string", "nullable": True}, {"type": "string"}, "incompatible-narrowed"),
         ({"type": "string"}, {"type": "string", "enum": ["a"]}, "incompatible-narrowed"),
         ({"type": "string", "enum": ["a", "b"]}, {"type": "string", "enum": ["a", "c"]}, "incompatible-narrowed"),
+        ({"type": "string", "enum": ["a", "b"]}, {"type": "string", "maxLength": 0}, "incompatible-narrowed"),
         ({"type": "string"}, {"type": "string", "pattern": "a"}, "incompatible-narrowed"),
         ({"type": "string", "pattern": "a"}, {"type": "string", "pattern": "b"}, "incompatible-narrowed"),
         ({"type": "string"}, {"type": "string", "minLength": 1}, "incompatible-narrowed"),
@@ -431,6 +435,16 @@ def test_pipeline_inputs_are_compared_too():
     (finding,) = compatibility(parse(SERVICE_SCHEMA), parse(without))
     assert "pipeline input `command` was removed" in finding.message
     assert compatibility(parse(without), parse(SERVICE_SCHEMA)) == ()
+
+
+def test_a_pipeline_may_come_later_if_its_inputs_can_be_left_out():
+    lines = SERVICE_SCHEMA.splitlines(keepends=True)
+    without = parse("".join(line for line in lines if "pipeline_input_type" not in line))
+    assert without.pipeline is None
+    closed = SERVICE_SCHEMA.replace("    Delivery:\n", "    Delivery:\n      additionalProperties: false\n")
+    assert parse(closed).pipeline.additional is False
+    assert compatibility(without, parse(closed)) == ()
+    assert [finding.slug for finding in compatibility(parse(closed), without)] == ["incompatible-removed"]
 
 
 def test_a_template_cannot_change_its_kind():

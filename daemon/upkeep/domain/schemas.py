@@ -21,7 +21,6 @@ from upkeep.domain.inputs import (
     Keys,
     ValueType,
     is_multiple,
-    same,
     shown,
     spelled,
     violations,
@@ -346,7 +345,7 @@ class _Reader:
     def _below(
         self, keyword: str, declared: Mapping[str, Any], keys: Keys, types: Mapping[str, Any], depth: int
     ) -> InputType | None:
-        if keyword not in declared:
+        if keyword not in declared or declared[keyword] == {}:  # `{}` is OpenAPI's word for anything
             return None
         return self._type(declared[keyword], (*keys, keyword), types, depth + 1)
 
@@ -354,8 +353,8 @@ class _Reader:
         self, declared: Mapping[str, Any], keys: Keys, types: Mapping[str, Any], depth: int
     ) -> bool | InputType:
         given = declared.get("additionalProperties", True)
-        if isinstance(given, bool):
-            return given
+        if isinstance(given, bool) or given == {}:
+            return given is not False
         return self._type(given, (*keys, "additionalProperties"), types, depth + 1) or True
 
     def _pattern(self, read: "_Keywords") -> str | None:
@@ -506,9 +505,10 @@ def compatibility(before: Schema, after: Schema) -> tuple[Finding, ...]:
         return (error("incompatible-kind", message, after.path, after.inputs.line, "give it another template's name"),)
     comparison = _Comparison(after.path)
     comparison.members(before.inputs, after.inputs, "", "input")
-    empty = InputType(ValueType.OBJECT, after.pipeline_line or after.inputs.line)
     if before.pipeline or after.pipeline:
-        comparison.members(before.pipeline or empty, after.pipeline or empty, "", "pipeline input")
+        none_yet = InputType(ValueType.OBJECT, additional=False)
+        no_more = InputType(ValueType.OBJECT, after.inputs.line)
+        comparison.members(before.pipeline or none_yet, after.pipeline or no_more, "", "pipeline input")
     return tuple(comparison.findings)
 
 
@@ -585,14 +585,15 @@ def _narrowed(old: InputType, new: InputType) -> Iterator[_Narrowing]:
     """Each constraint that lets fewer values pass."""
     if old.nullable and not new.nullable:
         yield _Narrowing("may no longer be null", "restore `nullable: true`")
+    if old.enum is not None:
+        # All values are known: whichever constraint came or went, it only counts if it keeps one of them out.
+        gone = [value for value in old.enum if violations(new, value) and not violations(old, value)]
+        if gone:
+            values = ", ".join(shown(value) for value in gone)
+            yield _Narrowing(f"no longer accepts {values}", f"restore {values}")
+        return
     if new.enum is not None:
-        if old.enum is None:
-            yield _Narrowing("now accepts an `enum` of values only", "remove `enum`")
-        else:
-            gone = [value for value in old.enum if not any(same(value, kept) for kept in new.enum)]
-            if gone:
-                values = ", ".join(shown(value) for value in gone)
-                yield _Narrowing(f"no longer accepts {values}", f"restore {values}")
+        yield _Narrowing("now accepts an `enum` of values only", "remove `enum`")
     if new.pattern is not None and new.pattern != old.pattern:
         change = "changed its pattern" if old.pattern is not None else "now has a pattern"
         way_back = f"restore the pattern `{old.pattern}`" if old.pattern is not None else "remove the pattern"
