@@ -165,12 +165,48 @@ def test_the_command_prints_the_list_that_others_rely_on(history: History) -> No
         assert [(row["path"], row["version"]) for row in rows] == [("net/v1", version) for version in versions]
 
 
+@pytest.mark.parametrize("path", ["net/v1/", "/net/v1", "./net/v1", "net//v1", "net/./v1"])
+def test_a_path_may_be_written_in_any_way(history: History, path: str) -> None:
+    history.write([net()])
+    rows = json.loads(_replay(history.git_dir, "--path", path, "-o", "json").stdout)
+    assert [row["version"] for row in rows] == ["1.0"]
+
+
+def test_a_clone_that_was_cut_off_is_numbered_with_a_warning(history: History, tmp_path: Path) -> None:
+    history.write([net(), net(note="2"), net(note="3")])
+    history.git("clone", "-q", "--bare", "--depth", "2", f"file://{history.git_dir}", str(tmp_path / "cut.git"))
+    done = _replay(tmp_path / "cut.git", "-o", "json")
+    assert [row["version"] for row in json.loads(done.stdout)] == ["1.0", "1.1"]
+    assert done.stderr.startswith("warning: this is a shallow clone")
+    assert _replay(history.git_dir, "-o", "json").stderr == ""
+
+
+def test_a_clone_without_contents_is_told_from_a_damaged_one(history: History, tmp_path: Path) -> None:
+    history.write([net()])
+    history.git("config", "uploadpack.allowFilter", "true")
+    partial = tmp_path / "partial.git"
+    history.git("clone", "-q", "--bare", "--filter=blob:none", f"file://{history.git_dir}", str(partial))
+    done = _replay(partial, "-o", "json")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "make a full one" in done.stderr
+
+
+def test_grafts_and_replacements_of_this_machine_change_no_number(history: History) -> None:
+    made = history.write([net(), net(note="2"), net(note="3")])
+    (history.git_dir / "info").mkdir(exist_ok=True)
+    (history.git_dir / "info" / "grafts").write_text(f"{made[2]}\n")
+    history.git("replace", made[1], made[0])
+    rows = json.loads(_replay(history.git_dir, "-o", "json").stdout)
+    assert [row["commit"] for row in rows] == made
+
+
 def test_the_command_says_what_is_wrong_and_exits_with_1(history: History, tmp_path: Path) -> None:
     history.write([net()])
     for arguments, words in (
         ([tmp_path], "is not a git repository"),
         ([history.git_dir, "--branch", "gone"], "no branch `gone`"),
         ([history.git_dir, "--until", "f" * 40], "no commit"),
+        ([history.git_dir, "--until", ""], "no commit"),
         ([history.git_dir, "--path", "web/v1"], "no commit holds the folder `web/v1`"),
         ([history.git_dir, "--branch", "main", "--until", "main"], "not both"),
     ):

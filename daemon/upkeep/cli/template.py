@@ -244,10 +244,15 @@ def replay(
     if branch is not None and until is not None:
         raise click.UsageError("give --branch or --until, not both")
     with open_local(git_dir) as mirror, JinjaRenderer() as renderer:
-        last = mirror.branch(branch) if branch is not None else mirror.resolve(until) if until else mirror.head
+        last = (
+            mirror.branch(branch) if branch is not None else mirror.resolve(until) if until is not None else mirror.head
+        )
         first = mirror.resolve(since) if since is not None else None
         versions = replay(mirror, renderer, until=last, since=first, path=path)
         warnings = misplaced(mirror, last) if path is None else ()
+        shallow = mirror.shallow
+    if shallow:
+        click.echo("warning: this is a shallow clone: what is older than its oldest commit is not counted", err=True)
     for finding in warnings:
         click.echo(f"warning: {finding.where}: {finding.message}", err=True)
     rows = [

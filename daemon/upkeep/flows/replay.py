@@ -1,5 +1,6 @@
 """Replay: the numbers a history gives its version folders, told from the repository alone."""
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -47,7 +48,7 @@ def replay(
     `until` and `since` are full commit ids. Raises CallerError when `since` is not on the line of `until`, NotFound
     when no commit holds `path`.
     """
-    wanted = None if path is None else path.strip("/").removeprefix("./")
+    wanted = None if path is None else posixpath.normpath(path).strip("/")
     if wanted is not None and parse_major_folder(wanted.rpartition("/")[2]) is None:
         raise CallerError(f"`{wanted}` is not a version folder", cure="name a folder such as my-template/v1")
     followed: dict[str, _Folder] = {}

@@ -62,6 +62,11 @@ class GitMirror:
             self._head = self.resolve(self.head_revision)
         return self._head
 
+    @property
+    def shallow(self) -> bool:
+        """Whether it is a clone that was cut off, so that its oldest commits are not the first ones."""
+        return self.command.run("rev-parse", "--is-shallow-repository").strip() == b"true"
+
     def resolve(self, revision: str) -> str:
         """The full id of the commit that an id, its beginning, a branch or a tag names; NotFound without one."""
         if not revision or re.search(r"[\x00-\x20\x7f]", revision):
@@ -146,9 +151,10 @@ def open_local(git_dir: Path) -> Iterator[GitMirror]:
     try:
         yield mirror
     except CommandFailed as failed:
+        partial = "promisor" in failed.complaint or "lazy fetch" in failed.complaint
         raise CallerError(
             f"{git_dir} cannot be read: {failed.complaint.strip() or failed.message}",
-            cure="check it with `git fsck`",
+            cure="this is a partial clone, make a full one" if partial else "check it with `git fsck`",
         ) from failed
     finally:
         mirror.close()
