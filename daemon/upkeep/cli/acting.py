@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -174,4 +175,5 @@ def spec_at(path: Path) -> Iterator[None]:
     except CallerError as error:
         if error.where == "spec" or (error.where or "").startswith("spec:"):
             error.where = f"{path}{(error.where or '').removeprefix('spec')}"
+        error.message = re.sub("^spec(?=:)", lambda _: str(path), error.message, flags=re.MULTILINE)
         raise
