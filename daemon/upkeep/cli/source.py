@@ -33,7 +33,10 @@ def list_sources(desk: Desk, form: Form) -> None:
 def get(desk: Desk, name: str, form: Form) -> None:
     """Show one source."""
     with desk.reading() as unit:
-        row = source_row(unit.sources.get(name))
+        found = unit.sources.get(name)
+    row = source_row(found)
+    if form in (Form.TABLE, Form.WIDE):
+        row["findings"] = [str(finding) for finding in found.findings]
     print_row(row, "name", form)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from upkeep.flows.lint import LintedBundle
     from upkeep.flows.rehearse import StandIn
 
+_DRAFTS_SHOWN = 3
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.ADVICE: "blue"}
 
 
@@ -293,7 +294,15 @@ def list_templates(desk: Desk, form: Form) -> None:
             template_row(row.template, [str(draft) for draft in row.drafts], row.counters)
             for row in registry.templates(unit)
         ]
+    if form in (Form.TABLE, Form.WIDE):
+        rows = [{**row, "newest_drafts": _newest(row["drafts"])} for row in rows]
     print_rows(rows, TEMPLATES, "name", form, "No templates yet. They come with a source: upkeep source add NAME URL")
+
+
+def _newest(drafts: Sequence[str]) -> str:
+    """The drafts as a table has room for them, newest first."""
+    more = len(drafts) - _DRAFTS_SHOWN
+    return ", ".join(drafts[:_DRAFTS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 @template.command()
