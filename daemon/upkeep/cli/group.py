@@ -13,6 +13,7 @@ import click
 from upkeep.domain.errors import SettingsError, UpkeepError, reaction
 
 _INTERRUPTED = 130
+_BEFORE_COMMANDS = ("--config", "--quiet", "-q")
 
 
 class CommandLine(click.Group):
@@ -46,6 +47,9 @@ class CommandLine(click.Group):
             sys.exit(reaction(error).exit_code)
         except click.UsageError as error:
             # 2 says "behind" here.
+            if isinstance(error, click.NoSuchOption) and error.option_name in _BEFORE_COMMANDS:
+                place = f"Write {error.option_name} before the command: upkeep {error.option_name} …"
+                error = click.UsageError(place, error.ctx)
             error.show()
             sys.exit(1)
         except click.ClickException as error:
