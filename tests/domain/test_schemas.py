@@ -195,6 +195,29 @@ def test_what_hinders_nobody_who_gives_a_value_is_a_warning(declared, slug):
     assert set(slugs(text, Severity.WARNING)) == {slug}
 
 
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [
+        ({"properties": {}}, ValueType.OBJECT),
+        ({"items": {"type": "string"}}, ValueType.ARRAY),
+        ({"enum": ["a", "b"]}, ValueType.STRING),
+        ({"default": True}, ValueType.BOOLEAN),
+        ({"default": 1.5}, ValueType.NUMBER),
+    ],
+)
+def test_a_type_that_is_evident_need_not_be_written(declared, kind):
+    text = a_schema({"odd": declared})
+    assert parse(text).inputs.properties["odd"].type is kind
+    assert slugs(text, Severity.WARNING) == ["schema-property"]
+
+
+def test_what_is_wrong_in_a_type_that_no_input_has_is_a_warning():
+    unused = {"type": "object", "properties": {"x": {"type": "nope"}}}
+    assert slugs(a_schema({}, Unused=unused)) == []
+    assert slugs(a_schema({}, Unused=unused), Severity.WARNING) == ["schema-type"]
+    assert slugs(a_schema({"a": {"$ref": "#/Used"}}, Used=unused)) == ["schema-type"]
+
+
 def test_a_default_without_a_value_is_none():
     (odd,) = of({"odd": {"type": "string", "default": None}}).inputs.properties.values()
     (even,) = of({"even": {"type": "string", "default": None, "nullable": True}}).inputs.properties.values()

@@ -14,7 +14,7 @@ from typing import Any
 
 from upkeep.domain import documents, patterns
 from upkeep.domain.errors import BundleError
-from upkeep.domain.findings import Finding, error, has_errors, warning
+from upkeep.domain.findings import Finding, Severity, error, has_errors, warning
 from upkeep.domain.inputs import (
     NOTHING,
     InputType,
@@ -104,6 +104,7 @@ class _Reader:
         self._document = document
         self._properties = 0
         self._references: list[str] = []
+        self._read: set[str] = set()
 
     def _error(self, slug: str, message: str, keys: Keys, cure: str) -> None:
         self.findings.append(error(slug, message, self._document.path, self._document.line(*keys), cure))
@@ -143,8 +144,8 @@ class _Reader:
                     cure = "remove it; only service templates have a pipeline"
                     keys = ("schema", "pipeline_input_type")
                     self._error("schema-kind", "an environment template has no `pipeline_input_type`", keys, cure)
-            for name in types:
-                self._named_type(str(name), types, ("schema", "types", name))
+            for name in [name for name in types if name not in self._read]:
+                self._unused_type(name, types)
         except _TooLarge:
             return None
         if kind_key is None or inputs is None:
@@ -211,10 +212,17 @@ class _Reader:
             )
             return None
         self._references.append(name)
+        self._read.add(name)
         try:
             return self._type(types[name], ("schema", "types", name), types, len(self._references))
         finally:
             self._references.pop()
+
+    def _unused_type(self, name: str, types: Mapping[str, Any]) -> None:
+        """What is wrong in a type that no input has harms nobody."""
+        known = len(self.findings)
+        self._named_type(name, types, ("schema", "types", name))
+        self.findings[known:] = [replace(finding, severity=Severity.WARNING) for finding in self.findings[known:]]
 
     def _type(self, declared: Any, keys: Keys, types: Mapping[str, Any], depth: int) -> InputType | None:
         """Read one type or property; None when it is not usable, which a finding then says."""
@@ -264,9 +272,10 @@ class _Reader:
 
     def _kind(self, declared: Mapping[str, Any], keys: Keys) -> ValueType | None:
         given = declared.get("type")
-        if given is None and "properties" in declared:
-            self._warning("schema-property", f"`{keys[-1]}` has no `type`", keys, "write `type: object`")
-            return ValueType.OBJECT
+        if given is None and (evident := _evident_type(declared)) is not None:
+            message = f"`{keys[-1]}` has no `type` and is read as {evident}"
+            self._warning("schema-property", message, keys, f"write `type: {evident}`")
+            return evident
         allowed = ", ".join(ValueType)
         if given is None:
             self._error("schema-type", f"`{keys[-1]}` has no `type`", keys, f"give it one of {allowed}")
@@ -483,6 +492,24 @@ class _Keywords:
         keys = (*self.keys, keyword)
         message = f"`{keyword}` is {shown(self.declared[keyword])}, not {wanted}"
         self.reader._error("schema-keyword", message, keys, f"write {wanted}")
+
+
+def _evident_type(declared: Mapping[str, Any]) -> ValueType | None:
+    """The type of what says it in another way: by its members, its items, its values or its default."""
+    if "properties" in declared:
+        return ValueType.OBJECT
+    if "items" in declared:
+        return ValueType.ARRAY
+    values = declared.get("enum")
+    example = values[0] if isinstance(values, list) and values else declared.get("default")
+    match example:
+        case str():
+            return ValueType.STRING
+        case bool():
+            return ValueType.BOOLEAN
+        case int() | float():
+            return ValueType.NUMBER
+    return None
 
 
 def _suggested(word: str, known: Sequence[str]) -> str | None:
