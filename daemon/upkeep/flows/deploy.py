@@ -262,9 +262,10 @@ def _ask(
 def _first_again(
     unit: Unit, resource: Resource, to: Version | None, inputs: Inputs | None, actor: Actor, now: datetime
 ) -> Deployment:
-    """What never ran is deployed for the first time again, by default with what was asked for then."""
+    """What never ran is deployed for the first time again, by default with the inputs that were asked for then."""
     asked = unit.deployments.of_resource(resource.key, limit=1)[0].target
-    target = unit.registry.version(resource.template, to or asked.version)
+    kind = TemplateKind.ENVIRONMENT if resource.key.kind is ResourceKind.ENVIRONMENT else TemplateKind.SERVICE
+    target = chosen_version(unit, resource.template, kind, to, actor)
     return _ask(unit, replace(resource, inputs=asked.inputs), target, inputs, actor, now)
 
 
