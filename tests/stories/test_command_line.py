@@ -289,6 +289,14 @@ def test_a_spec_that_does_not_fit_is_told_with_its_file_and_line(shell: Shell) -
     assert shell.ask("environment", "list") == []
 
 
+def test_an_input_that_the_schema_does_not_know_is_told(shell: Shell) -> None:
+    offered(shell)
+    misspelled = shell.spec("misspelled.yaml", builders.ENVIRONMENT_SPEC + "  cidrs: x\n")
+    result = shell.type("environment", "create", "test", "--template", ENVIRONMENT, "--spec", misspelled)
+    assert result.exit_code == 0
+    assert f"warning: test: {ENVIRONMENT} 1.0 has no input `cidrs`; did you mean `cidr`?" in result.stderr
+
+
 def test_a_deployment_that_waits_is_cancelled(shell: Shell) -> None:
     offered(shell)
     spec = shell.spec("environment.yaml", builders.ENVIRONMENT_SPEC)

@@ -101,6 +101,7 @@ class Desk:
         waiting = {deployment.id: deployment for deployment in deployments}
         since = time.monotonic()
         failed: list[str] = []
+        told: list[str] = []
         while waiting:
             with self.reading() as unit:
                 looked = [unit.deployments.get(deployment_id) for deployment_id in waiting]
@@ -113,14 +114,16 @@ class Desk:
                 if not deployment.status.under_way:
                     del waiting[deployment.id]
                     if deployment.status not in (DeploymentStatus.SUCCEEDED, DeploymentStatus.DELETE_COMPLETE):
-                        failed.append(f"{deployment.resource.short}: {phase}")
+                        failed.append(deployment.id)
+                        told.append(f"{deployment.resource.short}: {phase}")
             if waiting and time.monotonic() - since > _HINT_AFTER.total_seconds():
                 since = time.monotonic()
                 self.say("nothing has moved for a while; does a worker run? (upkeep doctor)")
             if waiting:
                 time.sleep(_LOOK_EVERY.total_seconds())
         if failed:
-            raise CallerError("\n".join(failed), cure="see `upkeep deployment get ID`")
+            looks = " and ".join(f"`upkeep deployment get {deployment_id}`" for deployment_id in failed)
+            raise CallerError("\n".join(told), cure=f"see {looks}")
 
 
 def phase_of(deployment: "Deployment") -> str:
