@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from upkeep.domain.errors import SettingsError, UpkeepError, reaction
+from upkeep.domain.errors import SettingsError, TransientError, UpkeepError, reaction
 
 _INTERRUPTED = 130
 _BEFORE_COMMANDS = ("--config", "--quiet", "-q")
@@ -59,6 +59,9 @@ class CommandLine(click.Group):
             click.echo("stopped", err=True)
             sys.exit(_INTERRUPTED)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                report(TransientError("no space is left where this writes", cure="free some, then run it again"))
+                sys.exit(1)
             if error.errno != errno.EPIPE:
                 _report_bug()
                 sys.exit(1)
