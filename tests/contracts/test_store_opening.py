@@ -156,7 +156,7 @@ def test_a_server_that_does_not_answer_is_away_for_now_and_no_password_is_told(t
 def test_a_server_that_refuses_us_is_quoted(databases, tmp_path: Path) -> None:
     with databases.fresh("postgresql") as url:
         nowhere = sa.make_url(url).set(database="nowhere").render_as_string()
-        with pytest.raises(TransientError, match='does not let us in: database "nowhere" does not exist') as caught:
+        with pytest.raises(TransientError, match='refuses the connection: database "nowhere" does not exist') as caught:
             open_store(nowhere, state=tmp_path)
     assert caught.value.where is not None
     assert caught.value.where.startswith("nowhere on ")

@@ -108,4 +108,4 @@ def _unconnected(error: psycopg.OperationalError) -> tuple[type[UpkeepError], st
     reason = _REFUSED.search(str(error))
     if reason is None:
         return _POSTGRES["08"]
-    return TransientError, f"the database does not let us in: {reason[1].strip()}", _DOOR
+    return TransientError, f"the database refuses the connection: {reason[1].strip()}", _DOOR
