@@ -172,6 +172,17 @@ def test_a_path_may_be_written_in_any_way(history: History, path: str) -> None:
     assert [row["version"] for row in rows] == ["1.0"]
 
 
+def test_a_head_that_leads_nowhere_is_told_with_the_branches_there_are(history: History) -> None:
+    empty = _replay(history.git_dir)
+    assert (empty.exit_code, empty.stdout) == (1, "")
+    assert "has no commit yet" in empty.stderr
+    history.write([net()])
+    history.git("symbolic-ref", "HEAD", "refs/heads/master")
+    done = _replay(history.git_dir)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "name one of its branches: `main`" in done.stderr
+
+
 def test_a_clone_that_was_cut_off_is_numbered_with_a_warning(history: History, tmp_path: Path) -> None:
     history.write([net(), net(note="2"), net(note="3")])
     history.git("clone", "-q", "--bare", "--depth", "2", f"file://{history.git_dir}", str(tmp_path / "cut.git"))

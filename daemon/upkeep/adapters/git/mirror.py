@@ -59,8 +59,21 @@ class GitMirror:
     @property
     def head(self) -> str:
         if self._head is None:
-            self._head = self.resolve(self.head_revision)
+            try:
+                self._head = self.resolve(self.head_revision)
+            except NotFound as fault:
+                raise self._headless() from fault
         return self._head
+
+    def _headless(self) -> NotFound:
+        listed = self.command.run("for-each-ref", "--count=6", "--format=%(refname:lstrip=2)", "refs/heads/")
+        branches = [f"`{_text(name)}`" for name in listed.split()]
+        if not branches:
+            return NotFound("the repository has no commit yet", cure="commit something, or name another repository")
+        return NotFound(
+            f"`{self.head_revision}` of the repository leads to no commit",
+            cure=f"name one of its branches: {', '.join(branches[:5])}{', …' if len(branches) > 5 else ''}",
+        )
 
     @property
     def shallow(self) -> bool:
