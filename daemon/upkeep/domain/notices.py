@@ -19,6 +19,7 @@ LINES_AT_MOST = 10
 APART_AT_MOST = 3
 """How many versions of one commit are told one by one. A first sync or a sweeping commit makes many at once."""
 
+_DRAFT_READY = "draft-ready"
 _TEXT_AT_MOST = 500
 _SUBJECT_AT_MOST = 120
 _LATE_AFTER = timedelta(days=1)
@@ -123,7 +124,7 @@ def draft_ready(channel: str, draft: TemplateVersion) -> Notice:
     """For a template's channel: a draft waits for its review."""
     remarks = [finding for finding in draft.findings if finding.severity is Severity.WARNING]
     return Notice(
-        key=_key("draft-ready", draft),
+        key=_key(_DRAFT_READY, draft),
         channel=channel,
         headline=f"{draft.template} {draft.version} is ready to review",
         lines=(
@@ -225,6 +226,40 @@ def source_stalled(channel: str, source: Source) -> Notice:
         lines=(_text(stall.reason), f"To mend it: {_text(stall.cure)}"),
         links=(Link(f"See {source.name}", f"/sources/{source.name}"),),
     )
+
+
+def together(waiting: Sequence[OwedNotice]) -> tuple[OwedNotice, ...]:
+    """Which of the notices that wait, oldest first, go out next as one message: the oldest, and when it tells of a
+    draft and there are too many to read one by one, all that tell of drafts of that template.
+
+    One that was tried before goes alone, so that its failures are counted as its own.
+    """
+    first = waiting[0]
+    drafts = tuple(owed for owed in waiting if not owed.attempts and _draft(owed)[0] == _draft(first)[0])
+    return drafts if _draft(first)[0] and not first.attempts and len(drafts) > APART_AT_MOST else (first,)
+
+
+def as_one(owed: Sequence[OwedNotice]) -> OwedNotice:
+    """The one message for notices that go out together: it names the newest draft, and lists newest first."""
+    first, newest = owed[0], owed[-1]
+    if first is newest:
+        return first
+    template, version = _draft(newest)
+    return replace(
+        first,
+        notice=replace(
+            first.notice,
+            headline=f"{template} {version} and {_count(len(owed) - 1, 'draft')} before it are ready to review",
+            lines=tuple(_listed(f"{_draft(each)[1]} {each.notice.lines[0]}" for each in reversed(owed))),
+            links=newest.notice.links,
+        ),
+    )
+
+
+def _draft(owed: OwedNotice) -> tuple[str, str]:
+    """Template and version of the draft that a notice tells of; empty texts when it tells of something else."""
+    what, *parts = owed.notice.key.split("/")
+    return (parts[0], parts[1]) if what == _DRAFT_READY else ("", "")
 
 
 def as_sent(owed: OwedNotice, now: datetime) -> OwedNotice:
