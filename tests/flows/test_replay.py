@@ -158,6 +158,7 @@ def test_the_command_prints_the_list_that_others_rely_on(history: History) -> No
     assert second["findings"][0]["severity"] == "error"
     for options, versions in (
         (["--branch", "side"], ["1.0", "1.1"]),
+        (["--branch", "refs/heads/side"], ["1.0", "1.1"]),
         (["--until", made[0][:10]], ["1.0"]),
         (["--since", made[1]], ["1.0"]),
     ):
@@ -209,6 +210,9 @@ def test_grafts_and_replacements_of_this_machine_change_no_number(history: Histo
     history.git("replace", made[1], made[0])
     rows = json.loads(_replay(history.git_dir, "-o", "json").stdout)
     assert [row["commit"] for row in rows] == made
+    with pytest.raises(CallerError) as raised, open_local(history.git_dir) as mirror:
+        mirror.command.run("merge-base", "HEAD~1", "gone")
+    assert "hint" not in str(raised.value)
 
 
 def test_the_command_says_what_is_wrong_and_exits_with_1(history: History, tmp_path: Path) -> None:

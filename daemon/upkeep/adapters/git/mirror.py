@@ -91,7 +91,8 @@ class GitMirror:
 
     def branch(self, name: str) -> str:
         """The full id of the commit at a branch's head, in a clone also of a branch that was never checked out."""
-        for reference in (f"refs/heads/{name}", f"refs/remotes/origin/{name}"):
+        short = name.removeprefix("refs/heads/")
+        for reference in (f"refs/heads/{short}", f"refs/remotes/origin/{short}"):
             with contextlib.suppress(NotFound):
                 return self.resolve(reference)
         raise NotFound(f"the repository has no branch `{name}`", cure="`git branch --all` shows those it has")
