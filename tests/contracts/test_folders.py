@@ -95,6 +95,14 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path, act, closed):
 
 
 @pytest.mark.parametrize("act", [read_bundle, find_bundles])
+def test_folders_without_end_are_told(tmp_path, act):
+    (tmp_path / "/".join(["d"] * 600)).mkdir(parents=True)
+    with pytest.raises(CallerError, match="nest deeper") as raised:
+        act(tmp_path)
+    assert raised.value.where == "d/d/d/…"
+
+
+@pytest.mark.parametrize("act", [read_bundle, find_bundles])
 def test_a_folder_that_is_not_there_is_told(tmp_path, act):
     with pytest.raises(NotFound):
         act(tmp_path / "gone")

@@ -12,6 +12,7 @@ from upkeep.domain.errors import CallerError, NotFound
 from upkeep.domain.names import parse_major_folder
 
 _PLAIN, _EXECUTABLE, _SYMLINK, _SUBMODULE, _TREE = "100644", "100755", "120000", "160000", "40000"
+_DEEPEST = 300
 _UNKNOWN_BLOB = "0" * 40
 _CHUNK = 1 << 20
 _SURE_FILES = ("schema.yaml", "schema.yml", "manifest.yaml", "manifest.yml")
@@ -56,6 +57,7 @@ def _readable() -> Iterator[None]:
 
 def _search(folder: Path, name: str, path: str, *, inside_bundle: bool) -> list[str]:
     """The bundles at and below a folder of this name."""
+    _check_depth(path)
     children = {entry.name: entry for entry in _entries(folder) if _is_folder(entry) and not entry.name.startswith(".")}
     named_like_major = parse_major_folder(name) is not None
     bundle = (named_like_major and any(is_part_folder(child) for child in children)) or (
@@ -85,6 +87,12 @@ def _holds_spec(folder: Path) -> bool:
     return False
 
 
+def _check_depth(path: str) -> None:
+    if path.count("/") >= _DEEPEST:
+        start = "/".join(path.split("/")[:3])
+        raise CallerError(f"folders nest deeper than {_DEEPEST}", where=f"{start}/…", cure="name a folder without them")
+
+
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         yield from sorted(entries, key=lambda entry: entry.name)
@@ -103,6 +111,7 @@ class _Reading:
 
     def tree(self, folder: Path, path: str) -> str:
         """Read a folder and return its git tree id."""
+        _check_depth(path)
         rows: list[tuple[bytes, str, str]] = []
         for entry in _entries(folder):
             if entry.name == ".git":
