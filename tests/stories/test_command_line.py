@@ -140,10 +140,11 @@ def test_a_wrong_use_ends_with_1_and_an_unknown_command_too(shell: Shell) -> Non
     assert "Missing argument" in shell.refused("source", "get", code=1)
 
 
-def test_an_option_that_belongs_before_the_command_is_told_its_place(shell: Shell) -> None:
+def test_a_misplaced_option_and_a_misspelled_command_are_put_right(shell: Shell) -> None:
     said = shell.refused("check-config", "--config", "upkeep.yaml", code=1)
     assert "Write --config before the command" in said
     assert "No such option" in shell.refused("check-config", "--confg", "upkeep.yaml", code=1)
+    assert "Did you mean 'version'?" in shell.refused("versio", code=1)
 
 
 def test_what_does_not_exist_is_told_with_a_cure(shell: Shell) -> None:
@@ -321,6 +322,11 @@ def test_users_get_their_password_from_a_file_or_from_standard_input(shell: Shel
         found = unit.people.find("ada")
     assert found is not None
     assert wiring.open_passwords().verify(found.password_hash, "correct horse battery")
+
+
+def test_a_password_that_cannot_be_read_is_told_in_words(shell: Shell) -> None:
+    said = shell.refused("user", "add", "ada", "--password-file", "/nowhere", code=1)
+    assert "cannot be read: No such file or directory\nwhere: /nowhere\nfix: " in said
 
 
 def test_a_test_notice_reaches_the_channels_and_a_broken_one_is_told(shell: Shell) -> None:

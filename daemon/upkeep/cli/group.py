@@ -34,6 +34,15 @@ class CommandLine(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            # click looks for similar names among the commands it has loaded, and those are none.
+            raise click.NoSuchCommand(error.command_name, possibilities=self._modules, ctx=ctx) from error
+
     def main(  # type: ignore[override]  # the callers that want no exit use `invoke`
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:

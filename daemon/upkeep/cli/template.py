@@ -163,7 +163,7 @@ def render(
     outputs = rehearse.NO_OUTPUTS
     if outputs_path is not None:
         outputs = rehearse.parse_outputs(_text(outputs_path, "outputs"), str(outputs_path))
-    with JinjaRenderer() as renderer, _below(bundle_dir):
+    with JinjaRenderer() as renderer, _below(bundle_dir, alone=outputs_path is None):
         rehearsal = rehearse.rehearse(
             bundles.inspect(folders.read_bundle(bundle_dir)),
             _text(spec_path, "spec"),
@@ -199,11 +199,13 @@ def _made_up_outputs(renderer: "JinjaRenderer") -> "StandIn":
 
 
 @contextmanager
-def _below(folder: Path) -> Iterator[None]:
-    """What is wrong with a bundle is told with the path as it was typed."""
+def _below(folder: Path, *, alone: bool) -> Iterator[None]:
+    """What is wrong with a bundle is told with the path as it was typed. `alone`: no outputs were given with it."""
     try:
         yield
     except BundleError as fault:
+        if alone and "`environment.outputs." in fault.message:
+            fault.cure = "give the outputs of the environment by --environment-outputs FILE"
         fault.where = str(folder / fault.where) if fault.where else str(folder)
         raise
 
