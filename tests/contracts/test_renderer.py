@@ -222,7 +222,7 @@ def test_lines_passed_on_to_another_filter_are_a_plain_text(renderer):
 
 def test_only_arns_of_policies_become_a_list_of_them(renderer):
     arn = "arn:aws:iam::123456789012:policy/read"
-    namespace = {"outputs": {"A": "hello", "B": arn, "C": f"{arn}\nD: injected", "E": f"x{arn}"}}
+    namespace = {"outputs": {"A": "hello", "B": arn, "C": f"{arn}\nD: injected", "E": f"x{arn}", "F": None, "G": 5}}
     text = f"Arns:\n  - first\n  {{{{ outputs | {ARNS} }}}}\n"
     assert documents.load(render(renderer, text, namespace), "t").value == {
         "Arns": ["first", arn, f"{arn}\nD: injected"],
