@@ -251,6 +251,10 @@ def test_values_that_are_not_raw_are_checked(renderer, name):
 @pytest.mark.parametrize("name", [ECS, LAMBDA, ARNS])
 def test_a_filter_for_maps_refuses_other_values(renderer, name):
     assert "takes a map, not a str" in fault(renderer, f"{{{{ 'x' | {name} }}}}")
+
+
+@pytest.mark.parametrize("name", [ECS, LAMBDA])
+def test_a_variable_without_a_value_is_refused(renderer, name):
     assert "`A` has no value" in fault(renderer, f"{{{{ v | {name} }}}}", {"v": {"A": None}})
 
 
