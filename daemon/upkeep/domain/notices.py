@@ -20,6 +20,7 @@ APART_AT_MOST = 3
 """How many versions of one commit are told one by one. A first sync or a sweeping commit makes many at once."""
 
 _DRAFT_READY = "draft-ready"
+_NO_DRAFT = ("", "")
 _TEXT_AT_MOST = 500
 _SUBJECT_AT_MOST = 120
 _LATE_AFTER = timedelta(days=1)
@@ -55,8 +56,8 @@ class OwedNotice:
     """A notice in the outbox.
 
     `receipt` is the channel's own id of the sent message, `attempts` and `failure` tell of sends that failed.
-    `not_before` is the earliest time the channel accepts another try, when it said so. `given_up_at` is set when
-    the channel refused this very message too often: it is not sent any more.
+    `not_before` is the earliest time of the next try: the channel said so, or others may come to go with it.
+    `given_up_at` is set when the channel refused this very message too often: it is not sent any more.
     """
 
     id: int
@@ -236,7 +237,12 @@ def together(waiting: Sequence[OwedNotice]) -> tuple[OwedNotice, ...]:
     """
     first = waiting[0]
     drafts = tuple(owed for owed in waiting if not owed.attempts and _draft(owed)[0] == _draft(first)[0])
-    return drafts if _draft(first)[0] and not first.attempts and len(drafts) > APART_AT_MOST else (first,)
+    return drafts if tells_of_draft(first) and not first.attempts and len(drafts) > APART_AT_MOST else (first,)
+
+
+def tells_of_draft(owed: OwedNotice) -> bool:
+    """Whether a notice tells that a draft waits for its review."""
+    return _draft(owed) != _NO_DRAFT
 
 
 def as_one(owed: Sequence[OwedNotice]) -> OwedNotice:
@@ -257,9 +263,9 @@ def as_one(owed: Sequence[OwedNotice]) -> OwedNotice:
 
 
 def _draft(owed: OwedNotice) -> tuple[str, str]:
-    """Template and version of the draft that a notice tells of; empty texts when it tells of something else."""
+    """Template and version of the draft that a notice tells of, if it does."""
     what, *parts = owed.notice.key.split("/")
-    return (parts[0], parts[1]) if what == _DRAFT_READY else ("", "")
+    return (parts[0], parts[1]) if what == _DRAFT_READY else _NO_DRAFT
 
 
 def as_sent(owed: OwedNotice, now: datetime) -> OwedNotice:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from upkeep.domain.errors import CallerError, StalledError, TransientError, UpkeepError
-from upkeep.domain.notices import OwedNotice, as_one, as_sent, together
+from upkeep.domain.notices import OwedNotice, as_one, as_sent, tells_of_draft, together
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.ports import Channels, Store, Unit
 
@@ -20,6 +20,9 @@ REFUSALS_AT_MOST = 3
 
 SENT_AT_MOST = 50
 """How many notices go out under one claim."""
+
+GATHERED_FOR = timedelta(seconds=3)
+"""How long a notice of a draft waits for those of the commits that were pushed with it."""
 
 TOGETHER_AT_MOST = 100
 """How many waiting notices are looked at for what goes out as one message."""
@@ -70,15 +73,27 @@ def resume(unit: Unit, *, now: datetime) -> None:
 
 def _next(unit: Unit, claim: Claim, now: datetime) -> Sequence[OwedNotice]:
     """The oldest notice that may go now, and those that go with it; without one the work is ended or put off."""
-    waiting = unit.outbox.unsent(claim.subject, TOGETHER_AT_MOST)
+    waiting = tuple(_gathering(unit, owed, now) for owed in unit.outbox.unsent(claim.subject, TOGETHER_AT_MOST))
     if not waiting:
         unit.work.done(claim)
         return ()
     oldest = waiting[0]
     if oldest.not_before is not None and oldest.not_before > now:
-        unit.work.retry(claim, oldest.not_before, oldest.failure or "the channel asked to wait")
+        if oldest.failure is None:
+            unit.work.done(claim, again_at=oldest.not_before)
+        else:
+            unit.work.retry(claim, oldest.not_before, oldest.failure)
         return ()
     return together(waiting)
+
+
+def _gathering(unit: Unit, owed: OwedNotice, now: datetime) -> OwedNotice:
+    """A notice of a draft that was not seen before waits a moment."""
+    if owed.attempts or owed.not_before is not None or not tells_of_draft(owed):
+        return owed
+    waits = replace(owed, not_before=now + GATHERED_FOR)
+    unit.outbox.save(waits)
+    return waits
 
 
 def _parent(unit: Unit, owed: OwedNotice) -> str | None:
