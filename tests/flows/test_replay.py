@@ -117,6 +117,14 @@ def test_schemas_are_compared_with_the_last_good_version(history: History, rende
     assert versions[2].findings[0].where.startswith("schema/schema.yaml:")
 
 
+def test_a_start_beside_the_line_is_compared_with_the_end_as_a_whole(history: History, renderer: JinjaRenderer) -> None:
+    old = history.write([net(), net(note="changed")])[-1]
+    made = history.write([net(note="anew"), net(note="once more"), net(note="at last")])
+    assert numbered(told(history, renderer, path="net/v1", since=old)) == expected(history, "net/v1", old, made[-1])
+    same = history.write([net(note="another root"), net(note="changed")])[-1]
+    assert numbered(told(history, renderer, path="net/v1", since=old, until=same)) == expected(history, "net/v1", old)
+
+
 def test_templates_that_cannot_be_rendered_fail(history: History, renderer: JinjaRenderer) -> None:
     history.write([under("net/v1", environment_files(body="A: {{ nothing.here }}\n"))])
     (version,) = told(history, renderer, path="net/v1")
@@ -130,7 +138,7 @@ def test_templates_that_cannot_be_rendered_fail(history: History, renderer: Jinj
         ({"path": "web/v1"}, NotFound, "no commit holds"),
         ({"path": "net"}, CallerError, "not a version folder"),
         ({"path": ""}, CallerError, "not a version folder"),
-        ({"since": "f" * 40}, CallerError, "not on the first-parent line"),
+        ({"since": "f" * 40}, NotFound, "ffffffffffff"),
     ],
 )
 def test_what_cannot_be_followed_is_said(

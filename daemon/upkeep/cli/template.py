@@ -238,7 +238,8 @@ def replay(
 ) -> None:
     """Number version folders along the history of the repository in GIT_DIR, as its syncs would have done.
 
-    Every first-parent commit that changes a version folder makes the next minor. Reads the repository only.
+    Every first-parent commit that changes a version folder makes the next minor. A --since that is not on the
+    first-parent line is compared with the end as a whole: at most one minor for each folder. Reads the repository only.
     """
     from upkeep.adapters.git import open_local
     from upkeep.adapters.jinja import JinjaRenderer
