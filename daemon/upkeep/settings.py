@@ -34,6 +34,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from upkeep.domain import documents
+from upkeep.domain.addresses import check_address, check_branch, check_subdirectory
 from upkeep.domain.documents import Document
 from upkeep.domain.errors import CallerError, SettingsError, UpkeepError
 from upkeep.domain.names import SourceName, parse_source_name
@@ -142,6 +143,28 @@ def _fault(message: str, cure: str) -> PydanticCustomError:
     return PydanticCustomError("upkeep", "{message}", {"message": message, "cure": cure})
 
 
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """Accept what a rule of the domain accepts, and say what it says."""
+
+    def accept(text: str) -> str:
+        try:
+            check(text)
+        except CallerError as error:
+            raise _fault(error.message, error.cure or "") from None
+        return text
+
+    return AfterValidator(accept)
+
+
+def _trimmed(ends: str) -> Callable[[object], object]:
+    return lambda text: text.strip(ends) if isinstance(text, str) else text
+
+
+def _check_form(url: str) -> None:
+    """The form of a repository's address; whether places on this machine are allowed is another setting."""
+    check_address(url, allow_local=True)
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
 Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
@@ -228,10 +251,10 @@ class Git:
 class DeclaredSource:
     """One repository, branch and folder that templates are read from."""
 
-    name: str
-    url: str
-    branch: Annotated[str, Field(min_length=1, max_length=200)] = "main"
-    subdirectory: str = ""
+    name: Annotated[str, _checked(parse_source_name)]
+    url: Annotated[str, BeforeValidator(_trimmed(" ")), _checked(_check_form)]
+    branch: Annotated[str, _checked(check_branch)] = "main"
+    subdirectory: Annotated[str, BeforeValidator(_trimmed("/")), _checked(check_subdirectory)] = ""
     token_file: FilePath | None = None
     token_env: VariableName | None = None
     ssh_key_file: FilePath | None = None
@@ -242,16 +265,6 @@ class DeclaredSource:
 
     @model_validator(mode="after")
     def _fits(self) -> "DeclaredSource":
-        try:
-            parse_source_name(self.name)
-        except CallerError as error:
-            raise _fault(error.message, error.cure or "") from None
-        if not self.url.strip():
-            raise _fault("`url` is empty", "write the address that git would fetch from")
-        if "://" in self.url and urlsplit(self.url).password:
-            raise _fault("`url` holds a password", "take it out and name the token by `token_file` or `token_env`")
-        if ".." in self.subdirectory.split("/"):
-            raise _fault("`subdirectory` leaves the repository", "write a folder inside the repository")
         _at_most_one(token_file=self.token_file, token_env=self.token_env, ssh_key_file=self.ssh_key_file)
         _at_most_one(webhook_secret_file=self.webhook_secret_file, webhook_secret_env=self.webhook_secret_env)
         return self
@@ -266,9 +279,9 @@ class DeclaredSource:
         )
         return Source(
             name=SourceName(self.name),
-            url=self.url.strip(),
+            url=self.url,
             branch=self.branch,
-            subdirectory=self.subdirectory.strip("/"),
+            subdirectory=self.subdirectory,
             credential=credential,
             webhook_secret=_credential(self.webhook_secret_file, self.webhook_secret_env),
             drafts=self.drafts,
@@ -768,10 +781,14 @@ def _contradictions(settings: Settings, place: _Place) -> list[_Fault]:
                 place.fault(("sources", index, "name"), f"the name `{source.name}` is used twice", "rename one")
             )
         names.add(source.name)
-        read_by = branches.setdefault((source.url, source.branch, source.subdirectory.strip("/")), source.name)
+        read_by = branches.setdefault((source.url, source.branch, source.subdirectory), source.name)
         if read_by != source.name:
             what = f"`{source.name}` reads the same branch and folder as `{read_by}`"
             faults.append(place.fault(("sources", index, "url"), what, "remove one of them"))
+        try:
+            check_address(source.url, allow_local=settings.git.allow_local)
+        except CallerError as error:
+            faults.append(place.fault(("sources", index, "url"), error.message, error.cure or ""))
     notices = settings.notices
     routes: list[tuple[Key, str]] = [(("default",), notices.default), (("operators",), notices.operators)]
     routes += [(("templates", name), channel) for name, channel in notices.templates.items()]

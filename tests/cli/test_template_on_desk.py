@@ -206,6 +206,12 @@ def test_a_pipeline_is_rendered_though_an_instance_cannot_be(service):
     assert "warning: instance test has no outputs" in done.stderr
 
 
+def test_outputs_that_were_not_given_are_asked_for(service):
+    with pytest.raises(BundleError) as refusal:
+        render(service / "web-svc/v1", service / "spec.yaml")
+    assert refusal.value.cure == "give the outputs of the environment by --environment-outputs FILE"
+
+
 def test_the_context_is_the_namespace_as_json(service):
     found = namespace(service / "web-svc/v1", service / "spec.yaml", "--instance", "prod", "--account-id", "42")
     assert found["environment"] == {"name": "live", "account_id": "42", "outputs": {}}

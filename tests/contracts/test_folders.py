@@ -86,10 +86,20 @@ def test_names_that_are_not_utf_8_are_kept(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_told(tmp_path):
-    (tmp_path / "closed").mkdir(mode=0)
-    with pytest.raises(CallerError, match="cannot be read"):
-        read_bundle(tmp_path)
+@pytest.mark.parametrize("act", [read_bundle, find_bundles])
+@pytest.mark.parametrize("closed", ["schema", "spec", "other"])
+def test_a_folder_that_may_not_be_read_is_told(tmp_path, act, closed):
+    (tmp_path / closed).mkdir(mode=0)
+    with pytest.raises(CallerError, match=f"{closed}.*cannot be read"):
+        act(tmp_path)
+
+
+@pytest.mark.parametrize("act", [read_bundle, find_bundles])
+def test_folders_without_end_are_told(tmp_path, act):
+    (tmp_path / "/".join(["d"] * 600)).mkdir(parents=True)
+    with pytest.raises(CallerError, match="nest deeper") as raised:
+        act(tmp_path)
+    assert raised.value.where == "d/d/d/…"
 
 
 @pytest.mark.parametrize("act", [read_bundle, find_bundles])

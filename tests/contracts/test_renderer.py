@@ -16,6 +16,7 @@ from upkeep.adapters.jinja import JinjaRenderer
 from upkeep.domain import documents
 from upkeep.domain.bundles import TemplateFile
 from upkeep.domain.errors import BundleError, CallerError
+from upkeep.domain.findings import Severity
 from upkeep.domain.namespaces import (
     EnvironmentFacts,
     InstanceFacts,
@@ -106,6 +107,9 @@ def test_a_text_comes_out_byte_for_byte_as_plain_jinja_writes_it(renderer, text)
         ("{{ service_instance.inputs.a | length }}", ":1: `service_instance.inputs.a` is not defined"),
         (f"{{{{ service_instance.inputs.a | {ARNS} }}}}", ":1: `service_instance.inputs.a` is not defined"),
         ("{{ environment[service.x] }}", ":1: `service.x` is not defined"),
+        ("{{ service_instance.inputs.a | tojson }}", ":1: `service_instance.inputs.a` is not defined"),
+        ("\n{{ {'b': [service_instance.inputs.a]} | tojson(2) }}", ":2: `service_instance.inputs.a` is not defined"),
+        ("{{ cycler | tojson }}", ":1: TypeError: a value of type type cannot be written"),
         ("{{ nobody[service.x] }}", ":1: `nobody[…]` is not defined: there is no `nobody`"),
         ("{{ service_instance.inputs.names[7] }}", ":1: `service_instance.inputs.names[7]` is not defined"),
         ("{{ service_instance.inputs.port.a }}", ":1: a value of type int has no `a`"),
@@ -218,7 +222,7 @@ def test_lines_passed_on_to_another_filter_are_a_plain_text(renderer):
 
 def test_only_arns_of_policies_become_a_list_of_them(renderer):
     arn = "arn:aws:iam::123456789012:policy/read"
-    namespace = {"outputs": {"A": "hello", "B": arn, "C": f"{arn}\nD: injected", "E": f"x{arn}"}}
+    namespace = {"outputs": {"A": "hello", "B": arn, "C": f"{arn}\nD: injected", "E": f"x{arn}", "F": None, "G": 5}}
     text = f"Arns:\n  - first\n  {{{{ outputs | {ARNS} }}}}\n"
     assert documents.load(render(renderer, text, namespace), "t").value == {
         "Arns": ["first", arn, f"{arn}\nD: injected"],
@@ -247,6 +251,10 @@ def test_values_that_are_not_raw_are_checked(renderer, name):
 @pytest.mark.parametrize("name", [ECS, LAMBDA, ARNS])
 def test_a_filter_for_maps_refuses_other_values(renderer, name):
     assert "takes a map, not a str" in fault(renderer, f"{{{{ 'x' | {name} }}}}")
+
+
+@pytest.mark.parametrize("name", [ECS, LAMBDA])
+def test_a_variable_without_a_value_is_refused(renderer, name):
     assert "`A` has no value" in fault(renderer, f"{{{{ v | {name} }}}}", {"v": {"A": None}})
 
 
@@ -549,6 +557,38 @@ def test_environments_have_inputs_and_no_outputs(renderer):
     assert "write `environment.inputs.vpc_cidr`" in finding
     (finding,) = found(renderer, "{{ environment.outputs.x }}", Part.ENVIRONMENT)
     assert "has no `outputs`" in finding
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("{{ gone }}", Severity.ERROR),
+        ("{% if gone %}{% endif %}", Severity.ERROR),
+        ("{% if service.name %}{{ gone }}{% endif %}", Severity.WARNING),
+        ("{% if service.name %}{% elif gone %}{% endif %}", Severity.WARNING),
+        ("{% if service.name %}{% else %}{{ gone }}{% endif %}", Severity.WARNING),
+        ("{{ service.name or gone }}", Severity.WARNING),
+        ("{{ gone or service.name }}", Severity.ERROR),
+        ("{{ gone if service.name else 1 }}", Severity.WARNING),
+        ("{{ 1 if gone else 2 }}", Severity.ERROR),
+        ("{% for x in service_instance.inputs.list %}{{ gone }}{% endfor %}", Severity.WARNING),
+        ("{% for x in gone %}{% endfor %}", Severity.ERROR),
+        ("{% for x in service_instance.inputs.list %}{% else %}{{ gone }}{% endfor %}", Severity.WARNING),
+        ("{% macro m() %}{{ gone }}{% endmacro %}", Severity.WARNING),
+        ("{% include 'x' ignore missing %}", Severity.WARNING),
+        ("{% if service.name %}{% include 'x' %}{% endif %}", Severity.WARNING),
+        ("{% include 'x' %}", Severity.ERROR),
+    ],
+)
+def test_what_fails_only_in_a_branch_is_a_warning(renderer, text, severity):
+    (finding,) = renderer.check(TemplateFile("t.yaml", text), Part.INSTANCE)
+    assert finding.severity is severity
+
+
+def test_a_service_has_instances_so_that_a_loop_over_them_is_no_branch(renderer):
+    text = "{% for s in service_instances %}{{ s.gone }}{% endfor %}"
+    (finding,) = renderer.check(TemplateFile("t.yaml", text), Part.PIPELINE)
+    assert finding.severity is Severity.ERROR
 
 
 def test_an_input_the_schema_does_not_declare_is_a_finding_when_the_schema_is_known(renderer):

@@ -123,7 +123,6 @@ INSTANCE = Resource(
     environment=an_environment().key.name,
     account_id="123456789012",
     lag=Lag(Standing.BEHIND_MAJOR, 2, 1, NOON),
-    snoozed_until=LATER,
     last_deployment="d2",
     last_succeeded_deployment="d1",
     deployed_at=LATER,

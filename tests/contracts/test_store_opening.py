@@ -183,10 +183,28 @@ def test_a_server_that_does_not_answer_is_away_for_now_and_no_password_is_told(t
     for attempt in (open_store, migrate):
         with pytest.raises(TransientError) as caught:
             attempt(url, state=tmp_path)
+        assert caught.value.where == "upkeep on 127.0.0.1"
         error: BaseException | None = caught.value
         while error is not None:
             assert "geheim" not in str(error)
             error = error.__cause__
+
+
+def test_a_server_that_refuses_us_is_quoted(databases, tmp_path: Path) -> None:
+    with databases.fresh("postgresql") as url:
+        nowhere = sa.make_url(url).set(database="nowhere").render_as_string()
+        with pytest.raises(TransientError, match='refuses the connection: database "nowhere" does not exist') as caught:
+            open_store(nowhere, state=tmp_path)
+    assert caught.value.where is not None
+    assert caught.value.where.startswith("nowhere on ")
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "upkeep.db"
+    file.write_text("no database " * 1000)
+    with pytest.raises(UpkeepError, match="no SQLite database") as caught:
+        migrate(f"sqlite:///{file}", state=tmp_path)
+    assert caught.value.where == str(file)
 
 
 def test_a_unit_within_a_unit_is_a_bug(each_store: SqlStore) -> None:

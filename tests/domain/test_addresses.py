@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from upkeep.domain.addresses import check_address, check_branch
+from upkeep.domain.addresses import check_address, check_branch, check_subdirectory
 from upkeep.domain.errors import CallerError
 
 
@@ -65,6 +65,14 @@ def test_places_on_this_machine_are_accepted_only_where_they_are_allowed(url: st
     check_address(url, allow_local=True)
     with pytest.raises(CallerError, match="on this machine"):
         check_address(url, allow_local=False)
+
+
+@pytest.mark.parametrize("path", ["..", "a/../b", "/a", "a/", "./a", "a//b", "a\nb"])
+def test_a_subdirectory_is_a_folder_inside_the_repository(path: str) -> None:
+    check_subdirectory("")
+    check_subdirectory("platform/our templates")
+    with pytest.raises(CallerError, match="not a folder"):
+        check_subdirectory(path)
 
 
 _PIECES = [*"ab-./@{~^:?*[\\", " ", ".lock", "\x7f", "ü"]

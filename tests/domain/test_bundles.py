@@ -181,8 +181,6 @@ def test_all_findings_are_told_not_only_the_first():
         ("schemas/", "schema/"),
         ("instance-infrastructure/", "instance_infrastructure/"),
         ("Instance_Infrastructure/", "instance_infrastructure/"),
-        ("pipeline-infrastructure/", "pipeline_infrastructure/"),
-        ("pipeline_infra/", "pipeline_infrastructure/"),
     ],
 )
 def test_a_misspelt_folder_is_named_with_the_right_spelling(wrong, right):
@@ -191,6 +189,22 @@ def test_a_misspelt_folder_is_named_with_the_right_spelling(wrong, right):
     (finding,) = [finding for finding in found.findings if finding.slug == "misspelt"]
     assert finding.severity is Severity.ERROR
     assert wrong in finding.message and right in finding.message
+
+
+@pytest.mark.parametrize("wrong", ["pipeline-infrastructure/", "pipeline_infra/"])
+def test_a_misspelt_pipeline_folder_is_named_and_missing_when_the_schema_asks_for_it(wrong):
+    found = look(renamed(service_files(), "pipeline_infrastructure/", wrong))
+    assert [slug for slug, _ in told(found)] == ["schema-pipeline"]
+    assert "misspelt" in [slug for slug, _ in told(found, Severity.WARNING)]
+
+
+def test_a_pipeline_folder_that_was_put_aside_is_a_warning():
+    files = renamed(service_files(), "pipeline_infrastructure/", "pipeline_infrastructure_unused/")
+    schema = files["schema/schema.yaml"]
+    files["schema/schema.yaml"] = "\n".join(line for line in schema.split("\n") if "pipeline_input_type" not in line)
+    found = look(files)
+    assert told(found) == []
+    assert "misspelt" in [slug for slug, _ in told(found, Severity.WARNING)]
 
 
 def test_a_misspelt_infrastructure_folder_does_not_make_an_environment_customer_managed():
@@ -275,7 +289,12 @@ def test_what_is_wrong_with_a_manifest_is_told_with_its_line(text, slug, line):
 
 @pytest.mark.parametrize(
     "text",
-    [a_manifest(**{**GOOD_ENTRY, "colour": "blue"}), a_manifest(file=GOOD_ENTRY["file"], rendering_engine="jinja")],
+    [
+        a_manifest(**{**GOOD_ENTRY, "colour": "blue"}),
+        a_manifest(file=GOOD_ENTRY["file"], rendering_engine="jinja"),
+        a_manifest(**{**GOOD_ENTRY, "template_language": "CloudFormation"}),
+        a_manifest(**{**GOOD_ENTRY, "rendering_engine": "Jinja"}),
+    ],
 )
 def test_what_is_unusual_in_a_manifest_is_a_warning(text):
     assert manifest_findings(text) == []

@@ -18,7 +18,9 @@ from tests.builders import (
 from upkeep.domain.deployments import Action, DeploymentStatus
 from upkeep.domain.findings import Severity
 from upkeep.domain.lag import Lag, Standing
+from upkeep.domain.names import SourceName
 from upkeep.domain.notices import (
+    APART_AT_MOST,
     LINES_AT_MOST,
     Link,
     Notice,
@@ -29,6 +31,7 @@ from upkeep.domain.notices import (
     deployment_stalled,
     draft_ready,
     now_behind,
+    registered,
     registration_failed,
     source_stalled,
 )
@@ -81,6 +84,22 @@ def test_a_failed_registration_tells_its_author_where_and_what_to_do():
         "Push a mended commit: it becomes the next minor. 1.6 stays unused.",
     )
     assert notice.links == (Link("See lb-fargate-svc", "/templates/lb-fargate-svc"),)
+
+
+def test_a_few_versions_of_one_commit_are_told_one_by_one():
+    versions = [a_version(f"env-{n}") for n in range(APART_AT_MOST)]
+    assert registered("platform", SourceName("templates"), versions) == tuple(
+        draft_ready("platform", version) for version in versions
+    )
+
+
+def test_many_versions_of_one_commit_are_told_together_failures_first():
+    versions = [a_version(f"env-{n}") for n in range(30)]
+    versions.append(a_version("broken", state=VersionState.REGISTRATION_FAILED))
+    (notice,) = registered("platform", SourceName("templates"), versions)
+    assert notice.headline == "templates: 30 drafts to review and 1 registration failed"
+    assert notice.lines[1:3] == ("• broken 1.0 could not be registered", "• env-0 1.0")
+    assert notice.lines[-1] == "• and 20 more"
 
 
 def test_many_findings_are_cut_and_counted():

@@ -151,18 +151,8 @@ def test_missing_parts_are_told_with_their_line(text, slug, line):
         ({"type": "number", "minimum": 3, "maximum": 2}, "schema-range"),
         ({"type": "string", "enum": "a"}, "schema-enum"),
         ({"type": "string", "enum": []}, "schema-enum"),
-        ({"type": "string", "enum": ["a", 1]}, "schema-enum"),
-        ({"type": "string", "default": 1}, "schema-default"),
-        ({"type": "string", "default": None}, "schema-default"),
-        ({"type": "string", "default": "c", "enum": ["a", "b"]}, "schema-default"),
-        ({"type": "string", "default": "c", "pattern": "^a"}, "schema-default"),
-        ({"type": "string", "default": "c", "minLength": 2}, "schema-default"),
-        ({"type": "integer", "default": True}, "schema-default"),
-        ({"type": "integer", "default": 1.5}, "schema-default"),
-        ({"type": "number", "default": 0, "minimum": 1}, "schema-default"),
-        ({"type": "array", "default": ["x"], "items": {"type": "number"}}, "schema-default"),
+        ({"type": "string", "enum": [1, 2]}, "schema-enum"),
         ({"type": "object", "properties": {"a": {"type": "nope"}}}, "schema-type"),
-        ({"type": "object", "required": ["b"], "properties": {"a": {"type": "string"}}}, "schema-required"),
         ({"type": "object", "required": "a"}, "schema-required"),
         ({"$ref": "#/Gone"}, "schema-ref"),
         ({"$ref": "Main"}, "schema-ref"),
@@ -179,9 +169,70 @@ def test_what_is_wrong_with_an_input_is_told_with_its_line(declared, slug):
     assert all(finding.line >= first and finding.cure for finding in told)
 
 
+@pytest.mark.parametrize(
+    ("declared", "slug"),
+    [
+        ({"type": "string", "enum": ["a", 1]}, "schema-enum"),
+        ({"type": "string", "default": 1}, "schema-default"),
+        ({"type": "string", "default": None}, "schema-default"),
+        ({"type": "string", "default": "c", "enum": ["a", "b"]}, "schema-default"),
+        ({"type": "string", "default": "c", "pattern": "^a"}, "schema-default"),
+        ({"type": "string", "default": "", "minLength": 1}, "schema-default"),
+        ({"type": "integer", "default": True}, "schema-default"),
+        ({"type": "integer", "default": 1.5}, "schema-default"),
+        ({"type": "number", "default": 0, "minimum": 1}, "schema-default"),
+        ({"type": "array", "default": ["x"], "items": {"type": "number"}}, "schema-default"),
+        ({"type": "object", "required": ["b"], "properties": {"a": {"type": "string"}}}, "schema-required"),
+        ({"type": "object", "required": True}, "schema-keyword"),
+        ({"type": "string", "description": ["a", "b"]}, "schema-keyword"),
+        ({"type": "string", "title": {"en": "a"}}, "schema-keyword"),
+    ],
+)
+def test_what_hinders_nobody_who_gives_a_value_is_a_warning(declared, slug):
+    text = a_schema({"fine": {"type": "string"}, "odd": declared})
+    assert inspect(text)[0] is not None
+    assert slugs(text) == []
+    assert set(slugs(text, Severity.WARNING)) == {slug}
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [
+        ({"properties": {}}, ValueType.OBJECT),
+        ({"items": {"type": "string"}}, ValueType.ARRAY),
+        ({"enum": ["a", "b"]}, ValueType.STRING),
+        ({"default": True}, ValueType.BOOLEAN),
+        ({"default": 1.5}, ValueType.NUMBER),
+    ],
+)
+def test_a_type_that_is_evident_need_not_be_written(declared, kind):
+    text = a_schema({"odd": declared})
+    assert parse(text).inputs.properties["odd"].type is kind
+    assert slugs(text, Severity.WARNING) == ["schema-property"]
+
+
+def test_what_is_wrong_in_a_type_that_no_input_has_is_a_warning():
+    unused = {"type": "object", "properties": {"x": {"type": "nope"}}}
+    assert slugs(a_schema({}, Unused=unused)) == []
+    assert slugs(a_schema({}, Unused=unused), Severity.WARNING) == ["schema-type"]
+    assert slugs(a_schema({"a": {"$ref": "#/Used"}}, Used=unused)) == ["schema-type"]
+
+
+def test_a_default_without_a_value_is_none():
+    (odd,) = of({"odd": {"type": "string", "default": None}}).inputs.properties.values()
+    (even,) = of({"even": {"type": "string", "default": None, "nullable": True}}).inputs.properties.values()
+    assert (odd.has_default, even.has_default, even.default) == (False, True, None)
+
+
+def test_an_empty_list_of_required_inputs_is_none():
+    text = a_schema({"a": {"type": "string"}}).replace("      type: object", "      type: object\n      required:")
+    assert "required:" in text
+    assert inspect(text)[1] == ()
+
+
 def test_all_faults_are_told_not_only_the_first():
-    text = a_schema({"a": {"type": "x"}, "b": {"type": "string", "default": 1}, "c": {"$ref": "#/D"}})
-    assert slugs(text) == ["schema-type", "schema-default", "schema-ref"]
+    text = a_schema({"a": {"type": "x"}, "b": {"type": "string", "enum": [1]}, "c": {"$ref": "#/D"}})
+    assert slugs(text) == ["schema-type", "schema-enum", "schema-ref"]
     with pytest.raises(BundleError) as caught:
         parse(text)
     assert str(caught.value).count("schema/schema.yaml:") == 3
@@ -312,6 +363,9 @@ def test_a_pattern_with_a_line_feed_at_its_end_is_still_found():
             {"type": "object", "additionalProperties": {"type": "string"}},
         ),
         ({"type": "string"}, {"type": "string", "description": "other", "title": "T", "example": "e"}),
+        ({"type": "string", "enum": ["a", "b"]}, {"type": "string", "pattern": "^[a-z]$", "minLength": 1}),
+        ({"type": "array"}, {"type": "array", "items": {}}),
+        ({"type": "object"}, {"type": "object", "additionalProperties": {}}),
     ],
 )
 def test_widening_an_input_is_compatible(before, after):
@@ -326,6 +380,7 @@ def test_widening_an_input_is_compatible(before, after):
         ({"type": "string", "nullable": True}, {"type": "string"}, "incompatible-narrowed"),
         ({"type": "string"}, {"type": "string", "enum": ["a"]}, "incompatible-narrowed"),
         ({"type": "string", "enum": ["a", "b"]}, {"type": "string", "enum": ["a", "c"]}, "incompatible-narrowed"),
+        ({"type": "string", "enum": ["a", "b"]}, {"type": "string", "maxLength": 0}, "incompatible-narrowed"),
         ({"type": "string"}, {"type": "string", "pattern": "a"}, "incompatible-narrowed"),
         ({"type": "string", "pattern": "a"}, {"type": "string", "pattern": "b"}, "incompatible-narrowed"),
         ({"type": "string"}, {"type": "string", "minLength": 1}, "incompatible-narrowed"),
@@ -403,6 +458,16 @@ def test_pipeline_inputs_are_compared_too():
     (finding,) = compatibility(parse(SERVICE_SCHEMA), parse(without))
     assert "pipeline input `command` was removed" in finding.message
     assert compatibility(parse(without), parse(SERVICE_SCHEMA)) == ()
+
+
+def test_a_pipeline_may_come_later_if_its_inputs_can_be_left_out():
+    lines = SERVICE_SCHEMA.splitlines(keepends=True)
+    without = parse("".join(line for line in lines if "pipeline_input_type" not in line))
+    assert without.pipeline is None
+    closed = SERVICE_SCHEMA.replace("    Delivery:\n", "    Delivery:\n      additionalProperties: false\n")
+    assert parse(closed).pipeline.additional is False
+    assert compatibility(without, parse(closed)) == ()
+    assert [finding.slug for finding in compatibility(parse(closed), without)] == ["incompatible-removed"]
 
 
 def test_a_template_cannot_change_its_kind():

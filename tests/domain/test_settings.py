@@ -122,25 +122,45 @@ updates:
         ("sources: here\n", "upkeep.yaml:1: `sources` is not a list (write its entries below it, each after `- `)"),
         ("sources:\n  - name: a\n", "upkeep.yaml:2: `url` is missing in `sources[0]` (add `url: …`)"),
         (
-            "sources:\n  - name: a b\n    url: x\n",
-            "upkeep.yaml:2: sources[0]: `a b` is not a source name "
+            "sources:\n  - name: a b\n    url: https://x/y\n",
+            "upkeep.yaml:2: sources[0].name: `a b` is not a source name "
             "(use 1 to 100 letters, digits, `_` and `-`, starting with a letter or digit)",
         ),
         (
             "sources:\n  - name: a\n    url: https://me:secret@example.com/x\n",
-            "upkeep.yaml:2: sources[0]: `url` holds a password "
-            "(take it out and name the token by `token_file` or `token_env`)",
+            "upkeep.yaml:3: sources[0].url: the address of the repository holds a password "
+            "(leave it out and give the source a credential, which is kept out of the database and logs)",
         ),
         (
-            "sources:\n  - name: a\n    url: x\n    token_file: f\n    token_env: E\n",
+            "sources:\n  - name: a\n    url: ext::sh\n",
+            "upkeep.yaml:3: sources[0].url: `ext::sh` is not a repository address that is accepted "
+            "(write https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH)",
+        ),
+        (
+            "sources:\n  - name: a\n    url: /srv/templates.git\n",
+            "upkeep.yaml:3: `/srv/templates.git` is a place on this machine, which is not allowed here "
+            "(use the address it is served at, or allow local repositories in the configuration)",
+        ),
+        (
+            "sources:\n  - name: a\n    url: https://x/y\n    branch: -main\n",
+            "upkeep.yaml:4: sources[0].branch: `-main` is not a branch name "
+            "(write it as `git branch` shows it, for example main)",
+        ),
+        (
+            "sources:\n  - name: a\n    url: https://x/y\n    subdirectory: ../up\n",
+            "upkeep.yaml:4: sources[0].subdirectory: `../up` is not a folder of a repository "
+            "(write it from the root without `./` and final slash, for example platform/templates)",
+        ),
+        (
+            "sources:\n  - name: a\n    url: https://x/y\n    token_file: f\n    token_env: E\n",
             "upkeep.yaml:2: sources[0]: `token_file` and `token_env` are given together (keep one of them)",
         ),
         (
-            "sources:\n  - {name: a, url: x}\n  - {name: a, url: y}\n",
+            "sources:\n  - {name: a, url: https://x/y}\n  - {name: a, url: https://y/z}\n",
             "upkeep.yaml:3: the name `a` is used twice (rename one)",
         ),
         (
-            "sources:\n  - {name: a, url: x}\n  - {name: b, url: x}\n",
+            "sources:\n  - {name: a, url: https://x/y}\n  - {name: b, url: https://x/y}\n",
             "upkeep.yaml:3: `b` reads the same branch and folder as `a` (remove one of them)",
         ),
         ("notices:\n  default: consoel\n", "upkeep.yaml:2: there is no channel `consoel` (did you mean `console`?)"),
@@ -265,8 +285,8 @@ def test_the_environment_wins_over_the_file() -> None:
 
 
 def test_lists_and_mappings_come_from_the_environment_as_yaml() -> None:
-    environ = {"UPKEEP_SOURCES": "[{name: a, url: x}]", "UPKEEP_NOTICES__OWNERS": "{pay: console}"}
-    found = read("sources: [{name: b, url: y}]\n", environ)
+    environ = {"UPKEEP_SOURCES": "[{name: a, url: https://x/y}]", "UPKEEP_NOTICES__OWNERS": "{pay: console}"}
+    found = read("sources: [{name: b, url: https://y/z}]\n", environ)
     assert [source.name for source in found.sources] == ["a"]
     assert found.notices.owners == {"pay": "console"}
 

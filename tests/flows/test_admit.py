@@ -26,8 +26,7 @@ def people(store, now):
 
 
 def sign_in(store, now, password="correct horse", name="dana"):
-    with store.write() as unit:
-        return admit.sign_in(unit, Plain(), name, password, now=now)
+    return admit.sign_in(store, Plain(), name, password, now=now)
 
 
 def test_a_session_says_who_holds_it_until_it_ends(people, now):
@@ -66,6 +65,35 @@ def test_after_five_wrong_passwords_a_name_waits(people, now):
     with pytest.raises(TooManyRequests, match="wait 15 minutes"):
         sign_in(people, now)
     assert sign_in(people, now + admit.FAILURES_WITHIN + timedelta(seconds=1)) is not None
+
+
+def test_a_password_is_verified_while_others_may_write(people, now):
+    class Slow(Plain):
+        def verify(self, encoded, password):
+            with people.write() as unit:
+                unit.people.note_failed_sign_in("somebody", now)
+            return super().verify(encoded, password)
+
+    assert admit.sign_in(people, Slow(), "dana", "correct horse", now=now) is not None
+
+
+def test_guesses_made_at_once_do_not_get_around_the_limit(people, now):
+    class Crowd(Plain):
+        def verify(self, encoded, password):
+            with people.write() as unit:
+                for _ in range(admit.FAILURES_ALLOWED):
+                    unit.people.note_failed_sign_in("dana", now)
+            return super().verify(encoded, password)
+
+    with pytest.raises(TooManyRequests):
+        admit.sign_in(people, Crowd(), "dana", "correct horse", now=now)
+
+
+@pytest.mark.parametrize("name", ["", "da na", "dana\x00", "x" * 101, "\udc80"])
+def test_what_is_no_name_is_refused_and_written_nowhere(people, now, name):
+    assert sign_in(people, now, name=name) is None
+    with people.read() as unit:
+        assert [entry.kind for entry in unit.journal.entries(5)] == ["user_added"]
 
 
 def test_the_last_admin_stays(people, now):

@@ -166,6 +166,24 @@ def test_an_update_moves_the_resource_and_its_lag_goes(offered, stacks, now):
         assert [owed.notice.key for owed in unit.outbox.unsent("platform", 10)] == [f"deployment/{asked.id}/SUCCEEDED"]
 
 
+def test_what_never_ran_takes_only_what_is_offered(offered, stacks, now):
+    stacks.answer = ProgressState.FAILED
+    with_environment(offered, stacks, now)
+    publish_minor(offered, now)
+    with offered.write() as unit:
+        registered(unit, ENV, "1.2", environment_bundle(), now)
+        registered(unit, ENV, "1.3", environment_bundle(), now, VersionState.REGISTRATION_FAILED)
+    for named, refusal in ((Version(1, 2), Forbidden), (Version(1, 3), Conflict)):
+        with pytest.raises(refusal), offered.write() as unit:
+            deploy.update(unit, TEST, to=named, actor=DEVELOPER, now=now)
+    stacks.answer = ProgressState.SUCCEEDED
+    with offered.write() as unit:
+        deploy.update(unit, TEST, recreate=True, actor=DEVELOPER, now=now)
+    work(offered, stacks, now)
+    resource = get(offered, TEST)
+    assert (str(resource.version), resource.inputs) == ("1.1", {"cidr": "10.1.0.0/16"})
+
+
 def test_a_second_update_is_refused_naming_the_first(offered, stacks, now):
     with_environment(offered, stacks, now)
     publish_minor(offered, now)

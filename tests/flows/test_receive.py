@@ -51,7 +51,7 @@ def test_a_push_to_a_followed_branch_asks_its_source_to_sync(followed, now):
         (push(ref="refs/tags/v1"), "push", None, "`refs/tags/v1` is not a branch"),
         (push(deleted=True), "push", None, "branch `main` was deleted"),
         (push(url="https://git.example.com/platform/else.git"), "push", None, "no source reads this repository"),
-        (push(), "push", {"another"}, "it was signed with the secret of another source"),
+        (push(), "push", {"another"}, "it is meant for another source"),
     ],
 )
 def test_what_asks_for_nothing_is_recorded_with_its_reason(followed, now, moved, event, scope, reason):

@@ -6,15 +6,24 @@ from itertools import pairwise
 
 import pytest
 
+from tests.builders import a_version
 from tests.fakeslack import HANGS_UP_AFTER, TOKEN, Answer, FakeSlack, error, too_many
 from upkeep.adapters.channels import NamedChannels
 from upkeep.adapters.console import ConsoleChannel
 from upkeep.adapters.slack import SlackBotChannel
 from upkeep.domain.errors import CallerError, LostLease, StalledError, TransientError
-from upkeep.domain.notices import Notice, OwedNotice
+from upkeep.domain.notices import APART_AT_MOST, Notice, OwedNotice, draft_ready
 from upkeep.domain.sources import Credential, CredentialKind
 from upkeep.domain.work import WorkKind
-from upkeep.flows.relay import FIRST_RETRY_AFTER, LONGEST_RETRY_AFTER, REFUSALS_AT_MOST, SENT_AT_MOST, relay, resume
+from upkeep.flows.relay import (
+    FIRST_RETRY_AFTER,
+    GATHERED_FOR,
+    LONGEST_RETRY_AFTER,
+    REFUSALS_AT_MOST,
+    SENT_AT_MOST,
+    relay,
+    resume,
+)
 
 LEASE = timedelta(seconds=60)
 SECOND = timedelta(seconds=1)
@@ -123,6 +132,48 @@ def test_what_is_owed_is_sent_oldest_first_and_once(store, now):
     assert due_at(store) is None
 
 
+def drafts_owed(store, at, count, template="web-svc"):
+    with store.write() as unit:
+        for minor in range(count):
+            unit.outbox.owe(draft_ready("platform", a_version(template, f"1.{minor}")), at)
+
+
+def test_drafts_of_one_template_that_wait_together_are_told_as_one(store, now):
+    sent = []
+    wall = Wall(meets=sent.append)
+    owe(store, now, "a")
+    drafts_owed(store, now, 30)
+    drafts_owed(store, now, APART_AT_MOST, "network-env")
+    owe(store, now, "b")
+    run(store, on(wall), now)
+    assert len(sent) == 1
+    assert due_at(store) == now + GATHERED_FOR
+    drafts_owed(store, now, 1, "late-svc")
+    run(store, on(wall), now + SECOND)
+    assert len(sent) == 1
+    run(store, on(wall), now + GATHERED_FOR)
+    drafts = sent[1].notice
+    assert drafts.headline == "web-svc 1.29 and 29 drafts before it are ready to review"
+    assert drafts.lines[0].startswith("• 1.29 ")
+    assert drafts.lines[-1] == "• and 20 more"
+    assert [link.path for link in drafts.links] == ["/templates/web-svc/1.29/review"]
+    assert len(sent) == 1 + 1 + APART_AT_MOST + 1
+    run(store, on(wall), now + GATHERED_FOR * 2)
+    assert sent[-1].notice.headline == "late-svc 1.0 is ready to review"
+    assert all(owed.sent_at for owed in notices(store))
+
+
+def test_a_message_of_many_drafts_that_failed_loses_none_of_them(store, now):
+    wall = raising(TransientError("it does not answer"))
+    drafts_owed(store, now, 10)
+    for at in (now, now + GATHERED_FOR):
+        run(store, on(wall), at)
+        assert [owed.sent_at for owed in notices(store)] == [None] * 10
+    run(store, on(wall), now + GATHERED_FOR + FIRST_RETRY_AFTER)
+    assert len(wall.took) == 2
+    assert all(owed.sent_at for owed in notices(store))
+
+
 def test_owing_the_same_key_twice_sends_it_once(store, now):
     wall = Wall()
     owe(store, now, "a")
@@ -184,7 +235,8 @@ def test_answers_name_the_message_that_opened_their_thread(store, now):
         thread="now-behind/web/1.1",
     )
     owe(store, now, "draft-ready/web/1.2/def")
-    run(store, on(wall), now)
+    for at in (now, now + GATHERED_FOR):
+        run(store, on(wall), at)
     assert wall.parents == [None, "receipt-1", "receipt-1", None]
 
 

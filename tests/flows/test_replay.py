@@ -117,6 +117,14 @@ def test_schemas_are_compared_with_the_last_good_version(history: History, rende
     assert versions[2].findings[0].where.startswith("schema/schema.yaml:")
 
 
+def test_a_start_beside_the_line_is_compared_with_the_end_as_a_whole(history: History, renderer: JinjaRenderer) -> None:
+    old = history.write([net(), net(note="changed")])[-1]
+    made = history.write([net(note="anew"), net(note="once more"), net(note="at last")])
+    assert numbered(told(history, renderer, path="net/v1", since=old)) == expected(history, "net/v1", old, made[-1])
+    same = history.write([net(note="another root"), net(note="changed")])[-1]
+    assert numbered(told(history, renderer, path="net/v1", since=old, until=same)) == expected(history, "net/v1", old)
+
+
 def test_templates_that_cannot_be_rendered_fail(history: History, renderer: JinjaRenderer) -> None:
     history.write([under("net/v1", environment_files(body="A: {{ nothing.here }}\n"))])
     (version,) = told(history, renderer, path="net/v1")
@@ -130,7 +138,7 @@ def test_templates_that_cannot_be_rendered_fail(history: History, renderer: Jinj
         ({"path": "web/v1"}, NotFound, "no commit holds"),
         ({"path": "net"}, CallerError, "not a version folder"),
         ({"path": ""}, CallerError, "not a version folder"),
-        ({"since": "f" * 40}, CallerError, "not on the first-parent line"),
+        ({"since": "f" * 40}, NotFound, "ffffffffffff"),
     ],
 )
 def test_what_cannot_be_followed_is_said(
@@ -158,11 +166,61 @@ def test_the_command_prints_the_list_that_others_rely_on(history: History) -> No
     assert second["findings"][0]["severity"] == "error"
     for options, versions in (
         (["--branch", "side"], ["1.0", "1.1"]),
+        (["--branch", "refs/heads/side"], ["1.0", "1.1"]),
         (["--until", made[0][:10]], ["1.0"]),
         (["--since", made[1]], ["1.0"]),
     ):
         rows = json.loads(_replay(history.git_dir, *options, "-o", "json").stdout)
         assert [(row["path"], row["version"]) for row in rows] == [("net/v1", version) for version in versions]
+
+
+@pytest.mark.parametrize("path", ["net/v1/", "/net/v1", "./net/v1", "net//v1", "net/./v1"])
+def test_a_path_may_be_written_in_any_way(history: History, path: str) -> None:
+    history.write([net()])
+    rows = json.loads(_replay(history.git_dir, "--path", path, "-o", "json").stdout)
+    assert [row["version"] for row in rows] == ["1.0"]
+
+
+def test_a_head_that_leads_nowhere_is_told_with_the_branches_there_are(history: History) -> None:
+    empty = _replay(history.git_dir)
+    assert (empty.exit_code, empty.stdout) == (1, "")
+    assert "has no commit yet" in empty.stderr
+    history.write([net()])
+    history.git("symbolic-ref", "HEAD", "refs/heads/master")
+    done = _replay(history.git_dir)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "name one of its branches: `main`" in done.stderr
+
+
+def test_a_clone_that_was_cut_off_is_numbered_with_a_warning(history: History, tmp_path: Path) -> None:
+    history.write([net(), net(note="2"), net(note="3")])
+    history.git("clone", "-q", "--bare", "--depth", "2", f"file://{history.git_dir}", str(tmp_path / "cut.git"))
+    done = _replay(tmp_path / "cut.git", "-o", "json")
+    assert [row["version"] for row in json.loads(done.stdout)] == ["1.0", "1.1"]
+    assert done.stderr.startswith("warning: this is a shallow clone")
+    assert _replay(history.git_dir, "-o", "json").stderr == ""
+
+
+def test_a_clone_without_contents_is_told_from_a_damaged_one(history: History, tmp_path: Path) -> None:
+    history.write([net()])
+    history.git("config", "uploadpack.allowFilter", "true")
+    partial = tmp_path / "partial.git"
+    history.git("clone", "-q", "--bare", "--filter=blob:none", f"file://{history.git_dir}", str(partial))
+    done = _replay(partial, "-o", "json")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "make a full one" in done.stderr
+
+
+def test_grafts_and_replacements_of_this_machine_change_no_number(history: History) -> None:
+    made = history.write([net(), net(note="2"), net(note="3")])
+    (history.git_dir / "info").mkdir(exist_ok=True)
+    (history.git_dir / "info" / "grafts").write_text(f"{made[2]}\n")
+    history.git("replace", made[1], made[0])
+    rows = json.loads(_replay(history.git_dir, "-o", "json").stdout)
+    assert [row["commit"] for row in rows] == made
+    with pytest.raises(CallerError) as raised, open_local(history.git_dir) as mirror:
+        mirror.command.run("merge-base", "HEAD~1", "gone")
+    assert "hint" not in str(raised.value)
 
 
 def test_the_command_says_what_is_wrong_and_exits_with_1(history: History, tmp_path: Path) -> None:
@@ -171,6 +229,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(history: History, tmp_p
         ([tmp_path], "is not a git repository"),
         ([history.git_dir, "--branch", "gone"], "no branch `gone`"),
         ([history.git_dir, "--until", "f" * 40], "no commit"),
+        ([history.git_dir, "--until", ""], "no commit"),
         ([history.git_dir, "--path", "web/v1"], "no commit holds the folder `web/v1`"),
         ([history.git_dir, "--branch", "main", "--until", "main"], "not both"),
     ):

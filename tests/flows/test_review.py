@@ -106,6 +106,29 @@ def test_publishing_marks_older_resources_behind_and_tells_each_owner_once(draft
         assert len(unit.outbox.unsent("platform", 10)) == 1
 
 
+def test_a_version_that_does_not_become_recommended_tells_nobody(drafts, now):
+    publish(drafts, "1.3", now)
+    with drafts.write() as unit:
+        running(unit, environment_key("test"), "vpc", "1.0")
+    publish(drafts, "1.2", now)
+    with drafts.read() as unit:
+        assert not unit.outbox.unsent("platform", 10)
+
+
+def test_a_minor_of_an_older_major_is_told_to_those_on_that_major_only(drafts, now):
+    with drafts.write() as unit:
+        registered(unit, "vpc", "2.0", environment_bundle(), now)
+        registered(unit, "vpc", "0.1", environment_bundle(), now)
+        for key, version in (("one", "1.0"), ("none", "0.1")):
+            running(unit, environment_key(key), "vpc", version, owner="shop")
+    publish(drafts, "2.0", now)
+    publish(drafts, "1.1", now)
+    with drafts.read() as unit:
+        first, second = (owed.notice for owed in unit.outbox.unsent("shop-channel", 10))
+    assert "2 of yours are behind:" in first.lines
+    assert "1 of yours is behind:" in second.lines
+
+
 def test_withdrawing_the_recommended_version_falls_back_to_the_one_below(drafts, now):
     for text in ("1.0", "1.1", "1.2"):
         publish(drafts, text, now)

@@ -67,6 +67,7 @@ class Telling:
     def kill_worker_in_the_middle(self) -> None:
         """Stop the worker when the busy push has brought its first version, see that it was not the last, kill -9."""
         worker = self.pid_of("worker")
+        assert worker is not None
         store = open_store(self.database, state=self.stage.state)
 
         def brought() -> int:
@@ -120,10 +121,10 @@ def busy_changes() -> Iterator[Change]:
     instance = f"{SERVICE_TEMPLATE}/v1/instance_infrastructure/cloudformation.yaml"
     for number in range(1, BUSY_COMMITS + 1):
         days = 7 + number
-        change = (Edit(environment, f"RetentionInDays: {days - 1}\n", f"RetentionInDays: {days}\n"),)
+        places = [Edit(environment, f"RetentionInDays: {days - 1}\n", f"RetentionInDays: {days}\n")]
         if number == BUSY_COMMITS:
-            change += (Edit(instance, "RetentionInDays: 30\n", "RetentionInDays: 60\n"),)
-        yield Change(ENVIRONMENT_TEMPLATE, f"Keep flow logs for {days} days", change)
+            places.append(Edit(instance, "RetentionInDays: 30\n", "RetentionInDays: 60\n"))
+        yield Change(ENVIRONMENT_TEMPLATE, f"Keep flow logs for {days} days", tuple(places))
 
 
 def expected_versions(folder: Path) -> list[VersionRow]:

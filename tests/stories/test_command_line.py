@@ -18,8 +18,9 @@ from tests.emulator.harness import Emulator
 from tests.flows import given
 from upkeep import logs, settings, wiring
 from upkeep.cli import cli
+from upkeep.domain import findings
 from upkeep.domain.names import environment_key
-from upkeep.domain.sources import Stall
+from upkeep.domain.sources import Origin, Stall
 from upkeep.domain.versions import VersionState
 from upkeep.flows.ports import Unit
 
@@ -140,6 +141,13 @@ def test_a_wrong_use_ends_with_1_and_an_unknown_command_too(shell: Shell) -> Non
     assert "Missing argument" in shell.refused("source", "get", code=1)
 
 
+def test_a_misplaced_option_and_a_misspelled_command_are_put_right(shell: Shell) -> None:
+    said = shell.refused("check-config", "--config", "upkeep.yaml", code=1)
+    assert "Write --config before the command" in said
+    assert "No such option" in shell.refused("check-config", "--confg", "upkeep.yaml", code=1)
+    assert "Did you mean 'version'?" in shell.refused("versio", code=1)
+
+
 def test_what_does_not_exist_is_told_with_a_cure(shell: Shell) -> None:
     said = shell.refused("source", "get", "nobody", code=1)
     assert said.startswith("error: there is no source `nobody`\nfix: ")
@@ -160,6 +168,27 @@ def test_a_source_is_added_shown_asked_and_removed(shell: Shell) -> None:
     assert "is not a duration" in shell.refused("source", "add", "x", "/x", "--poll-every", "soon", code=1)
     shell.run("source", "remove", "templates")
     assert shell.ask("source", "list") == []
+
+
+def test_a_source_of_the_configuration_is_not_removed_behind_its_back(shell: Shell) -> None:
+    with shell.store() as unit:
+        unit.sources.add(builders.a_source(origin=Origin.CONFIG))
+    assert "is declared in the configuration" in shell.refused("source", "remove", "templates", code=5)
+    assert shell.run("source", "list", "-o", "name") == "templates\n"
+
+
+def test_findings_of_a_source_are_sentences(shell: Shell) -> None:
+    unusual = findings.warning("unusual", "the folder is called `1`", "svc/1", cure="rename it")
+    with shell.store() as unit:
+        unit.sources.add(builders.a_source(findings=(unusual,)))
+    assert str(unusual) in shell.run("source", "get", "templates")
+    assert shell.ask("source", "get", "templates")["findings"][0]["slug"] == "unusual"
+
+
+def test_a_table_names_the_newest_drafts_and_counts_the_others(shell: Shell) -> None:
+    register(shell, ENVIRONMENT, *((f"1.{minor}", DRAFT) for minor in range(12)))
+    assert "1.11, 1.10, 1.9 and 9 more" in shell.run("template", "list")
+    assert len(shell.ask("template", "list")[0]["drafts"]) == 12
 
 
 def test_a_stalled_source_is_resumed_by_asking_for_it(shell: Shell) -> None:
@@ -357,7 +386,22 @@ def test_a_spec_that_does_not_fit_is_told_with_its_file_and_line(shell: Shell) -
     wrong = shell.spec("wrong.yaml", "proton: EnvironmentSpec\nspec:\n  cidr: 5\n  cidr: 6\n")
     said = shell.refused("environment", "create", "test", "--template", ENVIRONMENT, "--spec", wrong, code=1)
     assert f"where: {wrong}:4" in said
+    unfit = shell.spec("unfit.yaml", "proton: EnvironmentSpec\nspec:\n\n  cidr: 5\n")
+    said = shell.refused("environment", "create", "test", "--template", ENVIRONMENT, "--spec", unfit, code=1)
+    assert f"where: {unfit}:4" in said
+    two = "proton: ServiceSpec\ninstances:\n- {name: 1, environment: x}\n- {name: b, environment: 2}\n"
+    said = shell.refused("service", "create", "s", "--template", SERVICE, "--spec", shell.spec("two.yaml", two), code=1)
+    assert f"{shell.folder}/two.yaml:3: " in said
+    assert f"\n{shell.folder}/two.yaml:4: " in said
     assert shell.ask("environment", "list") == []
+
+
+def test_an_input_that_the_schema_does_not_know_is_told(shell: Shell) -> None:
+    offered(shell)
+    misspelled = shell.spec("misspelled.yaml", builders.ENVIRONMENT_SPEC + "  cidrs: x\n")
+    result = shell.type("environment", "create", "test", "--template", ENVIRONMENT, "--spec", misspelled)
+    assert result.exit_code == 0
+    assert f"warning: test: {ENVIRONMENT} 1.0 has no input `cidrs`; did you mean `cidr`?" in result.stderr
 
 
 def test_a_deployment_that_waits_is_cancelled(shell: Shell) -> None:
@@ -384,6 +428,11 @@ def test_users_get_their_password_from_a_file_or_from_standard_input(shell: Shel
         found = unit.people.find("ada")
     assert found is not None
     assert wiring.open_passwords().verify(found.password_hash, "correct horse battery")
+
+
+def test_a_password_that_cannot_be_read_is_told_in_words(shell: Shell) -> None:
+    said = shell.refused("user", "add", "ada", "--password-file", "/nowhere", code=1)
+    assert "cannot be read: No such file or directory\nwhere: /nowhere\nfix: " in said
 
 
 def test_a_test_notice_reaches_the_channels_and_a_broken_one_is_told(shell: Shell) -> None:

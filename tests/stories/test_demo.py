@@ -88,7 +88,7 @@ def test_a_step_that_goes_wrong_is_named_and_everything_is_removed(tmp_path: Pat
         with demo(tmp_path, "--headless", "--port", str(port)) as process:
             said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "the daemon: expected it to serve, saw exit 1" in said
+    assert "error: step 2 (The daemon): the daemon: expected it to serve, saw exit 1" in said
     assert f"cannot listen on 127.0.0.1:{port}" in said
     assert left_in(tmp_path) == []
 

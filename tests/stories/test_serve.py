@@ -180,3 +180,4 @@ def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
         )
         assert ended.returncode == 1
         assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
+        assert "while attempting" not in ended.stderr

@@ -117,7 +117,8 @@ def filled(store, fields: dict[str, str]) -> dict[str, str]:
     if fields.get("seen") != "the draft's":
         return fields
     with store.read() as unit:
-        (draft,) = [draft for draft in unit.registry.drafts() if draft.template == "network-env"]
+        (waiting,) = unit.registry.drafts("network-env")
+        draft = unit.registry.version(waiting.template, waiting.version)
     return fields | {"seen": draft.tree}
 
 

@@ -196,7 +196,7 @@ def test_old_and_new_secrets_are_accepted_while_they_are_rotated(rooms, sources)
 @pytest.mark.parametrize("secret", [OWN_SECRET, "the one before"])
 def test_a_source_s_own_secret_speaks_for_that_source_only(deliver, sources, secret):
     refused = deliver(secret=secret)
-    assert refused.json["reason"] == "it was signed with the secret of another source"
+    assert refused.json["reason"] == "it is meant for another source"
     heard = deliver(push_payload(url="https://git.example.com/platform/other"), secret=secret, id="d-2")
     assert heard.json["sources"] == ["other"]
     assert asked(sources) == ["other"]

@@ -95,6 +95,13 @@ def test_the_fleet_counts_and_shows_the_worst_first(visit):
 
 
 @pytest.mark.usefixtures("furnished")
+def test_the_fleet_says_which_drafts_wait(visit):
+    page = visit("admin").page("/")
+    assert "1 draft waits for a review: network-env 1.2" in page.text
+    assert page.links["network-env 1.2"] == "/templates/network-env/1.2/review"
+
+
+@pytest.mark.usefixtures("furnished")
 def test_the_filter_stands_in_the_address_and_in_the_form(visit):
     page = visit("viewer").page("/?template=web-svc&kind=pipeline&search=check")
     (form,) = [form for form in page.forms if "Filter" in form.buttons]

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from upkeep.domain.bundles import MAX_BUNDLE_BYTES, MAX_FILE_BYTES, Bundle, BundleFile, Part, is_part_folder
@@ -11,6 +12,7 @@ from upkeep.domain.errors import CallerError, NotFound
 from upkeep.domain.names import parse_major_folder
 
 _PLAIN, _EXECUTABLE, _SYMLINK, _SUBMODULE, _TREE = "100644", "100755", "120000", "160000", "40000"
+_DEEPEST = 300
 _UNKNOWN_BLOB = "0" * 40
 _CHUNK = 1 << 20
 _SURE_FILES = ("schema.yaml", "schema.yml", "manifest.yaml", "manifest.yml")
@@ -22,10 +24,11 @@ def read_bundle(folder: Path) -> Bundle:
 
     Raises NotFound when there is no such folder, CallerError when a folder in it may not be read.
     """
-    if not folder.is_dir():
-        raise NotFound(f"`{folder}` is no folder", cure="name the folder that holds `schema/`")
     reading = _Reading()
-    tree = reading.tree(folder, "")
+    with _readable():
+        if not folder.is_dir():
+            raise NotFound(f"`{folder}` is no folder", cure="name the folder that holds `schema/`")
+        tree = reading.tree(folder, "")
     return Bundle(tree, tuple(sorted(reading.files, key=lambda file: file.path)))
 
 
@@ -34,15 +37,27 @@ def find_bundles(root: Path) -> tuple[str, ...]:
 
     These are version folders (`v1`, `1`) with one of the folders a bundle is made of, other folders with a schema
     or manifest in its place, and folders that hold nothing of a bundle but a `spec/` with a Proton spec. Hidden
-    folders are not searched. Raises NotFound when there is no such folder.
+    folders are not searched. Raises NotFound when there is no such folder, CallerError when one may not be read.
     """
-    if not root.is_dir():
-        raise NotFound(f"`{root}` is no folder", cure="name the folder that holds the bundles")
-    return tuple(sorted(_search(root, root.resolve().name, "", inside_bundle=False)))
+    with _readable():
+        if not root.is_dir():
+            raise NotFound(f"`{root}` is no folder", cure="name the folder that holds the bundles")
+        return tuple(sorted(_search(root, root.resolve().name, "", inside_bundle=False)))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise CallerError(
+            f"this cannot be read: {fault.strerror}", where=str(fault.filename), cure="look at its rights"
+        ) from fault
 
 
 def _search(folder: Path, name: str, path: str, *, inside_bundle: bool) -> list[str]:
     """The bundles at and below a folder of this name."""
+    _check_depth(path)
     children = {entry.name: entry for entry in _entries(folder) if _is_folder(entry) and not entry.name.startswith(".")}
     named_like_major = parse_major_folder(name) is not None
     bundle = (named_like_major and any(is_part_folder(child) for child in children)) or (
@@ -72,12 +87,15 @@ def _holds_spec(folder: Path) -> bool:
     return False
 
 
+def _check_depth(path: str) -> None:
+    if path.count("/") >= _DEEPEST:
+        start = "/".join(path.split("/")[:3])
+        raise CallerError(f"folders nest deeper than {_DEEPEST}", where=f"{start}/…", cure="name a folder without them")
+
+
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from sorted(entries, key=lambda entry: entry.name)
-    except OSError as fault:
-        raise CallerError(f"the folder cannot be read: {fault.strerror}", where=str(folder)) from fault
+    with os.scandir(folder) as entries:
+        yield from sorted(entries, key=lambda entry: entry.name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -93,6 +111,7 @@ class _Reading:
 
     def tree(self, folder: Path, path: str) -> str:
         """Read a folder and return its git tree id."""
+        _check_depth(path)
         rows: list[tuple[bytes, str, str]] = []
         for entry in _entries(folder):
             if entry.name == ".git":

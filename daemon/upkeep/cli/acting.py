@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -102,6 +103,7 @@ class Desk:
         waiting = {deployment.id: deployment for deployment in deployments}
         since = time.monotonic()
         failed: list[str] = []
+        told: list[str] = []
         while waiting:
             with self.reading() as unit:
                 looked = [unit.deployments.get(deployment_id) for deployment_id in waiting]
@@ -113,18 +115,21 @@ class Desk:
                     self.say(f"{deployment.resource.short}: {phase}")
                 if deployment.stall is not None:
                     del waiting[deployment.id]
-                    failed.append(f"{deployment.resource.short}: {phase}")
+                    failed.append(deployment.id)
+                    told.append(f"{deployment.resource.short}: {phase}")
                 elif not deployment.status.under_way:
                     del waiting[deployment.id]
                     if deployment.status not in good:
-                        failed.append(f"{deployment.resource.short}: {phase}")
+                        failed.append(deployment.id)
+                        told.append(f"{deployment.resource.short}: {phase}")
             if waiting and time.monotonic() - since > _HINT_AFTER.total_seconds():
                 since = time.monotonic()
                 self.say("nothing has moved for a while; does a worker run? (upkeep doctor)")
             if waiting:
                 time.sleep(_LOOK_EVERY.total_seconds())
         if failed:
-            raise CallerError("\n".join(failed), cure="see `upkeep deployment get ID`")
+            looks = " and ".join(f"`upkeep deployment get {deployment_id}`" for deployment_id in failed)
+            raise CallerError("\n".join(told), cure=f"see {looks}")
 
 
 def phase_of(deployment: "Deployment") -> str:
@@ -181,4 +186,5 @@ def spec_at(path: Path) -> Iterator[None]:
     except CallerError as error:
         if error.where == "spec" or (error.where or "").startswith("spec:"):
             error.where = f"{path}{(error.where or '').removeprefix('spec')}"
+        error.message = re.sub("^spec(?=:)", lambda _: str(path), error.message, flags=re.MULTILINE)
         raise

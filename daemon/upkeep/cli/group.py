@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 
 import click
 
-from upkeep.domain.errors import SettingsError, UpkeepError, reaction
+from upkeep.domain.errors import SettingsError, TransientError, UpkeepError, reaction
 
 _INTERRUPTED = 130
+_BEFORE_COMMANDS = ("--config", "--quiet", "-q")
 
 
 class CommandLine(click.Group):
@@ -33,6 +34,15 @@ class CommandLine(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            # click looks for similar names among the commands it has loaded, and those are none.
+            raise click.NoSuchCommand(error.command_name, possibilities=self._modules, ctx=ctx) from error
+
     def main(  # type: ignore[override]  # the callers that want no exit use `invoke`
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
@@ -46,6 +56,9 @@ class CommandLine(click.Group):
             sys.exit(reaction(error).exit_code)
         except click.UsageError as error:
             # 2 says "behind" here.
+            if isinstance(error, click.NoSuchOption) and error.option_name in _BEFORE_COMMANDS:
+                place = f"Write {error.option_name} before the command: upkeep {error.option_name} …"
+                error = click.UsageError(place, error.ctx)
             error.show()
             sys.exit(1)
         except click.ClickException as error:
@@ -55,6 +68,9 @@ class CommandLine(click.Group):
             click.echo("stopped", err=True)
             sys.exit(_INTERRUPTED)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                report(TransientError("no space is left where this writes", cure="free some, then run it again"))
+                sys.exit(1)
             if error.errno != errno.EPIPE:
                 _report_bug()
                 sys.exit(1)

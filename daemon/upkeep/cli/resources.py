@@ -1,6 +1,7 @@
 """What environments, instances and pipelines have in common on the command line."""
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from upkeep.cli.acting import Desk, spec_at, spec_text
 from upkeep.cli.drift import warn_of_drift
 from upkeep.cli.printing import Column, Form, print_row, print_rows
 from upkeep.cli.rows import RESOURCES, resource_row
+from upkeep.domain.deployments import Action
 from upkeep.domain.names import ResourceKey, ResourceKind, Version
 
 if TYPE_CHECKING:
@@ -153,11 +155,31 @@ def say_forgotten(desk: Desk, forgotten: Sequence["Resource"]) -> None:
 
 
 def announce(desk: Desk, asked: Sequence["Deployment"], *, wait: bool) -> None:
-    """Say which deployments were asked for, and follow them if wanted."""
+    """Say which deployments were asked for and which of their inputs are ignored, and follow them if wanted."""
     for deployment in asked:
         desk.say(f"{deployment.resource.short}: deployment {deployment.id}, {deployment.action}")
+    for line in _ignored(desk, asked):
+        click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
     if wait:
         desk.follow(*asked)
+
+
+def _ignored(desk: Desk, asked: Sequence["Deployment"]) -> Iterator[str]:
+    """The inputs that the schemas do not know: most are misspelled, and their defaults are deployed instead."""
+    from upkeep.domain import schemas, specs
+    from upkeep.domain.bundles import Part
+
+    with desk.reading() as unit:
+        for deployment in asked:
+            template = unit.fleet.get(deployment.resource).template
+            version = unit.registry.version(template, deployment.target.version)
+            if version.schema is None or deployment.action is Action.DELETE:
+                continue
+            wanted = schemas.parse(version.schema).inputs_of(Part(deployment.resource.kind))
+            for name in specs.unknown_inputs(wanted, deployment.target.inputs):
+                close = difflib.get_close_matches(name, wanted.properties if wanted else (), n=1)
+                advice = f"; did you mean `{close[0]}`?" if close else ""
+                yield f"{deployment.resource.short}: {template} {version.version} has no input `{name}`{advice}"
 
 
 def _inputs(path: Path, key: ResourceKey) -> "Inputs":

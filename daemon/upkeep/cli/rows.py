@@ -52,7 +52,7 @@ TEMPLATES = (
     Column("NAME", "name"),
     Column("KIND", "kind"),
     Column("RECOMMENDED", "recommended"),
-    Column("DRAFTS", "drafts"),
+    Column("DRAFTS", "newest_drafts"),
     Column("RESOURCES", "resources"),
     Column("BEHIND", "behind"),
     Column("SOURCE", "source"),

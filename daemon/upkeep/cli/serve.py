@@ -61,8 +61,10 @@ def _listen(settings: "Settings") -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
+        # `create_server` writes the address behind the reason, which we name ourselves.
+        reason = str(error.strerror or error).partition(" (while")[0]
         raise CallerError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            f"cannot listen on {host}:{port}: {reason}",
             cure="end what listens there, or set `web.port` to another port (0 takes any free one)",
         ) from error
 

@@ -33,7 +33,10 @@ def list_sources(desk: Desk, form: Form) -> None:
 def get(desk: Desk, name: str, form: Form) -> None:
     """Show one source."""
     with desk.reading() as unit:
-        row = source_row(unit.sources.get(name))
+        found = unit.sources.get(name)
+    row = source_row(found)
+    if form in (Form.TABLE, Form.WIDE):
+        row["findings"] = [str(finding) for finding in found.findings]
     print_row(row, "name", form)
 
 
@@ -61,10 +64,12 @@ def add(desk: Desk, /, name: str, url: str, poll_every: str, **options: str | Pa
     from dataclasses import replace
 
     from upkeep import settings
+    from upkeep.domain.addresses import check_address
     from upkeep.domain.sources import Origin
     from upkeep.flows import follow
 
     declared = settings.declare_source(name=name, url=url, poll_every_for=poll_every, **options)
+    check_address(declared.url, allow_local=desk.settings.git.allow_local)
     with desk.writing() as unit:
         follow.add(unit, replace(declared, origin=Origin.ADDED), actor=desk.actor, now=desk.now)
     desk.say(f"Source {name} is followed; its first sync is asked for.")

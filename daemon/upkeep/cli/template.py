@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from upkeep.flows.lint import LintedBundle
     from upkeep.flows.rehearse import StandIn
 
+_DRAFTS_SHOWN = 3
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.ADVICE: "blue"}
 
 
@@ -162,7 +163,7 @@ def render(
     outputs = rehearse.NO_OUTPUTS
     if outputs_path is not None:
         outputs = rehearse.parse_outputs(_text(outputs_path, "outputs"), str(outputs_path))
-    with JinjaRenderer() as renderer, _below(bundle_dir):
+    with JinjaRenderer() as renderer, _below(bundle_dir, alone=outputs_path is None):
         rehearsal = rehearse.rehearse(
             bundles.inspect(folders.read_bundle(bundle_dir)),
             _text(spec_path, "spec"),
@@ -198,11 +199,13 @@ def _made_up_outputs(renderer: "JinjaRenderer") -> "StandIn":
 
 
 @contextmanager
-def _below(folder: Path) -> Iterator[None]:
-    """What is wrong with a bundle is told with the path as it was typed."""
+def _below(folder: Path, *, alone: bool) -> Iterator[None]:
+    """What is wrong with a bundle is told with the path as it was typed. `alone`: no outputs were given with it."""
     try:
         yield
     except BundleError as fault:
+        if alone and "`environment.outputs." in fault.message:
+            fault.cure = "give the outputs of the environment by --environment-outputs FILE"
         fault.where = str(folder / fault.where) if fault.where else str(folder)
         raise
 
@@ -235,7 +238,8 @@ def replay(
 ) -> None:
     """Number version folders along the history of the repository in GIT_DIR, as its syncs would have done.
 
-    Every first-parent commit that changes a version folder makes the next minor. Reads the repository only.
+    Every first-parent commit that changes a version folder makes the next minor. A --since that is not on the
+    first-parent line is compared with the end as a whole: at most one minor for each folder. Reads the repository only.
     """
     from upkeep.adapters.git import open_local
     from upkeep.adapters.jinja import JinjaRenderer
@@ -244,10 +248,15 @@ def replay(
     if branch is not None and until is not None:
         raise click.UsageError("give --branch or --until, not both")
     with open_local(git_dir) as mirror, JinjaRenderer() as renderer:
-        last = mirror.branch(branch) if branch is not None else mirror.resolve(until) if until else mirror.head
+        last = (
+            mirror.branch(branch) if branch is not None else mirror.resolve(until) if until is not None else mirror.head
+        )
         first = mirror.resolve(since) if since is not None else None
         versions = replay(mirror, renderer, until=last, since=first, path=path)
         warnings = misplaced(mirror, last) if path is None else ()
+        shallow = mirror.shallow
+    if shallow:
+        click.echo("warning: this is a shallow clone: what is older than its oldest commit is not counted", err=True)
     for finding in warnings:
         click.echo(f"warning: {finding.where}: {finding.message}", err=True)
     rows = [
@@ -288,7 +297,15 @@ def list_templates(desk: Desk, form: Form) -> None:
             template_row(row.template, [str(draft) for draft in row.drafts], row.counters)
             for row in registry.templates(unit)
         ]
+    if form in (Form.TABLE, Form.WIDE):
+        rows = [{**row, "newest_drafts": _newest(row["drafts"])} for row in rows]
     print_rows(rows, TEMPLATES, "name", form, "No templates yet. They come with a source: upkeep source add NAME URL")
+
+
+def _newest(drafts: Sequence[str]) -> str:
+    """The drafts as a table has room for them, newest first."""
+    more = len(drafts) - _DRAFTS_SHOWN
+    return ", ".join(drafts[:_DRAFTS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 @template.command()

@@ -89,7 +89,12 @@ def _password(file: Path | None, stdin: bool) -> str:
         try:
             return _line(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise CallerError(f"the password cannot be read: {error}", where=str(file)) from error
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise CallerError(
+                f"the password cannot be read: {reason}",
+                where=str(file),
+                cure="name a file that holds one line of text",
+            ) from error
     if stdin:
         return _line(sys.stdin.read())
     if not sys.stdin.isatty():

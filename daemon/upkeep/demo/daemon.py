@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from upkeep.demo.browser import Browser
 from upkeep.demo.expect import Otherwise, eventually
@@ -21,6 +22,9 @@ _LOG_SHOWN = 30
 """Lines of the daemon's log that are shown when it fails."""
 
 _ANNOUNCED = re.compile(r"Upkeep is up: (?P<address>http://\S+)")
+
+ANY_PORT = '"port": 0'
+"""How the configuration asks for any free port."""
 
 _ACCESS = '"logger": "gunicorn.access"'
 
@@ -58,6 +62,9 @@ class Daemon:
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
         self.address = eventually("the daemon to say where it is", self._announced, bool)
         eventually("the daemon to be ready", self._ready, bool)
+        # Whoever reads the configuration from now on finds the port that was taken.
+        port = urlsplit(self.address).port
+        self.configuration.write_text(self.configuration.read_text().replace(ANY_PORT, f'"port": {port}'))
 
     def stop(self) -> None:
         """Stop it in order, and by force if that takes too long; nothing it started is left."""

@@ -7,12 +7,14 @@ _MARGIN = "    "
 
 
 class Narrator:
-    """Tells a story on a stream. Notices come from another thread, so a line is written whole."""
+    """Tells a story on a stream; `current` names the step it is at. Notices come from another thread, so a line is
+    written whole."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
         self._steps = 0
+        self.current = "before the first step"
 
     def title(self, text: str) -> None:
         """A line of its own, before the first step or after the last."""
@@ -21,6 +23,7 @@ class Narrator:
     def step(self, text: str) -> None:
         """Begin the next numbered step."""
         self._steps += 1
+        self.current = f"step {self._steps} ({text})"
         self._write(f"\n{self._steps:2}. {text}")
 
     def line(self, text: str = "") -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,11 +44,11 @@ def play(*, headless: bool, port: int | None, keep: bool, stream: TextIO) -> Non
             narrator.title("Stopping.")
             if headless:
                 raise
-        except Otherwise:
+        except Otherwise as error:
             narrator.title("It went otherwise. The daemon's last words:")
             for line in stage.daemon.last_words().splitlines():
                 narrator.line(line)
-            raise
+            raise Otherwise(f"{narrator.current}: {error.message}", cure=error.cure) from error
         finally:
             stage.daemon.stop()
 
@@ -68,9 +69,12 @@ def _hand_over(stage: Stage) -> None:
     tell.line(f"3. Change something in {stage.clone.folder},")
     tell.line("   commit and `git push`: the next draft is there within ten seconds.")
     tell.line()
-    tell.line("The same on the command line:")
+    upkeep = "upkeep" if shutil.which("upkeep") else str(Path(sys.argv[0]).absolute())
+    tell.line("Or, in another terminal:")
     tell.line(f"   export UPKEEP_CONFIG={stage.daemon.configuration}")
-    tell.line("   upkeep lag; upkeep version list fargate-svc; upkeep --help")
+    tell.line(f"   {upkeep} lag")
+    tell.line(f"   {upkeep} version diff {SERVICE_TEMPLATE} 1.1")
+    tell.line(f"   {upkeep} --help")
     tell.title("Notices appear below as they are sent. Ctrl-C stops everything and removes the folder.")
 
 

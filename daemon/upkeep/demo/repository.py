@@ -53,8 +53,8 @@ class Clone:
         return self.head()
 
     def push(self) -> None:
-        """Send the branch to the remote."""
-        git("push", "--quiet", "origin", BRANCH, within=self.folder)
+        """Send the branch to the remote, where a plain `git push` goes from then on."""
+        git("push", "--quiet", "--set-upstream", "origin", BRANCH, within=self.folder)
 
     def head(self) -> str:
         """The id of the last commit."""

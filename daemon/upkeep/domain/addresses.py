@@ -46,6 +46,16 @@ def check_branch(name: str) -> None:
         raise CallerError(f"`{name}` is not a branch name", cure="write it as `git branch` shows it, for example main")
 
 
+def check_subdirectory(path: str) -> None:
+    """Raise CallerError unless it is a folder inside the repository, written from its root; empty is the root."""
+    parts = path.split("/")
+    if path and (any(part in ("", ".", "..") for part in parts) or not path.isprintable()):
+        raise CallerError(
+            f"`{path}` is not a folder of a repository",
+            cure="write it from the root without `./` and final slash, for example platform/templates",
+        )
+
+
 def _has_password(url: str) -> bool:
     try:
         return "://" in url and urlsplit(url).password is not None

@@ -160,7 +160,9 @@ class _Inspector:
                 self._warning("misspelt", message, first, f"move its files to `{meant}/` or rename it")
             else:
                 self._meant[meant] = name
-                self._error("misspelt", message, first, f"rename it to `{meant}/`")
+                # A pipeline is optional: a folder that was put aside harms nobody unless the schema asks for one.
+                tell = self._warning if meant == Part.PIPELINE.folder else self._error
+                tell("misspelt", message, first, f"rename it to `{meant}/`")
 
     def _text(self, path: str) -> str | None:
         """The text of a file that can be read as one; a finding says why not."""
@@ -284,11 +286,12 @@ class _Inspector:
 
     def _check_pipeline(self, schema: schemas.Schema) -> None:
         folder = Part.PIPELINE.folder
-        if self._has(Part.PIPELINE) and schema.pipeline is None:
+        present = folder in self._folders
+        if present and schema.pipeline is None:
             message = f"there is `{folder}/` and no `pipeline_input_type`"
             cure = f"add `pipeline_input_type` and its type, or remove `{folder}/`"
             self._error("schema-pipeline", message, schemas.SCHEMA_PATH, cure, schema.line)
-        elif schema.pipeline is not None and not self._has(Part.PIPELINE):
+        elif schema.pipeline is not None and not present:
             message = f"there is a `pipeline_input_type` and no `{folder}/`"
             cure = f"remove `pipeline_input_type`, or add `{folder}/`"
             self._error("schema-pipeline", message, schemas.SCHEMA_PATH, cure, schema.pipeline_line)

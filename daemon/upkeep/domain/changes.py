@@ -138,6 +138,7 @@ class Layout:
     _markers: dict[str, set[str]] = field(default_factory=dict)
     _claims: dict[str, set[str]] = field(default_factory=dict)
     _accepted: dict[MajorKey, str] = field(default_factory=dict)
+    _decided: dict[str, list[MajorKey]] = field(default_factory=dict)
     _nested: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -199,7 +200,7 @@ class Layout:
         return tuple(sorted(found, key=lambda finding: (finding.path, finding.slug, finding.message)))
 
     # What follows keeps indexes: which marker folders a folder holds, which version folders claim a name, which of
-    # these could lie inside another one, and which are accepted.
+    # these could lie inside another one, which are accepted, and which of those for a name.
 
     def _note_marker(self, path: str) -> None:
         name, parent = _name(path), _parent(path)
@@ -242,7 +243,7 @@ class Layout:
                 yield parsed.key, path
 
     def _decide(self, name: str) -> None:
-        for key in [key for key in self._accepted if key.template == name]:
+        for key in self._decided.pop(name, ()):
             del self._accepted[key]
         if name in self.foreign:
             return
@@ -254,6 +255,7 @@ class Layout:
             chosen = self.known.get(key) if len(paths) > 1 else next(iter(paths), None)
             if chosen in paths and chosen is not None:
                 self._accepted[key] = chosen
+                self._decided.setdefault(name, []).append(key)
                 self.known[key] = chosen
                 self.holders[name] = _parent(chosen)
 

@@ -88,9 +88,17 @@ class _Reader:
             return None
         return str(PurePosixPath(*parts))
 
+    def _word(self, entry: dict[str, Any], key: str, keys: tuple[str | int, ...]) -> Any:
+        """A keyword, which people also write as `CloudFormation`."""
+        word = entry.get(key)
+        if not isinstance(word, str) or word == word.lower():
+            return word
+        self._warning("manifest-spelling", f"`{word}` is read as `{word.lower()}`", (*keys, key), "use small letters")
+        return word.lower()
+
     def _engine(self, entry: dict[str, Any], key: str, keys: tuple[str | int, ...]) -> bool:
         """Whether the entry can be rendered."""
-        engine, language = entry.get(key), entry.get("template_language")
+        engine, language = self._word(entry, key, keys), self._word(entry, "template_language", keys)
         if engine in _NOT_YET:
             message = f"{_NOT_YET[str(engine)]} is not supported yet"
             self._error("not-supported", message, (*keys, key), _SUPPORTED_ONLY)

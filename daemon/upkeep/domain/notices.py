@@ -8,15 +8,20 @@ from urllib.parse import urlencode
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus
 from upkeep.domain.findings import Finding, Severity
 from upkeep.domain.lag import Lag
-from upkeep.domain.names import ResourceKind, TemplateName, Version
+from upkeep.domain.names import ResourceKind, SourceName, TemplateName, Version
 from upkeep.domain.resources import Resource
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Source
-from upkeep.domain.versions import TemplateVersion
+from upkeep.domain.versions import TemplateVersion, VersionState
 
 LINES_AT_MOST = 10
 """How many findings or resources a notice lists before it says how many more there are."""
 
+APART_AT_MOST = 3
+"""How many versions of one commit are told one by one. A first sync or a sweeping commit makes many at once."""
+
+_DRAFT_READY = "draft-ready"
+_NO_DRAFT = ("", "")
 _TEXT_AT_MOST = 500
 _SUBJECT_AT_MOST = 120
 _LATE_AFTER = timedelta(days=1)
@@ -52,8 +57,8 @@ class OwedNotice:
     """A notice in the outbox.
 
     `receipt` is the channel's own id of the sent message, `attempts` and `failure` tell of sends that failed.
-    `not_before` is the earliest time the channel accepts another try, when it said so. `given_up_at` is set when
-    the channel refused this very message too often: it is not sent any more.
+    `not_before` is the earliest time of the next try: the channel said so, or others may come to go with it.
+    `given_up_at` is set when the channel refused this very message too often: it is not sent any more.
     """
 
     id: int
@@ -88,11 +93,40 @@ class Routing:
         return self.owners.get(owner or "", self.default)
 
 
+def registered(channel: str, source: SourceName, versions: Sequence[TemplateVersion]) -> tuple[Notice, ...]:
+    """For a templates' channel: what one commit of a source made of its version folders."""
+    if len(versions) <= APART_AT_MOST:
+        return tuple(
+            draft_ready(channel, version)
+            if version.state is VersionState.DRAFT
+            else registration_failed(channel, version)
+            for version in versions
+        )
+    commit = versions[0].commit
+    drafts = [version for version in versions if version.state is VersionState.DRAFT]
+    failed = [version for version in versions if version.state is not VersionState.DRAFT]
+    told = [f"{_count(len(drafts), 'draft')} to review"] if drafts else []
+    told += [f"{_count(len(failed), 'registration')} failed"] if failed else []
+    return (
+        Notice(
+            key=f"registered/{source}/{commit.id[:12]}",
+            channel=channel,
+            headline=f"{source}: {' and '.join(told)}",
+            lines=(
+                f"{_commit(versions[0])} · {_text(commit.author_name, _SUBJECT_AT_MOST)}",
+                *_listed(f"{version.template} {version.version} could not be registered" for version in failed),
+                *_listed(f"{version.template} {version.version}" for version in drafts),
+            ),
+            links=(Link("See the templates", "/templates"),),
+        ),
+    )
+
+
 def draft_ready(channel: str, draft: TemplateVersion) -> Notice:
     """For a template's channel: a draft waits for its review."""
     remarks = [finding for finding in draft.findings if finding.severity is Severity.WARNING]
     return Notice(
-        key=_key("draft-ready", draft),
+        key=_key(_DRAFT_READY, draft),
         channel=channel,
         headline=f"{draft.template} {draft.version} is ready to review",
         lines=(
@@ -254,6 +288,45 @@ def source_stalled(channel: str, source: Source) -> Notice:
         lines=(_text(stall.reason), f"To mend it: {_text(stall.cure)}"),
         links=(Link(f"See {source.name}", f"/sources/{source.name}"),),
     )
+
+
+def together(waiting: Sequence[OwedNotice]) -> tuple[OwedNotice, ...]:
+    """Which of the notices that wait, oldest first, go out next as one message: the oldest, and when it tells of a
+    draft and there are too many to read one by one, all that tell of drafts of that template.
+
+    One that was tried before goes alone, so that its failures are counted as its own.
+    """
+    first = waiting[0]
+    drafts = tuple(owed for owed in waiting if not owed.attempts and _draft(owed)[0] == _draft(first)[0])
+    return drafts if tells_of_draft(first) and not first.attempts and len(drafts) > APART_AT_MOST else (first,)
+
+
+def tells_of_draft(owed: OwedNotice) -> bool:
+    """Whether a notice tells that a draft waits for its review."""
+    return _draft(owed) != _NO_DRAFT
+
+
+def as_one(owed: Sequence[OwedNotice]) -> OwedNotice:
+    """The one message for notices that go out together: it names the newest draft, and lists newest first."""
+    first, newest = owed[0], owed[-1]
+    if first is newest:
+        return first
+    template, version = _draft(newest)
+    return replace(
+        first,
+        notice=replace(
+            first.notice,
+            headline=f"{template} {version} and {_count(len(owed) - 1, 'draft')} before it are ready to review",
+            lines=tuple(_listed(f"{_draft(each)[1]} {each.notice.lines[0]}" for each in reversed(owed))),
+            links=newest.notice.links,
+        ),
+    )
+
+
+def _draft(owed: OwedNotice) -> tuple[str, str]:
+    """Template and version of the draft that a notice tells of, if it does."""
+    what, *parts = owed.notice.key.split("/")
+    return (parts[0], parts[1]) if what == _DRAFT_READY else _NO_DRAFT
 
 
 def as_sent(owed: OwedNotice, now: datetime) -> OwedNotice:

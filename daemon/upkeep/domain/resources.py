@@ -74,7 +74,6 @@ class Resource:
     environment: ResourceName | None = None
     account_id: str | None = None
     lag: Lag = UNMEASURED
-    snoozed_until: datetime | None = None
     last_deployment: str | None = None
     last_succeeded_deployment: str | None = None
     deployed_at: datetime | None = None

@@ -14,14 +14,13 @@ from typing import Any
 
 from upkeep.domain import documents, patterns
 from upkeep.domain.errors import BundleError
-from upkeep.domain.findings import Finding, error, has_errors, warning
+from upkeep.domain.findings import Finding, Severity, error, has_errors, warning
 from upkeep.domain.inputs import (
     NOTHING,
     InputType,
     Keys,
     ValueType,
     is_multiple,
-    same,
     shown,
     spelled,
     violations,
@@ -105,6 +104,7 @@ class _Reader:
         self._document = document
         self._properties = 0
         self._references: list[str] = []
+        self._read: set[str] = set()
 
     def _error(self, slug: str, message: str, keys: Keys, cure: str) -> None:
         self.findings.append(error(slug, message, self._document.path, self._document.line(*keys), cure))
@@ -144,8 +144,8 @@ class _Reader:
                     cure = "remove it; only service templates have a pipeline"
                     keys = ("schema", "pipeline_input_type")
                     self._error("schema-kind", "an environment template has no `pipeline_input_type`", keys, cure)
-            for name in types:
-                self._named_type(str(name), types, ("schema", "types", name))
+            for name in [name for name in types if name not in self._read]:
+                self._unused_type(name, types)
         except _TooLarge:
             return None
         if kind_key is None or inputs is None:
@@ -212,10 +212,17 @@ class _Reader:
             )
             return None
         self._references.append(name)
+        self._read.add(name)
         try:
             return self._type(types[name], ("schema", "types", name), types, len(self._references))
         finally:
             self._references.pop()
+
+    def _unused_type(self, name: str, types: Mapping[str, Any]) -> None:
+        """What is wrong in a type that no input has harms nobody."""
+        known = len(self.findings)
+        self._named_type(name, types, ("schema", "types", name))
+        self.findings[known:] = [replace(finding, severity=Severity.WARNING) for finding in self.findings[known:]]
 
     def _type(self, declared: Any, keys: Keys, types: Mapping[str, Any], depth: int) -> InputType | None:
         """Read one type or property; None when it is not usable, which a finding then says."""
@@ -265,9 +272,10 @@ class _Reader:
 
     def _kind(self, declared: Mapping[str, Any], keys: Keys) -> ValueType | None:
         given = declared.get("type")
-        if given is None and "properties" in declared:
-            self._warning("schema-property", f"`{keys[-1]}` has no `type`", keys, "write `type: object`")
-            return ValueType.OBJECT
+        if given is None and (evident := _evident_type(declared)) is not None:
+            message = f"`{keys[-1]}` has no `type` and is read as {evident}"
+            self._warning("schema-property", message, keys, f"write `type: {evident}`")
+            return evident
         allowed = ", ".join(ValueType)
         if given is None:
             self._error("schema-type", f"`{keys[-1]}` has no `type`", keys, f"give it one of {allowed}")
@@ -329,7 +337,9 @@ class _Reader:
     def _required(
         self, declared: Mapping[str, Any], properties: Mapping[str, InputType], keys: Keys
     ) -> tuple[str, ...]:
-        given = declared.get("required", [])
+        given = declared.get("required")
+        if given is None or isinstance(given, bool):
+            return ()
         if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
             self._error("schema-required", "`required` is no list of names", (*keys, "required"), "write `[name, …]`")
             return ()
@@ -337,14 +347,14 @@ class _Reader:
         for position, name in enumerate(given):
             if not isinstance(known, dict) or name not in known:
                 cure = _suggested(name, tuple(properties)) or "declare it under `properties`, or take it off the list"
-                message = f"`{name}` is required and no property"
-                self._error("schema-required", message, (*keys, "required", position), cure)
+                message = f"`{name}` is required and no property, so nobody is asked for it"
+                self._warning("schema-required", message, (*keys, "required", position), cure)
         return tuple(name for name in dict.fromkeys(given) if name in properties)
 
     def _below(
         self, keyword: str, declared: Mapping[str, Any], keys: Keys, types: Mapping[str, Any], depth: int
     ) -> InputType | None:
-        if keyword not in declared:
+        if keyword not in declared or declared[keyword] == {}:  # `{}` is OpenAPI's word for anything
             return None
         return self._type(declared[keyword], (*keys, keyword), types, depth + 1)
 
@@ -352,8 +362,8 @@ class _Reader:
         self, declared: Mapping[str, Any], keys: Keys, types: Mapping[str, Any], depth: int
     ) -> bool | InputType:
         given = declared.get("additionalProperties", True)
-        if isinstance(given, bool):
-            return given
+        if isinstance(given, bool) or given == {}:
+            return given is not False
         return self._type(given, (*keys, "additionalProperties"), types, depth + 1) or True
 
     def _pattern(self, read: "_Keywords") -> str | None:
@@ -377,10 +387,17 @@ class _Reader:
         if not isinstance(given, list) or not given:
             self._error("schema-enum", "`enum` is no list of values", (*keys, "enum"), "write `[value, …]`")
             return found
-        for position, value in enumerate(given):
-            for violation in violations(replace(found, nullable=True), value):
+        faults = {
+            position: faults
+            for position, value in enumerate(given)
+            if (faults := violations(replace(found, nullable=True), value))
+        }
+        # As long as one value fits, specs can be written.
+        tell = self._error if len(faults) == len(given) else self._warning
+        for position, violated in faults.items():
+            for violation in violated:
                 message = f"a value of `enum` {violation.message}"
-                self._error("schema-enum", message, (*keys, "enum", position), violation.cure)
+                tell("schema-enum", message, (*keys, "enum", position), violation.cure)
         return replace(found, enum=tuple(given))
 
     def _with_default(self, found: InputType, declared: Mapping[str, Any], keys: Keys) -> InputType:
@@ -388,10 +405,11 @@ class _Reader:
             return found
         default = declared["default"]
         for violation in violations(found, default):
+            # Templates are rendered with it all the same, and whoever gives a value never meets it.
             inside = f" at `{spelled(violation.keys)}`" if violation.keys else ""
             message = f"the default of `{keys[-1]}` {violation.message}{inside}"
-            self._error("schema-default", message, (*keys, "default", *violation.keys), violation.cure)
-        return replace(found, default=default)
+            self._warning("schema-default", message, (*keys, "default", *violation.keys), violation.cure)
+        return found if default is None and not found.nullable else replace(found, default=default)
 
     def _unknown_keywords(self, declared: Mapping[str, Any], kind: ValueType, keys: Keys) -> None:
         for keyword in declared:
@@ -434,9 +452,13 @@ class _Keywords:
         value = self.declared.get(keyword)
         if value is None or isinstance(value, str):
             return value
-        if keyword != "pattern" and isinstance(value, int | float):
+        if keyword == "pattern":
+            self._wrong(keyword, "a text")
+            return None
+        if isinstance(value, int | float):
             return str(value)
-        self._wrong(keyword, "a text")
+        message = f"`{keyword}` is {shown(value)}, not a text, and is not shown"
+        self.reader._warning("schema-keyword", message, (*self.keys, keyword), "write a text")
         return None
 
     def truth(self, keyword: str) -> bool:
@@ -472,6 +494,24 @@ class _Keywords:
         self.reader._error("schema-keyword", message, keys, f"write {wanted}")
 
 
+def _evident_type(declared: Mapping[str, Any]) -> ValueType | None:
+    """The type of what says it in another way: by its members, its items, its values or its default."""
+    if "properties" in declared:
+        return ValueType.OBJECT
+    if "items" in declared:
+        return ValueType.ARRAY
+    values = declared.get("enum")
+    example = values[0] if isinstance(values, list) and values else declared.get("default")
+    match example:
+        case str():
+            return ValueType.STRING
+        case bool():
+            return ValueType.BOOLEAN
+        case int() | float():
+            return ValueType.NUMBER
+    return None
+
+
 def _suggested(word: str, known: Sequence[str]) -> str | None:
     close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.7)
     return f"write `{close[0]}`" if close else None
@@ -492,9 +532,10 @@ def compatibility(before: Schema, after: Schema) -> tuple[Finding, ...]:
         return (error("incompatible-kind", message, after.path, after.inputs.line, "give it another template's name"),)
     comparison = _Comparison(after.path)
     comparison.members(before.inputs, after.inputs, "", "input")
-    empty = InputType(ValueType.OBJECT, after.pipeline_line or after.inputs.line)
     if before.pipeline or after.pipeline:
-        comparison.members(before.pipeline or empty, after.pipeline or empty, "", "pipeline input")
+        none_yet = InputType(ValueType.OBJECT, additional=False)
+        no_more = InputType(ValueType.OBJECT, after.inputs.line)
+        comparison.members(before.pipeline or none_yet, after.pipeline or no_more, "", "pipeline input")
     return tuple(comparison.findings)
 
 
@@ -571,14 +612,15 @@ def _narrowed(old: InputType, new: InputType) -> Iterator[_Narrowing]:
     """Each constraint that lets fewer values pass."""
     if old.nullable and not new.nullable:
         yield _Narrowing("may no longer be null", "restore `nullable: true`")
+    if old.enum is not None:
+        # All values are known: whichever constraint came or went, it only counts if it keeps one of them out.
+        gone = [value for value in old.enum if violations(new, value) and not violations(old, value)]
+        if gone:
+            values = ", ".join(shown(value) for value in gone)
+            yield _Narrowing(f"no longer accepts {values}", f"restore {values}")
+        return
     if new.enum is not None:
-        if old.enum is None:
-            yield _Narrowing("now accepts an `enum` of values only", "remove `enum`")
-        else:
-            gone = [value for value in old.enum if not any(same(value, kept) for kept in new.enum)]
-            if gone:
-                values = ", ".join(shown(value) for value in gone)
-                yield _Narrowing(f"no longer accepts {values}", f"restore {values}")
+        yield _Narrowing("now accepts an `enum` of values only", "remove `enum`")
     if new.pattern is not None and new.pattern != old.pattern:
         change = "changed its pattern" if old.pattern is not None else "now has a pattern"
         way_back = f"restore the pattern `{old.pattern}`" if old.pattern is not None else "remove the pattern"

@@ -86,6 +86,14 @@ class Major:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionKey:
+    """What a version is known by."""
+
+    template: TemplateName
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateVersion:
     """One version: the bundle of one folder at one commit, and what became of it.
 

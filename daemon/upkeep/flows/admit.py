@@ -9,7 +9,7 @@ from upkeep.domain import events
 from upkeep.domain.errors import CallerError, Conflict, SignedOut, TooManyRequests
 from upkeep.domain.names import is_name
 from upkeep.domain.people import Act, Actor, Role, Session, User, Via, require
-from upkeep.flows.ports import Unit
+from upkeep.flows.ports import Store, Unit
 
 SESSION_FOR = timedelta(hours=12)
 """How long a sign-in lasts."""
@@ -64,25 +64,37 @@ def remove_user(unit: Unit, name: str, *, actor: Actor, now: datetime) -> None:
     unit.journal.record(events.UserRemoved(f"user/{name}"), actor, now)
 
 
-def sign_in(unit: Unit, passwords: Passwords, name: str, password: str, *, now: datetime) -> str | None:
+def sign_in(store: Store, passwords: Passwords, name: str, password: str, *, now: datetime) -> str | None:
     """Open a session and return its secret, which is stored nowhere; None when name or password are wrong.
 
-    The refusal is a value and not an error, because the transaction has to keep the failed attempt. Raises
-    TooManyRequests when the name failed too often lately.
+    The password is verified between two transactions, because that is slow on purpose. The refusal is a value and
+    not an error, because its transaction has to keep the failed attempt. Raises TooManyRequests, also for the right
+    password, when the name failed too often lately.
     """
-    if unit.people.failed_sign_ins(name, now - FAILURES_WITHIN) >= FAILURES_ALLOWED:
+    with store.read() as unit:
+        _refuse_too_many(unit, name, now)
+        user = unit.people.find(name) if is_name(name) else None
+    right = passwords.verify(user.password_hash if user else None, password)
+    if not is_name(name):
+        return None
+    with store.write() as unit:
+        # Again: many may have been tried at once while this one was verified.
+        _refuse_too_many(unit, name, now)
+        if not right or user is None or unit.people.find(name) != user:
+            unit.people.note_failed_sign_in(name, now)
+            unit.journal.record(events.SignInRefused(f"user/{name}"), Actor(name, Role.VIEWER, Via.WEB), now)
+            return None
+        secret = secrets.token_urlsafe(32)
+        unit.people.add_session(Session(_digest(secret), user.name, now, now + SESSION_FOR))
+        unit.journal.record(events.SignedIn(f"user/{name}"), Actor(name, user.role, Via.WEB), now)
+        return secret
+
+
+def _refuse_too_many(unit: Unit, name: str, now: datetime) -> None:
+    if is_name(name) and unit.people.failed_sign_ins(name, now - FAILURES_WITHIN) >= FAILURES_ALLOWED:
         raise TooManyRequests(
             f"too many wrong passwords for {name}", cure=f"wait {FAILURES_WITHIN.seconds // 60} minutes and try again"
         )
-    user = unit.people.find(name)
-    if not passwords.verify(user.password_hash if user else None, password) or user is None:
-        unit.people.note_failed_sign_in(name, now)
-        unit.journal.record(events.SignInRefused(f"user/{name}"), Actor(name, Role.VIEWER, Via.WEB), now)
-        return None
-    secret = secrets.token_urlsafe(32)
-    unit.people.add_session(Session(_digest(secret), user.name, now, now + SESSION_FOR))
-    unit.journal.record(events.SignedIn(f"user/{name}"), Actor(name, user.role, Via.WEB), now)
-    return secret
 
 
 def recognise(unit: Unit, secret: str, *, via: Via, now: datetime) -> Actor:

@@ -202,8 +202,8 @@ def _first_again(
     actor: Actor,
     now: datetime,
 ) -> Deployment:
-    """What never ran is deployed for the first time again, by default with what was asked for then."""
+    """What never ran is deployed for the first time again, by default with the inputs that were asked for then."""
     asked = unit.deployments.of_resource(resource.key, limit=1)[0].target
-    target = unit.registry.version(resource.template, to or asked.version)
+    target = aim(unit, resource, to, actor)
     replaces = _to_replace(unit, resource, recreate)
     return _ask(unit, replace(resource, inputs=asked.inputs), target, inputs, replaces, actor, now)

@@ -22,7 +22,7 @@ from upkeep.domain.names import (
 )
 from upkeep.domain.people import Act, Actor, Role, require
 from upkeep.domain.resources import Inputs, Placement, Repository, Resource, Service
-from upkeep.domain.specs import InstanceSpec
+from upkeep.domain.specs import NOWHERE, InstanceSpec, Place
 from upkeep.domain.versions import TemplateKind, TemplateVersion, VersionState
 from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import Unit
@@ -55,8 +55,8 @@ def create_environment(
     """
     require(actor, Act.ENROLL)
     taken = chosen_version(unit, template, TemplateKind.ENVIRONMENT, version, actor)
-    inputs = specs.parse_environment_spec(spec).inputs
-    check_inputs(taken, Part.ENVIRONMENT, inputs)
+    wanted = specs.parse_environment_spec(spec)
+    check_inputs(taken, Part.ENVIRONMENT, wanted.inputs, wanted.place)
     place = checked(placement or Placement())
     resource = Resource(
         key=environment_key(name),
@@ -70,7 +70,7 @@ def create_environment(
         external_id=place.external_id,
         tags=tags or {},
     )
-    return _create(unit, resource, State(taken.version, inputs), actor, now)
+    return _create(unit, resource, State(taken.version, wanted.inputs), actor, now)
 
 
 def create_service(
@@ -116,7 +116,7 @@ def create_service(
     asked = [_create_instance(unit, service, instance, taken, tags or {}, actor, now) for instance in wanted.instances]
     if taken.has_pipeline:
         inputs = wanted.pipeline or {}
-        check_inputs(taken, Part.PIPELINE, inputs)
+        check_inputs(taken, Part.PIPELINE, inputs, wanted.pipeline_place)
         pipeline = Resource(
             key=pipeline_key(service.name),
             template=taken.template,
@@ -239,10 +239,10 @@ def chosen_version(
     return found
 
 
-def check_inputs(version: TemplateVersion, part: Part, inputs: Inputs) -> None:
-    """Raise CallerError unless the inputs fit the version's schema."""
+def check_inputs(version: TemplateVersion, part: Part, inputs: Inputs, place: Place = NOWHERE) -> None:
+    """Raise CallerError unless the inputs fit the version's schema; `place` is where they stand in their spec."""
     if version.schema is not None:
-        specs.merge(schemas.parse(version.schema).inputs_of(part), inputs)
+        specs.merge(schemas.parse(version.schema).inputs_of(part), inputs, place)
 
 
 def check_environment(unit: Unit, version: TemplateVersion, environment: ResourceName) -> None:
@@ -321,7 +321,7 @@ def _create_instance(
 ) -> Deployment:
     environment = parse_resource_name(wanted.environment)
     check_environment(unit, taken, environment)
-    check_inputs(taken, Part.INSTANCE, wanted.inputs)
+    check_inputs(taken, Part.INSTANCE, wanted.inputs, wanted.place)
     resource = Resource(
         key=instance_key(service.name, wanted.name),
         template=taken.template,

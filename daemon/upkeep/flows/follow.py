@@ -65,9 +65,17 @@ def declare(unit: Unit, declared: Iterable[Source], *, now: datetime) -> None:
 
 
 def remove(unit: Unit, name: str, *, actor: Actor, now: datetime) -> None:
-    """Follow a repository no longer. Its templates and their versions stay as they are."""
+    """Follow a repository no longer. Its templates and their versions stay as they are.
+
+    Refused to people while the configuration declares the source: it would be back at the next start.
+    """
     require(actor, Act.FOLLOW)
     source = unit.sources.get(name)
+    if source.origin is Origin.CONFIG and actor != DAEMON:
+        raise Conflict(
+            f"source `{name}` is declared in the configuration",
+            cure="take it out of `sources` there and start the daemon again",
+        )
     unit.sources.remove(source.name)
     unit.journal.record(events.SourceRemoved(f"source/{name}", source.url), actor, now)
 

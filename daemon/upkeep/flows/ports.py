@@ -26,7 +26,7 @@ from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout
 from upkeep.domain.sources import Credential, Source
-from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionState
+from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionKey, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
 # ---------------------------------------------------------------------------------------------- the store
@@ -156,8 +156,8 @@ class RegistryBook(Protocol):
     def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
         """Versions that are PUBLISHED, lowest first."""
 
-    def drafts(self) -> Sequence[TemplateVersion]:
-        """All that wait for a review, oldest first."""
+    def drafts(self, template: TemplateName | None = None) -> Sequence[VersionKey]:
+        """Those of a template, or all, that wait for a review, oldest first."""
 
     def save_version(self, version: TemplateVersion) -> None: ...
     def remove_version(self, template: TemplateName, version: Version) -> None:

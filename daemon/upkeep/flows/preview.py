@@ -25,8 +25,8 @@ def subject_of(template: TemplateName, version: Version) -> str:
 
 def ask_for_drafts(unit: Unit, template: TemplateName, major: int, now: datetime) -> None:
     """Ask for fresh previews of all drafts of a major: a spec or a running version on it has changed."""
-    for draft in unit.registry.drafts():
-        if draft.template == template and draft.version.major == major:
+    for draft in unit.registry.drafts(template):
+        if draft.version.major == major:
             unit.work.ask(WorkKind.PREVIEW, subject_of(template, draft.version), now, "resources changed")
 
 

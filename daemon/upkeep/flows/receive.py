@@ -70,7 +70,7 @@ def _asked(
         return (), "no source reads this repository"
     signed = [s for s in here if scope is None or s.name in scope]
     if not signed:
-        return (), "it was signed with the secret of another source"
+        return (), "it is meant for another source"
     if not push.ref.startswith("refs/heads/"):
         return (), f"`{push.ref}` is not a branch"
     branch = push.ref.removeprefix("refs/heads/")

@@ -1,10 +1,11 @@
 """Relay: pay the notices owed to a channel."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from upkeep.domain.errors import CallerError, StalledError, TransientError, UpkeepError
-from upkeep.domain.notices import OwedNotice, as_sent
+from upkeep.domain.notices import OwedNotice, as_one, as_sent, tells_of_draft, together
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.ports import Channels, Store, Unit
 
@@ -20,6 +21,12 @@ REFUSALS_AT_MOST = 3
 SENT_AT_MOST = 50
 """How many notices go out under one claim."""
 
+GATHERED_FOR = timedelta(seconds=3)
+"""How long a notice of a draft waits for those of the commits that were pushed with it."""
+
+TOGETHER_AT_MOST = 100
+"""How many waiting notices are looked at for what goes out as one message."""
+
 _WORKS_AT_MOST = 10_000
 
 
@@ -32,20 +39,22 @@ def relay(store: Store, channels: Channels, claim: Claim, *, now: datetime) -> N
     for _ in range(SENT_AT_MOST):
         with store.write() as unit:
             unit.work.hold(claim)
-            owed = _next(unit, claim, now)
-            if owed is None:
+            going = _next(unit, claim, now)
+            if not going:
                 return
+            owed = as_one(going)
             parent = _parent(unit, owed)
         try:
             receipt = channels.send(as_sent(owed, now), parent)
         except (TransientError, StalledError, CallerError) as failure:
             with store.write() as unit:
                 unit.work.hold(claim)
-                _put_off(unit, claim, owed, failure, now)
+                _put_off(unit, claim, going[0], failure, now)
             return
         with store.write() as unit:
             unit.work.hold(claim)
-            unit.outbox.save(replace(owed, sent_at=now, receipt=receipt, failure=None, not_before=None))
+            for each in going:
+                unit.outbox.save(replace(each, sent_at=now, receipt=receipt, failure=None, not_before=None))
             pace = channels.pace(claim.subject)
             if pace:
                 unit.work.done(claim, again_at=now + pace)
@@ -62,15 +71,29 @@ def resume(unit: Unit, *, now: datetime) -> None:
             unit.work.ask(WorkKind.RELAY, work.subject, now, "start")
 
 
-def _next(unit: Unit, claim: Claim, now: datetime) -> OwedNotice | None:
-    """The oldest notice that may go now; without one the work is ended or put off."""
-    owed = next(iter(unit.outbox.unsent(claim.subject, 1)), None)
-    if owed is None:
+def _next(unit: Unit, claim: Claim, now: datetime) -> Sequence[OwedNotice]:
+    """The oldest notice that may go now, and those that go with it; without one the work is ended or put off."""
+    waiting = tuple(_gathering(unit, owed, now) for owed in unit.outbox.unsent(claim.subject, TOGETHER_AT_MOST))
+    if not waiting:
         unit.work.done(claim)
-    elif owed.not_before is not None and owed.not_before > now:
-        unit.work.retry(claim, owed.not_before, owed.failure or "the channel asked to wait")
-        return None
-    return owed
+        return ()
+    oldest = waiting[0]
+    if oldest.not_before is not None and oldest.not_before > now:
+        if oldest.failure is None:
+            unit.work.done(claim, again_at=oldest.not_before)
+        else:
+            unit.work.retry(claim, oldest.not_before, oldest.failure)
+        return ()
+    return together(waiting)
+
+
+def _gathering(unit: Unit, owed: OwedNotice, now: datetime) -> OwedNotice:
+    """A notice of a draft that was not seen before waits a moment."""
+    if owed.attempts or owed.not_before is not None or not tells_of_draft(owed):
+        return owed
+    waits = replace(owed, not_before=now + GATHERED_FOR)
+    unit.outbox.save(waits)
+    return waits
 
 
 def _parent(unit: Unit, owed: OwedNotice) -> str | None:

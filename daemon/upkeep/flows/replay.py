@@ -1,7 +1,9 @@
 """Replay: the numbers a history gives its version folders, told from the repository alone."""
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from upkeep.domain.bundles import Inspection
 from upkeep.domain.changes import MARKERS, Layout, Step, compare, version_folder
@@ -44,10 +46,11 @@ def replay(
     folder itself after it was gone. With `path` only that folder is followed, whatever stands around it; without, all
     that ever were version folders. A folder that moved is another folder here.
 
-    `until` and `since` are full commit ids. Raises CallerError when `since` is not on the line of `until`, NotFound
-    when no commit holds `path`.
+    `until` and `since` are full commit ids. When `since` is not on the first-parent line of `until`, only their trees
+    are compared, as a sync does behind a rewritten history. Raises CallerError for a path that is no version folder,
+    NotFound when no commit holds `path` or the repository lacks a commit.
     """
-    wanted = None if path is None else path.strip("/").removeprefix("./")
+    wanted = None if path is None else posixpath.normpath(path).strip("/")
     if wanted is not None and parse_major_folder(wanted.rpartition("/")[2]) is None:
         raise CallerError(f"`{wanted}` is not a version folder", cure="name a folder such as my-template/v1")
     followed: dict[str, _Folder] = {}
@@ -75,17 +78,10 @@ def _steps(mirror: Mirror, since: str | None, until: str) -> Iterable[Step]:
     if since is None:
         return mirror.history(until, "")
     steps = mirror.steps(since, until, "")
+    base = mirror.folders(since, "")
     if steps is None:
-        raise CallerError(
-            f"{since[:12]} is not on the first-parent line of {until[:12]}",
-            cure="name a commit that `git log --first-parent` shows",
-        )
-    return _from(mirror, since, steps)
-
-
-def _from(mirror: Mirror, since: str, steps: Iterator[Step]) -> Iterator[Step]:
-    yield Step(mirror.commit(since), compare({}, mirror.folders(since, "")))
-    yield from steps
+        steps = iter([Step(mirror.commit(until), compare(base, mirror.folders(until, "")))])
+    return chain([Step(mirror.commit(since), compare({}, base))], steps)
 
 
 def _follow(followed: dict[str, _Folder], step: Step, wanted: str | None) -> None:

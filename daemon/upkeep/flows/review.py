@@ -81,21 +81,15 @@ def publish(
     if recommended != family.recommended:
         family = replace(family, pinned=False)
     _point(unit, family, recommended, actor, now)
-    _point_major(
-        unit,
-        template,
-        version.major,
-        recommended_after_publish(
-            _of_major(offered, version.major), version, _major_pointer(unit, template, version.major)
-        ),
-        actor,
-        now,
-    )
+    pointer = _major_pointer(unit, template, version.major)
+    major_recommended = recommended_after_publish(_of_major(offered, version.major), version, pointer)
+    _point_major(unit, template, version.major, major_recommended, actor, now)
     behind = measure(unit, template)
     unit.journal.record(
         events.VersionPublished(f"template/{template}", str(version), published.note, behind), actor, now
     )
-    _tell_owners(unit, published, routing, now)
+    if major_recommended == version:
+        _tell_owners(unit, published, everybody=recommended == version, routing=routing, now=now)
     return Published(published, recommended, behind)
 
 
@@ -223,8 +217,17 @@ def _text(version: Version | None) -> str | None:
     return None if version is None else str(version)
 
 
-def _tell_owners(unit: Unit, published: TemplateVersion, routing: Routing, now: datetime) -> None:
-    concerned = [r for r in unit.fleet.behind(published.template) if r.snoozed_until is None or r.snoozed_until <= now]
+def _tell_owners(unit: Unit, published: TemplateVersion, *, everybody: bool, routing: Routing, now: datetime) -> None:
+    """Owe each owners' channel one notice of what of theirs is behind the version: on its own major, or on any
+    older one when `everybody` is concerned because it is the template's recommended version."""
+    number = published.version
+    concerned = [
+        resource
+        for resource in unit.fleet.behind(published.template)
+        if resource.version is not None
+        and resource.version < number
+        and (everybody or resource.version.major == number.major)
+    ]
     by_channel = sorted(concerned, key=lambda resource: routing.of_owner(resource.owner))
     for channel, behind in groupby(by_channel, key=lambda resource: routing.of_owner(resource.owner)):
         if channel:

@@ -360,17 +360,27 @@ class _Run:
 
     def _write(self, unit: Unit, registrable: _Registrable) -> None:
         try:
-            for change in registrable.changes:
-                self._write_change(unit, registrable.commit, change)
+            written = [self._write_change(unit, registrable.commit, change) for change in registrable.changes]
         except Conflict as race:
             raise TransientError(f"another source registers the same template now: {race.message}") from race
+        self._tell(unit, [version for version in written if version is not None])
 
-    def _write_change(self, unit: Unit, commit: Commit, change: _Change) -> None:
+    def _tell(self, unit: Unit, registered: Sequence[TemplateVersion]) -> None:
+        """Owe each channel a notice of every version, or one of all when a commit made too many to read."""
+        by_channel: dict[str, list[TemplateVersion]] = {}
+        for version in registered:
+            by_channel.setdefault(self.routing.of_template(version.template), []).append(version)
+        for channel, versions in by_channel.items():
+            if channel:
+                for notice in notices.registered(channel, self.source.name, versions):
+                    unit.outbox.owe(notice, self.now)
+
+    def _write_change(self, unit: Unit, commit: Commit, change: _Change) -> TemplateVersion | None:
         key, subject = change.move.key, f"template/{change.move.key.template}"
         template = unit.registry.find_template(key.template)
         major = unit.registry.find_major(key.template, key.major)
         if template is not None and template.source not in (None, self.source.name):
-            return
+            return None
         if template is not None and (template.source is None or template.path != _home(change.move.path)):
             template = replace(template, source=self.source.name, path=_home(change.move.path))
             unit.registry.save_template(template)
@@ -378,11 +388,11 @@ class _Run:
             if major is not None and major.removed_at is None:
                 unit.registry.save_major(replace(major, removed_at=self.now))
                 unit.journal.record(events.MajorRemoved(subject, key.major, commit.id), DAEMON, self.now)
-            return
+            return None
         if change.bundle is None or change.inspection is None:
             if major is not None:
                 unit.registry.save_major(replace(major, path=change.move.path))
-            return
+            return None
         kind = change.inspection.kind or _likely_kind(change.bundle)
         if template is None:
             template = Template(key.template, kind, self.source.name, _home(change.move.path), self.now)
@@ -391,11 +401,11 @@ class _Run:
         if major is not None and major.removed_at is not None:
             unit.journal.record(events.MajorReturned(subject, key.major, commit.id), DAEMON, self.now)
         major = replace(major or Major(key.template, key.major, change.move.path), path=change.move.path)
-        self._add_version(unit, template, major, commit, change.bundle, change.inspection)
+        return self._add_version(unit, template, major, commit, change.bundle, change.inspection)
 
     def _add_version(
         self, unit: Unit, template: Template, major: Major, commit: Commit, bundle: Bundle, inspection: Inspection
-    ) -> None:
+    ) -> TemplateVersion:
         before = unit.registry.latest(template.name, major.major, _GOOD)
         findings = [*inspection.findings, *compatibility(before.schema if before else None, inspection.schema)]
         if inspection.kind is not None and inspection.kind is not template.kind:
@@ -429,13 +439,9 @@ class _Run:
             DAEMON,
             self.now,
         )
-        channel = self.routing.of_template(template.name)
         if version.state is VersionState.DRAFT:
             unit.work.ask(WorkKind.PREVIEW, subject_of(template.name, version.version), self.now, "registered")
-        if channel:
-            ready = version.state is VersionState.DRAFT
-            notice = (notices.draft_ready if ready else notices.registration_failed)(channel, version)
-            unit.outbox.owe(notice, self.now)
+        return version
 
 
 def _place(source: Source) -> tuple[str, str, str]:

@@ -68,7 +68,7 @@ def _answer(here: Rooms, candidates: list[_Candidate], only: tuple[str, bool] | 
     if not candidates:
         raise TransientError(
             "no webhook secret is configured here, so no delivery can be trusted",
-            cure="set `webhook.secrets` in the configuration, and the same secret in GitHub's webhook",
+            cure="set `webhooks.secrets` in the configuration, and the same secret in GitHub's webhook",
         )
     body = _body()
     scope = _signers(candidates, body, signature)

@@ -50,8 +50,7 @@ def sign_in() -> ResponseReturnValue:
     here = rooms()
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
-        with here.store.write() as unit:
-            secret = admission.sign_in(unit, here.passwords, name, password, now=here.clock())
+        secret = admission.sign_in(here.store, here.passwords, name, password, now=here.clock())
     except TooManyRequests as wait:
         page = render_template("sign_in.html", next=target, name=name, refusal=f"{wait.message}; {wait.cure}")
         return page, reaction(wait).status

@@ -59,8 +59,26 @@ class GitMirror:
     @property
     def head(self) -> str:
         if self._head is None:
-            self._head = self.resolve(self.head_revision)
+            try:
+                self._head = self.resolve(self.head_revision)
+            except NotFound as fault:
+                raise self._headless() from fault
         return self._head
+
+    def _headless(self) -> NotFound:
+        listed = self.command.run("for-each-ref", "--count=6", "--format=%(refname:lstrip=2)", "refs/heads/")
+        branches = [f"`{_text(name)}`" for name in listed.split()]
+        if not branches:
+            return NotFound("the repository has no commit yet", cure="commit something, or name another repository")
+        return NotFound(
+            f"`{self.head_revision}` of the repository leads to no commit",
+            cure=f"name one of its branches: {', '.join(branches[:5])}{', …' if len(branches) > 5 else ''}",
+        )
+
+    @property
+    def shallow(self) -> bool:
+        """Whether it is a clone that was cut off, so that its oldest commits are not the first ones."""
+        return self.command.run("rev-parse", "--is-shallow-repository").strip() == b"true"
 
     def resolve(self, revision: str) -> str:
         """The full id of the commit that an id, its beginning, a branch or a tag names; NotFound without one."""
@@ -73,7 +91,8 @@ class GitMirror:
 
     def branch(self, name: str) -> str:
         """The full id of the commit at a branch's head, in a clone also of a branch that was never checked out."""
-        for reference in (f"refs/heads/{name}", f"refs/remotes/origin/{name}"):
+        short = name.removeprefix("refs/heads/")
+        for reference in (f"refs/heads/{short}", f"refs/remotes/origin/{short}"):
             with contextlib.suppress(NotFound):
                 return self.resolve(reference)
         raise NotFound(f"the repository has no branch `{name}`", cure="`git branch --all` shows those it has")
@@ -146,9 +165,10 @@ def open_local(git_dir: Path) -> Iterator[GitMirror]:
     try:
         yield mirror
     except CommandFailed as failed:
+        partial = "promisor" in failed.complaint or "lazy fetch" in failed.complaint
         raise CallerError(
             f"{git_dir} cannot be read: {failed.complaint.strip() or failed.message}",
-            cure="check it with `git fsck`",
+            cure="this is a partial clone, make a full one" if partial else "check it with `git fsck`",
         ) from failed
     finally:
         mirror.close()

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from upkeep.adapters.git import faults
 from upkeep.adapters.git.command import CommandFailed, GitCommand
 from upkeep.adapters.git.mirror import GitMirror
-from upkeep.domain.addresses import check_address, check_branch
+from upkeep.domain.addresses import check_address, check_branch, check_subdirectory
 from upkeep.domain.errors import CallerError, StalledError, TransientError
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import CredentialKind, Source
@@ -147,6 +147,7 @@ class GitRepositories:
         try:
             check_address(source.url, allow_local=self.allow_local)
             check_branch(source.branch)
+            check_subdirectory(source.subdirectory)
         except CallerError as wrong:
             raise StalledError(wrong.message, cure=wrong.cure) from wrong
 

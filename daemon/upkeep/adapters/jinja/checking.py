@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
-from upkeep.domain.findings import Finding, error
+from upkeep.domain.findings import Finding, error, has_errors, warning
 from upkeep.domain.namespaces import ANYTHING, INPUTS_OF, SHAPES, Shape, moved_name
 from upkeep.domain.parts import Part
 
@@ -21,7 +21,8 @@ Declared = Mapping[Part, Collection[str]]
 def check(environment: Environment, path: str, text: str, part: Part, declared: Declared) -> list[Finding]:
     """Findings for syntax, names outside the part's namespace, unknown filters and tests, and other files.
 
-    Names that are only used where `is defined`, `default` or `in` guard them are left alone.
+    Names that are only used where `is defined`, `default` or `in` guard them are left alone. What fails only when a
+    branch or a loop is entered is a warning, because other resources can be rendered.
     """
     try:
         tree = environment.parse(text)
@@ -29,7 +30,7 @@ def check(environment: Environment, path: str, text: str, part: Part, declared: 
         return [_syntax(path, fault)]
     walk = _Walk(environment, path, part, declared, _undeclared(tree))
     walk.all(tree.body, _Scope({name: _Value(shape, name) for name, shape in SHAPES[part].items()}))
-    if not walk.findings:
+    if not has_errors(walk.findings):
         try:
             environment.compile(text)
         except TemplateSyntaxError as fault:
@@ -68,14 +69,19 @@ _UNKNOWN = _Value()
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Names that stand for something here, and spelled paths that are guarded."""
+    """Names that stand for something here, spelled paths that are guarded, and whether each rendering comes by."""
 
     names: dict[str, _Value]
     guarded: frozenset[str] = frozenset()
+    certain: bool = True
 
     def inner(self, *names: str) -> "_Scope":
         """A scope within this one, in which some more names are bound to values nothing is known of."""
         return replace(self, names={**self.names, **dict.fromkeys(names, _UNKNOWN)})
+
+    def perhaps(self, certain: bool = False) -> "_Scope":
+        """This scope where it depends on values whether a rendering comes by."""
+        return replace(self, certain=self.certain and certain)
 
     def guarding(self, conditions: Iterable[nodes.Node]) -> "_Scope":
         return replace(self, guarded=self.guarded.union(*map(_guards, conditions)))
@@ -128,8 +134,12 @@ class _Walk:
     undeclared: Collection[str] | None
     findings: list[Finding] = field(default_factory=list)
 
-    def report(self, slug: str, node: nodes.Node, message: str, cure: str | None) -> None:
-        self.findings.append(error(slug, message, self.path, node.lineno, cure))
+    def report(self, slug: str, node: nodes.Node, message: str, cure: str | None, certain: bool = True) -> None:
+        if certain:
+            self.findings.append(error(slug, message, self.path, node.lineno, cure))
+        else:
+            message += "; rendering fails where it comes to that"
+            self.findings.append(warning(slug, message, self.path, node.lineno, cure))
 
     def all(self, body: Iterable[nodes.Node], scope: _Scope) -> None:
         for node in body:
@@ -144,7 +154,8 @@ class _Walk:
                 self.loop(node, scope)
             case nodes.If():
                 guarded = scope.guarding([node.test, *(other.test for other in node.elif_)])
-                self.all(node.iter_child_nodes(), guarded)
+                self.value(node.test, guarded)
+                self.all([*node.body, *node.elif_, *node.else_], guarded.perhaps())
             case nodes.Assign():
                 self.bind(node.target, self.value(node.node, scope), scope)
             case nodes.AssignBlock():
@@ -166,22 +177,26 @@ class _Walk:
             case _ if isinstance(node, _LOADS_ANOTHER):
                 kind = type(node).__name__.removeprefix("From").lower()
                 message = f"`{kind}` needs another file, and a template stands alone"
-                self.report("jinja-loads", node, message, "put the text into this file")
+                certain = scope.certain and not (isinstance(node, nodes.Include) and node.ignore_missing)
+                self.report("jinja-loads", node, message, "put the text into this file", certain)
             case _:
                 self.all(node.iter_child_nodes(), scope)
 
     def loop(self, node: nodes.For, scope: _Scope) -> None:
-        inner = scope.inner("loop")
-        self.bind(node.target, self.value(node.iter, scope).item(), inner)
+        items = self.value(node.iter, scope)
+        # A service has at least one instance; any other list may be empty.
+        inner = scope.inner("loop").perhaps(items.path == "service_instances")
+        self.bind(node.target, items.item(), inner)
         if node.test is not None:
             inner = inner.guarding([node.test])
             self.value(node.test, inner)
+            inner = inner.perhaps()
         self.all(node.body, inner)
-        self.all(node.else_, scope.inner())
+        self.all(node.else_, scope.inner().perhaps())
 
     def callable(self, node: nodes.Macro | nodes.CallBlock, scope: _Scope) -> None:
         self.all(node.defaults, scope)
-        inner = scope.inner("caller", "varargs", "kwargs")
+        inner = scope.inner("caller", "varargs", "kwargs").perhaps()
         for argument in node.args:
             self.bind(argument, _UNKNOWN, inner)
         self.all(node.body, inner)
@@ -210,8 +225,12 @@ class _Walk:
             case nodes.Test():
                 self.known("test", node, self.environment.tests)
                 self.all(node.iter_child_nodes(), scope.guarding([node]))
-            case nodes.And() | nodes.Or() | nodes.CondExpr():
-                self.all(node.iter_child_nodes(), scope.guarding([node]))
+            case nodes.And() | nodes.Or():
+                self.value(node.left, scope.guarding([node]))
+                self.value(node.right, scope.guarding([node]).perhaps())
+            case nodes.CondExpr(test=test):
+                self.value(test, scope.guarding([node]))
+                self.all(node.iter_child_nodes(exclude=("test",)), scope.guarding([node]).perhaps())
             case _:
                 self.all(node.iter_child_nodes(), scope)
         return _UNKNOWN
@@ -235,7 +254,7 @@ class _Walk:
         bound_elsewhere = self.undeclared is not None and name not in self.undeclared
         if name not in self.environment.globals and not scope.guards(name) and not bound_elsewhere:
             message = f"`{name}` is not defined in {self.part} templates"
-            self.report("unknown-name", node, message, self.cure_of(name))
+            self.report("unknown-name", node, message, self.cure_of(name), scope.certain)
         return _UNKNOWN
 
     def cure_of(self, name: str) -> str:
@@ -254,12 +273,14 @@ class _Walk:
             return _Value(members[step], f"{holder.path}.{step}")
         if holder.path is not None and step not in _METHODS_OF_MAPS and not scope.guards(_spelled(node)):
             if members is not None:
-                self.unknown_member(node, holder.path, members, step)
+                self.unknown_member(node, holder.path, members, step, scope)
             elif holder.path in INPUTS_OF[self.part]:
-                self.input(node, holder.path, step)
+                self.input(node, holder.path, step, scope)
         return _UNKNOWN
 
-    def unknown_member(self, node: nodes.Expr, place: str, members: Mapping[str, Shape], step: str) -> None:
+    def unknown_member(
+        self, node: nodes.Expr, place: str, members: Mapping[str, Shape], step: str, scope: _Scope
+    ) -> None:
         near = difflib.get_close_matches(step, members, 1)
         today = moved_name(self.part, place, step)
         cure = f"the names are {_listed(members)}"
@@ -267,16 +288,17 @@ class _Walk:
             cure = f"did you mean `{place}.{near[0]}`?"
         elif today:
             cure = f"write `{today}`: inputs and outputs had no map of their own in AWS Proton's preview"
-        self.report("unknown-name", node, f"`{place}` has no `{step}` in {self.part} templates", cure)
+        self.report("unknown-name", node, f"`{place}` has no `{step}` in {self.part} templates", cure, scope.certain)
 
-    def input(self, node: nodes.Expr, place: str, step: str) -> None:
+    def input(self, node: nodes.Expr, place: str, step: str, scope: _Scope) -> None:
         declared = self.declared.get(INPUTS_OF[self.part][place])
         if declared is not None and step not in declared:
             near = difflib.get_close_matches(step, declared, 1)
             cure = "declare it in schema/schema.yaml, or guard it with `is defined`"
             if near:
                 cure = f"did you mean `{place}.{near[0]}`?"
-            self.report("unknown-name", node, f"`{place}.{step}` is not an input of the schema", cure)
+            message = f"`{place}.{step}` is not an input of the schema"
+            self.report("unknown-name", node, message, cure, scope.certain)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -42,7 +42,7 @@ def lambda_environment(value: Any, raw: bool = True) -> Lines:
 
 def policy_arns(value: Any) -> Lines:
     """`proton_cfn_iam_policy_arns`: the values of a map that are ARNs of IAM policies, as a YAML list."""
-    texts = _texts(value, raw=True).values()
+    texts = [text for text in _map(value).values() if isinstance(text, str)]
     return Lines("\n".join(f"- {_scalar(text)}" for text in texts if _POLICY_ARN.match(text)))
 
 
@@ -56,12 +56,16 @@ def sanitize(value: Any) -> Any:
     return value
 
 
-def _texts(value: Any, raw: bool) -> dict[str, str]:
+def _map(value: Any) -> Mapping[Any, Any]:
     if isinstance(value, Undefined):
         str(value)  # raises the error that names it
     if not isinstance(value, Mapping):
         raise FilterArgumentError(f"the filter takes a map, not a {type(value).__name__}")
-    texts = {str(name): _text(str(name), item) for name, item in value.items()}
+    return value
+
+
+def _texts(value: Any, raw: bool) -> dict[str, str]:
+    texts = {str(name): _text(str(name), item) for name, item in _map(value).items()}
     for name, text in texts.items():
         if not raw and not _HARMLESS.fullmatch(text):
             raise FilterArgumentError(f'Illegal character(s) detected in "{text}" of {name}: use only a-zA-Z0-9_-')

@@ -47,7 +47,7 @@ class JinjaRenderer:
         *,
         time_for: timedelta = timedelta(seconds=3),
         memory_bytes: int = 512 * 1024 * 1024,
-        output_bytes: int = 2_000_000,
+        output_bytes: int = 2 * 1024 * 1024,
         workers: int = 2,
     ) -> None:
         self._time_for = time_for

@@ -1,6 +1,7 @@
 """The environment templates run in: Jinja's defaults, nothing to load, nothing to change, no name that is missing."""
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -136,6 +137,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self, output_bytes: int) -> None:
         super().__init__(undefined=Missing, cache_size=0, autoescape=False, loader=FunctionLoader(lambda _name: None))
         self.filters.update(FILTERS)
+        self.policies["json.dumps_function"] = _dumps
         self.output_bytes = output_bytes
         self.concat = self.lay_out  # type: ignore[method-assign]
 
@@ -168,6 +170,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
             frame = getattr(pieces, "gi_frame", None)
             fault.line = template.get_corresponding_lineno(frame.f_lineno) if frame else None
             raise
+
+
+def _dumps(value: Any, **options: Any) -> str:
+    """What `tojson` writes with, so that a missing name within the value is told by its name."""
+    return json.dumps(value, default=_unwritable, **options)
+
+
+def _unwritable(value: Any) -> NoReturn:
+    if isinstance(value, Missing):
+        str(value)  # raises the error that names it
+    raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
 
 
 def _furnished(namespace: dict[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,9 @@ class Bell:
             stop, self._stop = self._stop, None
             listener, self._listener = self._listener, None
         if stop is not None:
+            # Written, and not left to the closing: a fork may have the same pipe.
+            with suppress(BrokenPipeError):
+                os.write(stop, b"!")
             os.close(stop)
         if listener is not None:
             listener.join(5)
@@ -84,7 +87,6 @@ class Bell:
         with self._changed:
             if self._listener is not None and self._listener.is_alive():
                 return
-            # The reading end becomes readable when the writing one is closed.
             stopped, self._stop = os.pipe()
             self._listener = threading.Thread(
                 target=self._listen_until, args=(outside, stopped), name="upkeep-bell", daemon=True
@@ -111,10 +113,20 @@ class Pipes:
         self._folder = folder
 
     def send(self) -> None:
-        with suppress(FileNotFoundError):
-            for entry in os.scandir(self._folder):
-                if not entry.name.startswith("."):
-                    self._write(entry.path)
+        try:
+            pipes = [entry.path for entry in os.scandir(self._folder) if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise TransientError(
+                f"nobody can be woken: {error.strerror}",
+                where=str(self._folder),
+                cure="look at the rights of the state folder",
+            ) from error
+        for pipe in pipes:
+            # One that cannot be rung keeps nobody else asleep.
+            with suppress(OSError):
+                self._write(pipe)
 
     def listen(self, heard: Callable[[], None], stop: int) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -141,13 +153,11 @@ class Pipes:
         except OSError as error:
             if error.errno == errno.ENXIO and stat.S_ISFIFO(os.lstat(pipe).st_mode):
                 # Whoever read it was killed.
-                with suppress(FileNotFoundError):
-                    Path(pipe).unlink()
+                Path(pipe).unlink()
             return
         try:
-            # A full pipe is a ring that was not heard yet: one is as good as many.
-            with suppress(BlockingIOError, BrokenPipeError):
-                os.write(writer, b"!")
+            # A full pipe refuses it: it holds rings that were not heard yet, and one is as good as many.
+            os.write(writer, b"!")
         finally:
             os.close(writer)
 
@@ -159,7 +169,7 @@ class Notifications:
         self._database = database
 
     def send(self) -> None:
-        with translated(), self._database.engine.connect() as connection:
+        with translated(self._database.name), self._database.engine.connect() as connection:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(sa.text(f"NOTIFY {_CHANNEL}"))
 

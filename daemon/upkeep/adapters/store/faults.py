@@ -1,5 +1,6 @@
 """What databases complain about, in our words."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ _WAIT = "it is tried again; if it lasts, look for a program that holds the datab
 _SPACE = "free space on the disk that holds the database; it goes on by itself"
 _READ_ONLY = "make the database writable again; it goes on by itself"
 _SERVER = "look at the database server; it goes on by itself when the server is back"
+_DOOR = "look at the database server, and at user, password and database in the configuration; it goes on by itself"
 _MIGRATE = "run `upkeep migrate`"
 
 # https://sqlite.org/rescode.html, by primary result code
@@ -57,26 +59,27 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
 _TAKEN = (Conflict, "the database has something of this name already", "look at what is there, then try again")
 _GONE = (TransientError, "something this belongs to was removed meanwhile", "it is tried again")
 
+_REFUSED = re.compile(r"FATAL:\s+(.+)")
+
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn the errors of SQLAlchemy and its drivers into ours; what is a bug stays as it is."""
+def translated(name: str) -> Iterator[None]:
+    """Turn the errors of SQLAlchemy and its drivers into ours; what is a bug stays as it is.
+
+    `name` says which database it is.
+    """
     try:
         yield
     except sa.exc.TimeoutError as error:
         raise TransientError(
-            "all connections to the database are in use", cure="it is tried again; allow fewer threads"
+            "all connections to the database are in use", where=name, cure="it is tried again; allow fewer threads"
         ) from error
-    except sa.exc.DBAPIError as error:
-        ours = _ours(error.orig)
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
+        ours = _ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
         if ours is None:
             raise
-        raise ours[0](ours[1], cure=ours[2]) from error
-    except psycopg.Error as error:
-        ours = _ours(error)
-        if ours is None:
-            raise
-        raise ours[0](ours[1], cure=ours[2]) from error
+        kind, message, cure = ours
+        raise kind(message, where=None if kind is Conflict else name, cure=cure) from error
 
 
 def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | None:
@@ -90,11 +93,19 @@ def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | N
     if isinstance(error, psycopg.Error):
         state = error.sqlstate
         if state is None:
-            # The server did not answer at all, or the connection was lost on the way.
-            return _POSTGRES["08"] if isinstance(error, psycopg.OperationalError) else None
+            return _unconnected(error) if isinstance(error, psycopg.OperationalError) else None
         if state == "23505":
             return _TAKEN
         if state == "23503":
             return _GONE
         return _POSTGRES.get(state) or _POSTGRES.get(state[:2])
     return None
+
+
+def _unconnected(error: psycopg.OperationalError) -> tuple[type[UpkeepError], str, str]:
+    """The server did not answer, the connection was lost, or the server let us in no further than the door: then
+    its reason stands in the text only, and no code comes with it."""
+    reason = _REFUSED.search(str(error))
+    if reason is None:
+        return _POSTGRES["08"]
+    return TransientError, f"the database refuses the connection: {reason[1].strip()}", _DOOR

@@ -33,7 +33,7 @@ from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.lag import PublishedVersion
 from upkeep.domain.names import SourceName, TemplateName, Version
 from upkeep.domain.previews import Preview
-from upkeep.domain.versions import Major, Template, TemplateVersion, VersionState
+from upkeep.domain.versions import Major, Template, TemplateVersion, VersionKey, VersionState
 
 UNDER_WAY = [status for status in DeploymentStatus if status.under_way]
 
@@ -143,13 +143,15 @@ class Registry:
             PublishedVersion(Version(row.major, row.minor), row.published_at) for row in self._transaction.rows(query)
         )
 
-    def drafts(self) -> Sequence[TemplateVersion]:
+    def drafts(self, template: TemplateName | None = None) -> Sequence[VersionKey]:
         query = (
-            sa.select(versions)
+            sa.select(versions.c.template, versions.c.major, versions.c.minor)
             .where(versions.c.state == VersionState.DRAFT)
             .order_by(versions.c.created_at, versions.c.template, versions.c.major, versions.c.minor)
         )
-        return tuple(version_of(row) for row in self._transaction.rows(query))
+        if template is not None:
+            query = query.where(versions.c.template == template)
+        return tuple(VersionKey(row.template, Version(row.major, row.minor)) for row in self._transaction.rows(query))
 
     def save_version(self, version: TemplateVersion) -> None:
         where = _is(versions, version.template, version.version)

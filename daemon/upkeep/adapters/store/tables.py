@@ -201,7 +201,6 @@ resources = Table(
     Column("failed", Integer, nullable=False),
     # How urgently somebody should look at it, as one number: see fleet.urgency.
     Column("urgency", sa.BigInteger, nullable=False),
-    Column("snoozed_until", Moment),
     Column("last_deployment", Name),
     Column("last_succeeded_deployment", Name),
     Column("deployed_at", Moment),

@@ -76,7 +76,7 @@ def _migrate_sqlite(database: SqliteDatabase, path: Path) -> None:
             where=str(path.parent),
             cure="look at the rights of the folder above it",
         ) from error
-    with translated(), database.turn(PATIENCE_OF_MIGRATIONS):
+    with translated(database.name), database.turn(PATIENCE_OF_MIGRATIONS):
         engine = database.engine.execution_options(upkeep_writing=True, upkeep_patience=PATIENCE_OF_MIGRATIONS)
         with engine.connect() as connection:
             # Kept in the file, and only changeable outside transactions: https://sqlite.org/wal.html
@@ -88,7 +88,7 @@ def _migrate_sqlite(database: SqliteDatabase, path: Path) -> None:
 
 
 def _migrate_postgres(database: PostgresDatabase) -> None:
-    with translated(), database.engine.connect() as connection, connection.begin():
+    with translated(database.name), database.engine.connect() as connection, connection.begin():
         waiting = int(PATIENCE_OF_MIGRATIONS.total_seconds() * 1000)
         connection.execute(sa.text(f"SET LOCAL lock_timeout = {waiting}"))
         connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))

@@ -8,6 +8,7 @@ from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.plans import Plan
 from upkeep.domain.resources import Counters, Resource
+from upkeep.domain.versions import VersionKey
 from upkeep.flows.plan import moved
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
@@ -39,7 +40,8 @@ class FleetRow:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """A page of the fleet. `matching` is how many resources the filter leaves, counted up to COUNTED_TO + 1."""
+    """A page of the fleet. `matching` is how many resources the filter leaves, counted up to COUNTED_TO + 1;
+    `drafts` are the versions that wait for a review."""
 
     wanted: FleetFilter
     counters: Counters
@@ -48,6 +50,7 @@ class FleetView:
     matching: int
     templates: tuple[TemplateName, ...]
     owners: tuple[str, ...]
+    drafts: tuple[VersionKey, ...]
     first_step: FirstStep | None
 
 
@@ -63,6 +66,7 @@ def fleet(unit: Unit, wanted: FleetFilter, cursor: str | None = None, limit: int
         matching=unit.fleet.count(wanted, COUNTED_TO + 1),
         templates=tuple(template.name for template in unit.registry.templates()),
         owners=tuple(unit.fleet.owners()),
+        drafts=tuple(unit.registry.drafts()),
         first_step=None if counters.total else first_step(unit),
     )
 

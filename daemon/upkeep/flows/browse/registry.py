@@ -154,7 +154,7 @@ def review(unit: Unit, name: str, number: Version, compare_with: Version | None 
     behind, newly, running = _consequence(unit, family, draft)
     files, unknown = _files(unit, compared, draft)
     offered = [entry.version for entry in unit.registry.published(family.name)]
-    drafts = [d.version for d in unit.registry.drafts() if d.template == family.name]
+    drafts = [draft.version for draft in unit.registry.drafts(family.name)]
     return ReviewView(
         template=family,
         draft=draft,

@@ -157,7 +157,6 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("urgency", sa.BigInteger(), nullable=False),
-        sa.Column("snoozed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_deployment", NAME, nullable=True),
         sa.Column("last_succeeded_deployment", NAME, nullable=True),
         sa.Column("deployed_at", sa.DateTime(timezone=True), nullable=True),
