@@ -5,15 +5,16 @@ import pytest
 from tests.builders import ADMIN, DEVELOPER, ENVIRONMENT_SPEC, SERVICE_SPEC, VIEWER
 from tests.flows.given import environment_bundle, registered, service_bundle
 from tests.flows.stacks import ROUTING, Stacks, Texts, fail_with, work
-from upkeep.domain.deployments import Action, DeploymentStatus, ProgressState
+from upkeep.domain.deployments import Action, DeploymentStatus, ProgressState, State
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, LostLease, NotFound, TransientError
 from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.notices import Routing
-from upkeep.domain.resources import Placement
+from upkeep.domain.resources import Placement, Repository
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
 from upkeep.flows import deploy, enroll, review, settle
+from upkeep.flows.compose import compose
 
 ENV, SVC = TemplateName("network-env"), TemplateName("web-svc")
 TEST, INSTANCE, PIPELINE = environment_key("test"), instance_key("checkout", "test"), pipeline_key("checkout")
@@ -322,6 +323,20 @@ def test_a_service_follows_the_instances_its_spec_lists(offered, stacks, now):
     work(offered, stacks, now)
     with pytest.raises(NotFound):
         get(offered, instance_key("checkout", "prod"))
+
+
+def test_a_repository_named_later_is_seen_by_the_next_deployment(offered, stacks, now):
+    with_service(offered, stacks, now)
+    repository = Repository("main", "shop/checkout", "arn:aws:codestar-connections:eu-west-1:1:connection/1")
+    for _ in range(2):
+        with offered.write() as unit:
+            enroll.change_repository(unit, "checkout", repository, actor=DEVELOPER, now=now)
+    with offered.read() as unit:
+        seen = compose(unit, unit.fleet.get(PIPELINE), State(Version(1, 0), {})).namespace["service"]
+        assert [entry.kind for entry in unit.journal.entries(20)].count("repository_changed") == 1
+    assert (seen["repository_id"], seen["branch_name"]) == ("shop/checkout", "main")
+    with pytest.raises(Forbidden), offered.write() as unit:
+        enroll.change_repository(unit, "checkout", repository, actor=VIEWER, now=now)
 
 
 def test_a_new_owner_is_written_down_once(offered, stacks, now):

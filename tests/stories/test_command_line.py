@@ -251,6 +251,8 @@ def test_environments_and_services_are_created_updated_and_deleted_to_the_end(sh
         shell.run("service", "create", "checkout", "--template", SERVICE, "--spec", service_spec, "--wait")
         assert shell.ask("service", "get", "checkout")["instances"] == ["test"]
         assert shell.ask("pipeline", "get", "checkout")["version"] == "1.0"
+        assert "give --spec, a --repository option, or both" in shell.type("service", "update", "checkout").output
+        assert "see the repository" in shell.run("service", "update", "checkout", "--repository-id", "shop/checkout")
 
         register(shell, ENVIRONMENT, ("1.1", DRAFT))
         assert "1 resource is behind" in shell.run("version", "publish", ENVIRONMENT, "1.1")

@@ -1,5 +1,7 @@
 """`upkeep service`: services, which group instances and a pipeline."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from upkeep.cli.rows import SERVICES, resource_row, service_row
 from upkeep.domain.names import ResourceKind, Version
 
 if TYPE_CHECKING:
+    from upkeep.domain.deployments import Deployment
     from upkeep.domain.resources import Service
     from upkeep.flows.ports import Unit
 
@@ -48,15 +51,20 @@ def get(desk: Desk, name: str, form: Form) -> None:
     print_row(row, "name", form)
 
 
+_repository_id = click.option("--repository-id", help="The application's repository, as owner/name.")
+_repository_branch = click.option("--repository-branch", help="The branch of the application's repository.")
+_connection_arn = click.option("--repository-connection-arn", help="The connection to the application's repository.")
+
+
 @service.command()
 @click.argument("name")
 @click.option("--template", required=True, help="The service template.")
 @spec_option(required=True)
 @version_option
 @click.option("--owner", help="The team that hears when parts of it are behind.")
-@click.option("--repository-id", default="", help="The application's repository, as owner/name.")
-@click.option("--repository-branch", default="", help="The branch of the application's repository.")
-@click.option("--repository-connection-arn", default="", help="The connection to the application's repository.")
+@_repository_id
+@_repository_branch
+@_connection_arn
 @tag_option
 @wait_option
 @pass_desk
@@ -67,9 +75,9 @@ def create(
     spec: Path,
     to: Version | None,
     owner: str | None,
-    repository_id: str,
-    repository_branch: str,
-    repository_connection_arn: str,
+    repository_id: str | None,
+    repository_branch: str | None,
+    repository_connection_arn: str | None,
     tags: dict[str, str],
     wait: bool,
 ) -> None:
@@ -86,7 +94,7 @@ def create(
             text,
             version=to,
             owner=owner,
-            repository=Repository(repository_branch, repository_id, repository_connection_arn),
+            repository=Repository(repository_branch or "", repository_id or "", repository_connection_arn or ""),
             tags=tags,
             actor=desk.actor,
             now=desk.now,
@@ -96,17 +104,48 @@ def create(
 
 @service.command()
 @click.argument("name")
-@spec_option(required=True)
+@spec_option(required=False)
+@_repository_id
+@_repository_branch
+@_connection_arn
 @wait_option
 @pass_desk
-def update(desk: Desk, name: str, spec: Path, wait: bool) -> None:
-    """Bring a service to the instances its spec lists. What stays is updated one by one: see `upkeep instance`."""
+def update(
+    desk: Desk,
+    name: str,
+    spec: Path | None,
+    repository_id: str | None,
+    repository_branch: str | None,
+    repository_connection_arn: str | None,
+    wait: bool,
+) -> None:
+    """Bring a service to the instances its spec lists, or name another repository for it.
+
+    What stays is not deployed by this, but one by one: see `upkeep instance` and `upkeep pipeline`.
+    """
+    from dataclasses import replace
+
     from upkeep.flows import enroll
 
-    text = spec_text(spec)
-    with spec_at(spec), desk.writing() as unit:
-        asked = enroll.update_service(unit, name, text, actor=desk.actor, now=desk.now)
-    announce(desk, asked, wait=wait)
+    given = {
+        "repository_id": repository_id,
+        "branch_name": repository_branch,
+        "repository_connection_arn": repository_connection_arn,
+    }
+    changed = {part: text for part, text in given.items() if text is not None}
+    if spec is None and not changed:
+        raise click.UsageError("give --spec, a --repository option, or both")
+    asked: Sequence[Deployment] = ()
+    with spec_at(spec) if spec else nullcontext(), desk.writing() as unit:
+        if changed:
+            repository = replace(unit.fleet.service(name).repository, **changed)
+            enroll.change_repository(unit, name, repository, actor=desk.actor, now=desk.now)
+        if spec is not None:
+            asked = enroll.update_service(unit, name, spec_text(spec), actor=desk.actor, now=desk.now)
+    if changed:
+        desk.say(f"{name}: its parts see the repository at their next deployment.")
+    if spec is not None:
+        announce(desk, asked, wait=wait)
 
 
 @service.command()

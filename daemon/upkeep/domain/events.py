@@ -152,6 +152,13 @@ class ResourceForgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryChanged:
+    subject: str
+    repository_id: str
+    branch_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerChanged:
     subject: str
     before: str | None
@@ -283,6 +290,7 @@ Event = (
     | ResourceEnrolled
     | ResourceDeleted
     | ResourceForgotten
+    | RepositoryChanged
     | OwnerChanged
     | DeploymentAsked
     | DeploymentSettled

@@ -154,6 +154,18 @@ def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datet
     return asked + [_delete(unit, resource, actor, now) for resource in gone]
 
 
+def change_repository(unit: Unit, name: str, repository: Repository, *, actor: Actor, now: datetime) -> None:
+    """Name another application repository for a service. Templates see it from the next deployment of each part on;
+    Proton never let it be changed (aws-proton-public-roadmap #37)."""
+    require(actor, Act.ENROLL)
+    service = unit.fleet.service(name)
+    if service.repository == repository:
+        return
+    unit.fleet.save_service(replace(service, repository=repository))
+    changed = events.RepositoryChanged(f"service/{service.name}", repository.repository_id, repository.branch_name)
+    unit.journal.record(changed, actor, now)
+
+
 def delete_resource(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Deployment:
     """Delete what was deployed, then the record. Refused for an environment that something lives in, for the
     last instance of a service, and for a pipeline, which goes with its service."""

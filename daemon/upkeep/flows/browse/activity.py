@@ -156,6 +156,11 @@ def _given(name: str, facts: _Facts) -> str:
     return f"gave {name} from {facts['before'] or 'nobody'} to {facts['after'] or 'nobody'}"
 
 
+def _repository_changed(name: str, facts: _Facts) -> str:
+    branch = f", branch {facts['branch_name']}" if facts["branch_name"] else ""
+    return f"named the repository of {name}: {facts['repository_id'] or 'none'}{branch}"
+
+
 _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "source_synced": _synced,
     "version_registered": _version_registered,
@@ -167,6 +172,7 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "deployment_resumed": _resumed,
     "resource_forgotten": _forgotten,
     "owner_changed": _given,
+    "repository_changed": _repository_changed,
 }
 
 KINDS = tuple(sorted({*_SENTENCES, *_TOLD}))
