@@ -247,6 +247,8 @@ class _Settling:
                     deployment.stack or request.stack or "", request.placement, deployment.continue_token
                 )
             self._save(lambda found: replace(found, continue_token=None))
+            # Not looked at yet: for a moment the stack may still tell of the rollback that failed.
+            return Progress(ProgressState.RUNNING)
         return self._observed(handle)
 
     def _clear(self, failed: Request) -> Progress:
