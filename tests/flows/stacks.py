@@ -1,6 +1,7 @@
-"""A provisioner in memory that behaves as CloudFormation does, and answers what it was told to."""
+"""A provisioner in memory that behaves as CloudFormation does, saying what it was told to, and a store that dies."""
 
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from upkeep.domain.errors import Conflict
 from upkeep.domain.notices import Routing
 from upkeep.domain.work import WorkKind
 from upkeep.flows import settle
-from upkeep.flows.ports import Request
+from upkeep.flows.ports import Request, Store
 
 CHANGED = StackChange("Modify", "Network", "AWS::EC2::VPC", "vpc-1", "True", ("Properties",), ("CidrBlock",))
 
@@ -141,3 +142,25 @@ def work(store, stacks, now, rounds=20, terms=None):
             continue
         settle.settle(store, Texts(), stacks, claim, routing=ROUTING, now=at, terms=terms)
     return rounds
+
+
+@dataclass
+class DyingStore:
+    """A store whose worker is killed at one of its writing transactions: before it is committed, or after."""
+
+    store: Store
+    turn: int
+    committed: bool
+
+    @contextmanager
+    def write(self):
+        self.turn -= 1
+        with self.store.write() as unit:
+            yield unit
+            if self.turn == 0 and not self.committed:
+                raise Killed
+        if self.turn == 0:
+            raise Killed
+
+    def read(self):
+        return self.store.read()

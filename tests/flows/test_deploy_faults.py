@@ -1,14 +1,12 @@
 """What becomes of a deployment when workers are killed and AWS does not answer as one would like."""
 
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 
 from tests.builders import ADMIN, DEVELOPER, ENVIRONMENT_SPEC
 from tests.flows.given import environment_bundle, registered
-from tests.flows.stacks import ROUTING, Killed, Stacks, Texts, fail_with, work
+from tests.flows.stacks import ROUTING, DyingStore, Killed, Stacks, Texts, fail_with, work
 from upkeep.domain.changesets import Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deployments import DeploymentStatus, Phase, ProgressState
 from upkeep.domain.errors import CallerError, Conflict, LostLease, NotFound, StalledError, TransientError
@@ -16,35 +14,12 @@ from upkeep.domain.names import TemplateName, Version, environment_key
 from upkeep.domain.notices import Routing
 from upkeep.domain.work import WorkKind
 from upkeep.flows import deploy, enroll, review, settle
-from upkeep.flows.ports import Store
 
 ENV, TEST = TemplateName("network-env"), environment_key("test")
 GONE = StalledError("the stack of test is gone", cure="forget test with `upkeep environment forget test`")
 DENIED = StalledError("access denied to cloudformation:DescribeStacks", cure="give the role that permission")
 THROTTLED = TransientError("AWS throttles us: Rate exceeded", retry_after=timedelta(seconds=5))
 BROKEN = TransientError("AWS answered 500")
-
-
-@dataclass
-class DyingStore:
-    """A store whose worker is killed at one of its writing transactions: before it is committed, or after."""
-
-    store: Store
-    turn: int
-    committed: bool
-
-    @contextmanager
-    def write(self):
-        self.turn -= 1
-        with self.store.write() as unit:
-            yield unit
-            if self.turn == 0 and not self.committed:
-                raise Killed
-        if self.turn == 0:
-            raise Killed
-
-    def read(self):
-        return self.store.read()
 
 
 @pytest.fixture

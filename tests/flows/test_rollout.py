@@ -1,8 +1,7 @@
 """Many resources updated together, whatever happens to single updates and to those who do the work."""
 
 import threading
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests import builders
 from tests.builders import ADMIN, DEVELOPER, VIEWER
 from tests.flows.given import environment_bundle, registered
-from tests.flows.stacks import ROUTING, Killed, Stacks, Texts, fail_with
+from tests.flows.stacks import ROUTING, DyingStore, Killed, Stacks, Texts, fail_with
 from upkeep.domain.deployments import DeploymentStatus, ProgressState
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, LostLease, NotFound, StalledError, TransientError
 from upkeep.domain.names import TemplateName, Version, environment_key
@@ -19,34 +18,11 @@ from upkeep.domain.policies import Policies
 from upkeep.domain.rollouts import RolloutStatus, Turn
 from upkeep.domain.work import WorkKind
 from upkeep.flows import deploy, review, rollout, settle
-from upkeep.flows.ports import Store
 from upkeep.flows.rollout import Wish
 
 ENV = TemplateName("network-env")
 NAMES = ("alpha", "beta", "delta", "gamma")
 DAYS = builders.ENVIRONMENT_SCHEMA + '        days:\n          type: integer\n      required: ["days"]\n'
-
-
-@dataclass
-class DyingStore:
-    """A store whose worker is killed at one of its writing transactions: before it is committed, or after."""
-
-    store: Store
-    turn: int
-    committed: bool
-
-    @contextmanager
-    def write(self):
-        self.turn -= 1
-        with self.store.write() as unit:
-            yield unit
-            if self.turn == 0 and not self.committed:
-                raise Killed
-        if self.turn == 0:
-            raise Killed
-
-    def read(self):
-        return self.store.read()
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ from upkeep.cli.acting import Desk, pass_desk, spec_at, spec_text, version_optio
 from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
+    Order,
     announce,
     delete_resource,
     forget_resource,
+    order_options,
     print_kind,
     print_outputs,
     print_resource,
-    recreate_option,
     spec_option,
     tag_option,
-    then_option,
     update_resource,
 )
 from upkeep.domain.names import ResourceKind, Version, environment_key
@@ -96,17 +96,11 @@ def create(
 
 @environment.command()
 @click.argument("name")
-@version_option
-@spec_option(required=False)
-@then_option
-@recreate_option
-@wait_option
+@order_options
 @pass_desk
-def update(
-    desk: Desk, name: str, to: Version | None, spec: Path | None, inputs_then: bool, recreate: bool, wait: bool
-) -> None:
+def update(desk: Desk, name: str, order: Order) -> None:
     """Update to the recommended version, or to a named one."""
-    update_resource(desk, environment_key(name), to, spec, inputs_then=inputs_then, recreate=recreate, wait=wait)
+    update_resource(desk, environment_key(name), order)
 
 
 @environment.command()

@@ -1,26 +1,24 @@
 """`upkeep instance`: service instances, written SERVICE/NAME."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
+from upkeep.cli.acting import Desk, pass_desk, wait_option
 from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
+    Order,
     delete_resource,
     forget_resource,
+    order_options,
     print_kind,
     print_outputs,
     print_resource,
-    recreate_option,
-    spec_option,
-    then_option,
     update_resource,
 )
 from upkeep.domain.errors import CallerError
-from upkeep.domain.names import ResourceKind, Version, instance_key
+from upkeep.domain.names import ResourceKind, instance_key
 
 if TYPE_CHECKING:
     from upkeep.domain.names import ResourceKey
@@ -59,17 +57,11 @@ def get(desk: Desk, name: str, form: Form) -> None:
 
 @instance.command()
 @_NAME
-@version_option
-@spec_option(required=False)
-@then_option
-@recreate_option
-@wait_option
+@order_options
 @pass_desk
-def update(
-    desk: Desk, name: str, to: Version | None, spec: Path | None, inputs_then: bool, recreate: bool, wait: bool
-) -> None:
+def update(desk: Desk, name: str, order: Order) -> None:
     """Update to the recommended version, or to a named one. The spec file is the service's."""
-    update_resource(desk, _key(name), to, spec, inputs_then=inputs_then, recreate=recreate, wait=wait)
+    update_resource(desk, _key(name), order)
 
 
 @instance.command()

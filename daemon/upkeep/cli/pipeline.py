@@ -1,22 +1,19 @@
 """`upkeep pipeline`: the pipelines of services, named like their service."""
 
-from pathlib import Path
-
 import click
 
-from upkeep.cli.acting import Desk, pass_desk, version_option, wait_option
+from upkeep.cli.acting import Desk, pass_desk, wait_option
 from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
+    Order,
+    order_options,
     print_kind,
     print_outputs,
     print_resource,
-    recreate_option,
-    spec_option,
-    then_option,
     update_resource,
 )
-from upkeep.domain.names import ResourceKind, Version, pipeline_key
+from upkeep.domain.names import ResourceKind, pipeline_key
 
 
 @click.group()
@@ -43,17 +40,11 @@ def get(desk: Desk, service: str, form: Form) -> None:
 
 @pipeline.command()
 @click.argument("service")
-@version_option
-@spec_option(required=False)
-@then_option
-@recreate_option
-@wait_option
+@order_options
 @pass_desk
-def update(
-    desk: Desk, service: str, to: Version | None, spec: Path | None, inputs_then: bool, recreate: bool, wait: bool
-) -> None:
+def update(desk: Desk, service: str, order: Order) -> None:
     """Update to the recommended version, or to a named one. The spec file is the service's."""
-    update_resource(desk, pipeline_key(service), to, spec, inputs_then=inputs_then, recreate=recreate, wait=wait)
+    update_resource(desk, pipeline_key(service), order)
 
 
 @pipeline.command()

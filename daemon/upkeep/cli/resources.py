@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from upkeep.cli.acting import Desk, spec_at, spec_text
+from upkeep.cli.acting import Desk, spec_at, spec_text, version_option, wait_option
 from upkeep.cli.drift import warn_of_drift
 from upkeep.cli.printing import Column, Form, print_row, print_rows
 from upkeep.cli.rows import RESOURCES, resource_row
@@ -35,7 +37,7 @@ def spec_option(required: bool) -> Callable[[Callable[..., Any]], Callable[..., 
     )
 
 
-then_option = click.option(
+_then_option = click.option(
     "--inputs-of-then",
     "inputs_then",
     is_flag=True,
@@ -45,6 +47,38 @@ then_option = click.option(
 recreate_option = click.option(
     "--recreate", is_flag=True, help="Delete the stack that a failed creation left behind, and create it anew."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an update is asked for with: a version, a spec file, or the inputs of then."""
+
+    to: Version | None
+    spec: Path | None
+    inputs_then: bool
+    recreate: bool
+    wait: bool
+
+
+def order_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of an update, handed to the command as one `order`."""
+
+    @wraps(command)
+    def gathered(
+        *arguments: Any,
+        to: Version | None,
+        spec: Path | None,
+        inputs_then: bool,
+        recreate: bool,
+        wait: bool,
+        **more: Any,
+    ) -> Any:
+        return command(*arguments, order=Order(to, spec, inputs_then, recreate, wait), **more)
+
+    offered: Callable[..., Any] = gathered
+    for option in (wait_option, recreate_option, _then_option, spec_option(required=False), version_option):
+        offered = option(offered)
+    return offered
 
 
 def tag_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,35 +132,26 @@ def print_outputs(desk: Desk, key: ResourceKey, form: Form) -> None:
     print_rows(rows, _OUTPUTS, "name", form, f"{key.short} has no outputs.")
 
 
-def update_resource(
-    desk: Desk,
-    key: ResourceKey,
-    to: Version | None,
-    spec: Path | None,
-    *,
-    inputs_then: bool,
-    recreate: bool,
-    wait: bool,
-) -> None:
+def update_resource(desk: Desk, key: ResourceKey, order: Order) -> None:
     """Update a resource to a version, the recommended one otherwise, with the inputs of a spec if there is one, or
     with those it had then."""
     from upkeep.flows import deploy
 
-    given = None if spec is None else _inputs(spec, key)
+    given = None if order.spec is None else _inputs(order.spec, key)
     with desk.writing() as unit:
         asked = deploy.update(
             unit,
             key,
-            to=to,
+            to=order.to,
             inputs=given,
-            inputs_then=inputs_then,
-            recreate=recreate,
+            inputs_then=order.inputs_then,
+            recreate=order.recreate,
             actor=desk.actor,
             now=desk.now,
         )
         resource = unit.fleet.get(key)
     warn_of_drift(resource)
-    announce(desk, [asked], wait=wait)
+    announce(desk, [asked], wait=order.wait)
 
 
 def delete_resource(desk: Desk, key: ResourceKey, *, wait: bool) -> None:
