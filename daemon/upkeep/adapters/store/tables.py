@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index,
 
 from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration that leads here."""
 
 metadata = sa.MetaData(
@@ -214,6 +214,12 @@ resources = Table(
     Column("drift_reason", Words),
     Column("drift_checked_at", Moment),
     Column("drift_handle", Words),
+    Column("snoozed_at", Moment),
+    Column("snoozed_by", Words),
+    Column("snoozed_until", Moment),
+    # The recommended version that was snoozed; a newer one ends it.
+    Column("snoozed_major", Integer),
+    Column("snoozed_minor", Integer),
     sqlite_autoincrement=True,
 )
 Index("ix_resources_urgency", resources.c.urgency, resources.c.id)
@@ -442,9 +448,15 @@ users = Table(
     metadata,
     Column("name", Name, primary_key=True),
     Column("role", Name, nullable=False),
-    Column("password_hash", Words, nullable=False),
+    # Null for those whom somebody else vouches for: GitHub, or a proxy.
+    Column("password_hash", Words),
     Column("created_at", Moment, nullable=False),
     Column("email", Words),
+    # Who vouches for them (null: a password here), and the id they have there.
+    Column("provider", Name),
+    Column("provider_id", Name),
+    Column("teams", Json),
+    sa.UniqueConstraint("provider", "provider_id"),
 )
 
 sessions = Table(
@@ -454,6 +466,35 @@ sessions = Table(
     Column("user", Name, ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
+    Column("seen_at", Moment),
+    Column("address", Words),
+    Column("agent", Words),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("token_hash", Name, nullable=False, unique=True),
+    Column("user", Name, ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("label", Words, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("used_at", Moment),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    # Who asked, and the key they gave their request: what was answered then is answered again.
+    Column("actor", Name, primary_key=True),
+    Column("key", Name, primary_key=True),
+    Column("request", Name, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("body", Words, nullable=False),
+    Column("at", Moment, nullable=False, index=True),
 )
 
 failed_sign_ins = Table(
@@ -462,9 +503,11 @@ failed_sign_ins = Table(
     Column("id", Number, primary_key=True),
     Column("name", Name, nullable=False),
     Column("at", Moment, nullable=False, index=True),
+    Column("address", Name),
     sqlite_autoincrement=True,
 )
 Index("ix_failed_sign_ins_name", failed_sign_ins.c.name, failed_sign_ins.c.at)
+Index("ix_failed_sign_ins_address", failed_sign_ins.c.address, failed_sign_ins.c.at)
 
 secrets = Table(
     "secrets",
@@ -500,3 +543,18 @@ plans = Table(
 Index("ix_plans_resource", plans.c.resource, plans.c.number)
 Index("ix_plans_version", plans.c.template, plans.c.major, plans.c.minor, plans.c.number)
 Index("ix_plans_deployment", plans.c.deployment)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("template", Name, primary_key=True),
+    # The beginning of the span of time that it is the last tally of.
+    Column("at", Moment, primary_key=True),
+    Column("undeployed", Integer, nullable=False),
+    Column("up_to_date", Integer, nullable=False),
+    Column("behind_minor", Integer, nullable=False),
+    Column("behind_major", Integer, nullable=False),
+    Column("ahead", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+)
+Index("ix_tallies_at", tallies.c.at)

@@ -1,0 +1,72 @@
+"""Who may come in and by which key, who snoozes what, and how the fleet stood over time."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0005"
+down_revision = "0004"
+
+NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    for name, kind in (
+        ("snoozed_at", MOMENT),
+        ("snoozed_by", sa.Text()),
+        ("snoozed_until", MOMENT),
+        ("snoozed_major", sa.Integer()),
+        ("snoozed_minor", sa.Integer()),
+    ):
+        op.add_column("resources", sa.Column(name, kind, nullable=True))
+    with op.batch_alter_table("users") as users:
+        users.alter_column("password_hash", existing_type=sa.Text(), nullable=True)
+        users.add_column(sa.Column("provider", NAME, nullable=True))
+        users.add_column(sa.Column("provider_id", NAME, nullable=True))
+        users.add_column(sa.Column("teams", sa.Text(), nullable=True))
+        users.create_unique_constraint(op.f("uq_users_provider_provider_id"), ["provider", "provider_id"])
+    for name, kind in (("seen_at", MOMENT), ("address", sa.Text()), ("agent", sa.Text())):
+        op.add_column("sessions", sa.Column(name, kind, nullable=True))
+    op.add_column("failed_sign_ins", sa.Column("address", NAME, nullable=True))
+    op.create_index("ix_failed_sign_ins_address", "failed_sign_ins", ["address", "at"], unique=False)
+    op.create_table(
+        "tokens",
+        sa.Column("id", NAME, nullable=False),
+        sa.Column("token_hash", NAME, nullable=False),
+        sa.Column("user", NAME, nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=True),
+        sa.Column("used_at", MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(["user"], ["users.name"], name=op.f("fk_tokens_user"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_tokens_token_hash")),
+    )
+    op.create_index("ix_tokens_user", "tokens", ["user"], unique=False)
+    op.create_table(
+        "answers",
+        sa.Column("actor", NAME, nullable=False),
+        sa.Column("key", NAME, nullable=False),
+        sa.Column("request", NAME, nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("actor", "key", name=op.f("pk_answers")),
+    )
+    op.create_index("ix_answers_at", "answers", ["at"], unique=False)
+    op.create_table(
+        "tallies",
+        sa.Column("template", NAME, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("undeployed", sa.Integer(), nullable=False),
+        sa.Column("up_to_date", sa.Integer(), nullable=False),
+        sa.Column("behind_minor", sa.Integer(), nullable=False),
+        sa.Column("behind_major", sa.Integer(), nullable=False),
+        sa.Column("ahead", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("template", "at", name=op.f("pk_tallies")),
+    )
+    op.create_index("ix_tallies_at", "tallies", ["at"], unique=False)
