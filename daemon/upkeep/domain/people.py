@@ -1,5 +1,7 @@
 """Who acts, and what each role may do."""
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -69,6 +71,21 @@ def scopes_of(role: Role) -> tuple[Scope, ...]:
     return tuple(scope for scope in Scope if scope.acts <= _MAY[role])
 
 
+_USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}")
+
+
+def is_user_name(text: str) -> bool:
+    """Whether people may be called so: letters, digits, `_`, `-`, `.`, `+` and `@`, as in addresses of mail."""
+    return _USER_NAME.fullmatch(text) is not None
+
+
+def role_among(groups: Collection[str], roles: Mapping[str, Role], otherwise: Role | None = None) -> Role | None:
+    """The highest role that one of the groups has, in whatever case they are written; `otherwise` without any."""
+    held = {group.casefold() for group in groups}
+    found = {role for group, role in roles.items() if group.casefold() in held}
+    return next((role for role in Role if role in found), otherwise)
+
+
 class Via(StrEnum):
     """The door an act came through."""
 
@@ -129,6 +146,20 @@ class User:
     email: str | None = None
     provider: str | None = None
     provider_id: str | None = None
+    teams: frozenset[str] = frozenset()
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Somebody as a provider knows them. `id` never changes there, `name` and `email` may. `groups` are what roles are
+    given for, `teams` what owns resources."""
+
+    provider: str
+    id: str
+    name: str
+    email: str | None = None
+    groups: frozenset[str] = frozenset()
     teams: frozenset[str] = frozenset()
 
 
