@@ -1,6 +1,6 @@
 """One module for each family of pages."""
 
-from upkeep.web.pages import activity, deployments, drift, fleet, registry, resources, rollouts, sources
+from upkeep.web.pages import activity, deployments, drift, fleet, people, registry, resources, rollouts, sources
 
 BLUEPRINTS = (
     fleet.blueprint,
@@ -11,5 +11,6 @@ BLUEPRINTS = (
     rollouts.blueprint,
     sources.blueprint,
     activity.blueprint,
+    people.blueprint,
 )
 """All of them, for the application to serve."""
