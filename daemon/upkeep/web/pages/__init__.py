@@ -1,6 +1,18 @@
 """One module for each family of pages."""
 
-from upkeep.web.pages import activity, deployments, drift, fleet, people, registry, resources, rollouts, sources
+from upkeep.web.pages import (
+    activity,
+    deployments,
+    drift,
+    fleet,
+    ownership,
+    people,
+    registry,
+    resources,
+    rollouts,
+    sources,
+    updates,
+)
 
 BLUEPRINTS = (
     fleet.blueprint,
@@ -14,3 +26,6 @@ BLUEPRINTS = (
     people.blueprint,
 )
 """All of them, for the application to serve."""
+
+ON_RESOURCES = (ownership, updates)
+"""What people do with resources: these add their pages to `resources.blueprint`."""
