@@ -158,6 +158,8 @@ def _given(name: str, facts: _Facts) -> str:
 
 
 def _snoozed(name: str, facts: _Facts) -> str:
+    if facts["until"] is None and facts["version"] is None:
+        return f"snoozed {name}"
     if facts["until"] is None:
         return f"snoozed {name} until something newer than {facts['version']} is recommended"
     return f"snoozed {name} until {facts['until'][:10]}"
