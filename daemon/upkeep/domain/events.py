@@ -268,13 +268,56 @@ class UserRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class UserChanged:
+    subject: str
+    changes: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserRenamed:
+    subject: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChanged:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsEnded:
+    subject: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsLifted:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCreated:
+    subject: str
+    label: str
+    scopes: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    subject: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignedIn:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignInRefused:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +362,13 @@ Event = (
     | RolloutEnded
     | UserAdded
     | UserRemoved
+    | UserChanged
+    | UserRenamed
+    | PasswordChanged
+    | SessionsEnded
+    | WaitsLifted
+    | TokenCreated
+    | TokenRevoked
     | SignedIn
     | SignInRefused
     | SignedOut
@@ -337,7 +387,7 @@ def facts_of(event: Event) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """An event as the audit trail keeps it: who, through which door, when."""
+    """An event as the audit trail keeps it: who, through which door, when. Its facts name the `token`, if one acted."""
 
     id: int
     at: datetime

@@ -207,6 +207,8 @@ def subject_url(subject: str) -> str | None:
                 return None
         case "service":
             return url_for("resources.service", name=name)
+        case "user" if may_act("ADMIT"):
+            return url_for("people.person", name=name)
     return None
 
 

@@ -7,6 +7,7 @@ from upkeep.web.pages import (
     drift,
     fleet,
     ownership,
+    people,
     registry,
     resources,
     rollouts,
@@ -23,6 +24,7 @@ BLUEPRINTS = (
     rollouts.blueprint,
     sources.blueprint,
     activity.blueprint,
+    people.blueprint,
 )
 """All of them, for the application to serve."""
 
