@@ -42,6 +42,9 @@ LOOKS = {
     ("GET", "resources.instance_update"): "/services/checkout/instances/test/update",
     ("GET", "resources.pipeline"): "/services/checkout/pipeline",
     ("GET", "resources.pipeline_update"): "/services/checkout/pipeline/update",
+    ("GET", "resources.new_environment"): "/environments/new",
+    ("GET", "resources.new_service"): "/services/new",
+    ("GET", "resources.new_instance"): "/services/checkout/instances/new",
     ("GET", "deployments.deployments"): "/deployments",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
@@ -61,6 +64,8 @@ ADMINS_LOOK = {("GET", "people.people"): "/people", ("GET", "people.person"): "/
 
 DEVELOPERS = {"developer", "admin"}
 ADMINS = {"admin"}
+
+ONE_INSTANCE = {"instances~items": "0", "instances.0~name": "live", "instances.0~environment": "production"}
 
 ACTS = {
     ("POST", "rollouts.start"): (
@@ -87,6 +92,42 @@ ACTS = {
     ("POST", "resources.environment_forget"): ("/environments/empty/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.instance_forget"): ("/services/checkout/instances/test/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.service_forget"): ("/services/checkout/forget", {"sure": "yes"}, DEVELOPERS),
+    ("POST", "resources.environment_snooze"): ("/environments/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.environment_wake"): ("/environments/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.instance_snooze"): ("/services/checkout/instances/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.instance_wake"): ("/services/checkout/instances/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.instance_owner"): ("/services/checkout/instances/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.pipeline_snooze"): ("/services/checkout/pipeline/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.pipeline_wake"): ("/services/checkout/pipeline/wake", {}, DEVELOPERS),
+    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.environment_delete"): ("/environments/test/delete", {"confirmed": "test"}, DEVELOPERS),
+    ("POST", "resources.instance_delete"): (
+        "/services/checkout/instances/test/delete",
+        {"confirmed": "checkout/test"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.service_delete"): ("/services/checkout/delete", {"confirmed": "checkout"}, DEVELOPERS),
+    ("POST", "resources.service_repository"): (
+        "/services/checkout/repository",
+        {"repository_id": "shop/checkout"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_environment"): (
+        "/environments/new",
+        {"do": "create", "template": "network-env", "version": "1.1", "name": "fresh"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_service"): (
+        "/services/new",
+        {"do": "create", "template": "web-svc", "version": "1.0", "name": "shop", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_instance"): (
+        "/services/checkout/instances/new",
+        {"do": "create", "version": "1.0", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
     ("POST", "registry.check"): ("/templates/network-env/1.2/check", {}, ADMINS),
     ("POST", "registry.publish"): ("/templates/network-env/1.2/publish", {"seen": "the draft's"}, ADMINS),
     ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
@@ -112,6 +153,11 @@ ACTS = {
 """What changes something, and who may."""
 
 IN_THE_WAY = {
+    "resources.instance_snooze",
+    "resources.pipeline_snooze",
+    "resources.environment_delete",
+    "resources.instance_delete",
+    "resources.service_delete",
     "resources.instance_update",
     "resources.instance_plan",
     "resources.pipeline_plan",
@@ -121,8 +167,8 @@ IN_THE_WAY = {
     "resources.instance_forget",
     "resources.service_forget",
 }
-"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, or there
-is no stack."""
+"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, there is
+no stack, it is not behind, or something depends on it."""
 
 
 def everything(store) -> Counter[str]:
