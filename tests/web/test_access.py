@@ -45,6 +45,9 @@ LOOKS = {
     ("GET", "resources.instance_update"): "/services/checkout/instances/test/update",
     ("GET", "resources.pipeline"): "/services/checkout/pipeline",
     ("GET", "resources.pipeline_update"): "/services/checkout/pipeline/update",
+    ("GET", "resources.new_environment"): "/environments/new",
+    ("GET", "resources.new_service"): "/services/new",
+    ("GET", "resources.new_instance"): "/services/checkout/instances/new",
     ("GET", "deployments.deployments"): "/deployments",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
@@ -87,6 +90,8 @@ ADMINS_LOOK = {("GET", "people.people"): "/people", ("GET", "people.person"): "/
 DEVELOPERS = {"developer", "admin"}
 ADMINS = {"admin"}
 
+ONE_INSTANCE = {"instances~items": "0", "instances.0~name": "live", "instances.0~environment": "production"}
+
 ACTS = {
     ("POST", "rollouts.start"): (
         "/rollouts",
@@ -112,6 +117,42 @@ ACTS = {
     ("POST", "resources.environment_forget"): ("/environments/empty/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.instance_forget"): ("/services/checkout/instances/test/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.service_forget"): ("/services/checkout/forget", {"sure": "yes"}, DEVELOPERS),
+    ("POST", "resources.environment_snooze"): ("/environments/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.environment_wake"): ("/environments/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.instance_snooze"): ("/services/checkout/instances/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.instance_wake"): ("/services/checkout/instances/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.instance_owner"): ("/services/checkout/instances/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.pipeline_snooze"): ("/services/checkout/pipeline/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.pipeline_wake"): ("/services/checkout/pipeline/wake", {}, DEVELOPERS),
+    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.environment_delete"): ("/environments/test/delete", {"confirmed": "test"}, DEVELOPERS),
+    ("POST", "resources.instance_delete"): (
+        "/services/checkout/instances/test/delete",
+        {"confirmed": "checkout/test"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.service_delete"): ("/services/checkout/delete", {"confirmed": "checkout"}, DEVELOPERS),
+    ("POST", "resources.service_repository"): (
+        "/services/checkout/repository",
+        {"repository_id": "shop/checkout"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_environment"): (
+        "/environments/new",
+        {"do": "create", "template": "network-env", "version": "1.1", "name": "fresh"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_service"): (
+        "/services/new",
+        {"do": "create", "template": "web-svc", "version": "1.0", "name": "shop", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_instance"): (
+        "/services/checkout/instances/new",
+        {"do": "create", "version": "1.0", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
     ("POST", "registry.check"): ("/templates/network-env/1.2/check", {}, ADMINS),
     ("POST", "registry.publish"): ("/templates/network-env/1.2/publish", {"seen": "the draft's"}, ADMINS),
     ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
@@ -137,6 +178,11 @@ ACTS = {
 """What changes something, and who may."""
 
 IN_THE_WAY = {
+    "resources.instance_snooze",
+    "resources.pipeline_snooze",
+    "resources.environment_delete",
+    "resources.instance_delete",
+    "resources.service_delete",
     "resources.instance_update",
     "resources.instance_plan",
     "resources.pipeline_plan",
@@ -146,8 +192,8 @@ IN_THE_WAY = {
     "resources.instance_forget",
     "resources.service_forget",
 }
-"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, or there
-is no stack."""
+"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, there is
+no stack, it is not behind, or something depends on it."""
 
 
 def everything(store) -> Counter[str]:
@@ -279,6 +325,7 @@ def test_a_developer_touches_only_what_is_theirs_or_nobody_s(visit, store):
 
 @pytest.mark.usefixtures("furnished")
 def test_pages_offer_only_what_is_not_refused(visit):
+    outsider, developer = visit("outsider"), visit("developer")
     offers = ("Update to recommended version", "Check for drift", "Change inputs", "Update", "Resume", "Stop", "Cancel")
     for path in (
         "/environments/test",
@@ -287,15 +334,14 @@ def test_pages_offer_only_what_is_not_refused(visit):
         f"/deployments/{WAITING}",
         f"/rollouts/{PAUSED}",
     ):
-        page = visit("outsider").page(path)
-        theirs = visit("developer").page(path)
+        page, theirs = outsider.page(path), developer.page(path)
         assert [offer for offer in offers if page.has_button(offer) or offer in page.links] == [], path
         assert [offer for offer in offers if theirs.has_button(offer) or offer in theirs.links], path
     # What nobody owns is everybody's.
-    fleet = visit("outsider").get("/").text
+    fleet = outsider.get("/").text
     assert "/environments/test/update" not in fleet
-    assert "/environments/production/update" in fleet or "production" not in fleet
-    assert "It belongs to platform: ask them or an admin" in visit("outsider").page("/environments/test").text
+    assert "/environments/production/update" in fleet
+    assert "It belongs to platform: ask them or an admin" in outsider.page("/environments/test").text
 
 
 @pytest.mark.usefixtures("furnished")

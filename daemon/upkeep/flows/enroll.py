@@ -28,6 +28,9 @@ from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import Unit
 from upkeep.flows.settle import close, remove
 
+_TAKEN = "new"
+"""What the address of the form that creates something ends in."""
+
 _ACCOUNT = re.compile(r"[\w\-]{1,64}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}")
 _ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/[\w+=,.@/\-]{1,576}")
@@ -104,6 +107,7 @@ def create_service(
             where="spec",
             cure="remove the section",
         )
+    _refuse_taken(name)
     service = Service(
         name=parse_resource_name(name),
         template=taken.template,
@@ -153,6 +157,26 @@ def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datet
     ]
     gone = [resource for instance_name, resource in present.items() if instance_name not in wanted]
     return asked + [_delete(unit, resource, actor, now) for resource in gone]
+
+
+def add_instance(
+    unit: Unit,
+    service: str,
+    instance: InstanceSpec,
+    *,
+    version: Version | None = None,
+    actor: Actor,
+    now: datetime,
+) -> Deployment:
+    """Create one more instance of a service, at the recommended version unless one is named, and list it in the
+    service's spec. What the service has already is not deployed."""
+    require(actor, Act.ENROLL)
+    owning = unit.fleet.service(service)
+    require(actor, Act.ENROLL, owning.owner, owning.name)
+    taken = chosen_version(unit, owning.template, TemplateKind.SERVICE, version, actor)
+    tags = next((resource.tags for resource in unit.fleet.of_service(owning.name)), {})
+    unit.fleet.save_service(replace(owning, spec=specs.with_instance(owning.spec, instance)))
+    return _create_instance(unit, owning, instance, taken, tags, actor, now)
 
 
 def change_repository(unit: Unit, name: str, repository: Repository, *, actor: Actor, now: datetime) -> None:
@@ -355,9 +379,15 @@ def _create_instance(
 
 
 def _create(unit: Unit, resource: Resource, target: State, actor: Actor, now: datetime) -> Deployment:
+    _refuse_taken(resource.key.name)
     unit.fleet.add(resource)
     unit.journal.record(events.ResourceEnrolled(str(resource.key), resource.template, str(target.version)), actor, now)
     return ask_deployment(unit, resource, Action.CREATE, target, actor, now)
+
+
+def _refuse_taken(name: str) -> None:
+    if name == _TAKEN:
+        raise CallerError(f"nothing can be called `{_TAKEN}`", cure="choose another name: the pages use this one")
 
 
 def _delete(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> Deployment:
