@@ -133,10 +133,10 @@ ACTS = {
     ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "shop"}, DEVELOPERS),
     ("POST", "resources.instance_snooze"): ("/services/checkout/instances/test/snooze", {"for": "7d"}, DEVELOPERS),
     ("POST", "resources.instance_wake"): ("/services/checkout/instances/test/wake", {}, DEVELOPERS),
-    ("POST", "resources.instance_owner"): ("/services/checkout/instances/test/owner", {"owner": "shop"}, DEVELOPERS),
+    ("POST", "resources.instance_owner"): ("/services/checkout/instances/test/owner", {"owner": "platform"}, DEVELOPERS),
     ("POST", "resources.pipeline_snooze"): ("/services/checkout/pipeline/snooze", {"for": "7d"}, DEVELOPERS),
     ("POST", "resources.pipeline_wake"): ("/services/checkout/pipeline/wake", {}, DEVELOPERS),
-    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "shop"}, DEVELOPERS),
+    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "platform"}, DEVELOPERS),
     ("POST", "resources.environment_delete"): ("/environments/test/delete", {"confirmed": "test"}, DEVELOPERS),
     ("POST", "resources.instance_delete"): (
         "/services/checkout/instances/test/delete",

@@ -47,6 +47,9 @@ FULL = [
     "/sources?status=ignored",
     "/sources/templates",
     "/sources/gone",
+    "/account",
+    "/people",
+    "/people/leaver",
     "/activity?kind=version_published&actor=ada&subject=template/network-env",
 ]
 
