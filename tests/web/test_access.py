@@ -133,7 +133,11 @@ ACTS = {
     ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "shop"}, DEVELOPERS),
     ("POST", "resources.instance_snooze"): ("/services/checkout/instances/test/snooze", {"for": "7d"}, DEVELOPERS),
     ("POST", "resources.instance_wake"): ("/services/checkout/instances/test/wake", {}, DEVELOPERS),
-    ("POST", "resources.instance_owner"): ("/services/checkout/instances/test/owner", {"owner": "platform"}, DEVELOPERS),
+    ("POST", "resources.instance_owner"): (
+        "/services/checkout/instances/test/owner",
+        {"owner": "platform"},
+        DEVELOPERS,
+    ),
     ("POST", "resources.pipeline_snooze"): ("/services/checkout/pipeline/snooze", {"for": "7d"}, DEVELOPERS),
     ("POST", "resources.pipeline_wake"): ("/services/checkout/pipeline/wake", {}, DEVELOPERS),
     ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "platform"}, DEVELOPERS),
@@ -337,7 +341,17 @@ def test_a_developer_touches_only_what_is_theirs_or_nobody_s(visit, store):
 @pytest.mark.usefixtures("furnished")
 def test_pages_offer_only_what_is_not_refused(visit):
     outsider, developer = visit("outsider"), visit("developer")
-    offers = ("Update to recommended version", "Check for drift", "Change inputs", "Update", "Resume", "Stop", "Cancel")
+    offers = (
+        "Update to recommended version",
+        "Change owner",
+        "Snooze",
+        "Check for drift",
+        "Change inputs",
+        "Update",
+        "Resume",
+        "Stop",
+        "Cancel deployment",
+    )
     for path in (
         "/environments/test",
         "/services/checkout/instances/test",
