@@ -42,9 +42,9 @@ LOOKS = {
     ("GET", "resources.instance_update"): "/services/checkout/instances/test/update",
     ("GET", "resources.pipeline"): "/services/checkout/pipeline",
     ("GET", "resources.pipeline_update"): "/services/checkout/pipeline/update",
-    ("GET", "resources.new_environment"): "/environments/new",
-    ("GET", "resources.new_service"): "/services/new",
-    ("GET", "resources.new_instance"): "/services/checkout/instances/new",
+    ("GET", "resources.environment_new"): "/environments/new",
+    ("GET", "resources.service_new"): "/services/new",
+    ("GET", "resources.instance_new"): "/services/checkout/instances/new",
     ("GET", "deployments.deployments"): "/deployments",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
@@ -113,17 +113,17 @@ ACTS = {
         {"repository_id": "shop/checkout"},
         DEVELOPERS,
     ),
-    ("POST", "resources.new_environment"): (
+    ("POST", "resources.environment_new"): (
         "/environments/new",
         {"do": "create", "template": "network-env", "version": "1.1", "name": "fresh"},
         DEVELOPERS,
     ),
-    ("POST", "resources.new_service"): (
+    ("POST", "resources.service_new"): (
         "/services/new",
         {"do": "create", "template": "web-svc", "version": "1.0", "name": "shop", **ONE_INSTANCE},
         DEVELOPERS,
     ),
-    ("POST", "resources.new_instance"): (
+    ("POST", "resources.instance_new"): (
         "/services/checkout/instances/new",
         {"do": "create", "version": "1.0", **ONE_INSTANCE},
         DEVELOPERS,

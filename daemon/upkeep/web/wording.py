@@ -12,6 +12,7 @@ from markupsafe import Markup
 from upkeep.domain.ages import age
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError
+from upkeep.domain.forms import written
 from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
 from upkeep.domain.people import Act, may
 from upkeep.domain.resources import Resource
@@ -155,9 +156,7 @@ def starting(text: str) -> str:
 
 def said(value: object) -> str:
     """A value of an input the way it would stand in a spec."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return written(value)
 
 
 def asleep(resource: Resource) -> Markup | None:

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from upkeep.domain import forms
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, SignedOut, UpkeepError, reaction
-from upkeep.domain.forms import FilledIn
+from upkeep.domain.forms import FilledIn, Form
 from upkeep.domain.names import ResourceKey, parse_version
 from upkeep.domain.people import Act, may, require
 from upkeep.domain.previews import PreviewGroup
@@ -51,10 +51,13 @@ def typed_texts(*prefixes: str) -> dict[str, str]:
     }
 
 
-def focus_after(change: str) -> str:
-    """What gets the focus when an item came or went: the button that adds another."""
+def focus_after(change: str, *shown: Form | None) -> str:
+    """What gets the focus when an item came or went: the new item, else the button that adds another."""
     verb, _, name = change.partition(":")
-    return f"list:{name.rpartition('.')[0] if verb == 'remove' else name}"
+    if verb == "remove":
+        return f"list:{name.rpartition('.')[0]}"
+    held = (field for form in shown if form is not None for field in form.walk() if field.name == name)
+    return next((field.members[-1].name for field in held if field.members), f"list:{name}")
 
 
 @of_each("update", "GET", "POST")
@@ -178,7 +181,7 @@ def _form(key: ResourceKey, typed: _Typed | None = None, plan_id: str | None = N
         resource=view.resource,
         key=key,
         typed=typed,
-        grown=focus_after(typed.change) if typed and typed.change else "",
+        grown=focus_after(typed.change, view.form) if typed and typed.change else "",
         faults=typed.wrong if typed else {},
         checked=checked,
         base=base,
