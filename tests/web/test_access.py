@@ -1,5 +1,6 @@
 """Every route, every role, and no session at all. A route that is not listed here fails until it is."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -8,8 +9,10 @@ import pytest
 
 from tests.builders import object_id
 from tests.web.furnished import DONE, FAILED, PAUSED, ROLLOUT, WAITING
-from upkeep.domain.people import Actor, Role, Scope, Session, Via
+from tests.web.page import Page
+from upkeep.domain.people import Actor, Role, Rules, Scope, Session, Via
 from upkeep.flows import admit as admission
+from upkeep.web.app import create_app
 
 ROLES = ("viewer", "developer", "admin")
 
@@ -58,6 +61,28 @@ LOOKS = {
     ("GET", "people.account"): "/account",
 }
 """What everybody who is signed in may look at."""
+
+OWNED = {
+    endpoint
+    for endpoint in (
+        "rollouts.resume",
+        "rollouts.stop",
+        "resources.environment_plan",
+        "resources.environment_update",
+        "resources.instance_update",
+        "resources.pipeline_update",
+        "resources.instance_plan",
+        "resources.pipeline_plan",
+        "drift.environment",
+        "drift.instance",
+        "drift.pipeline",
+        "deployments.cancel",
+        "deployments.continue_rollback",
+        "resources.instance_forget",
+        "resources.service_forget",
+    )
+}
+"""Acts on what belongs to a team of the developer's and none of the outsider's."""
 
 ADMINS_LOOK = {("GET", "people.people"): "/people", ("GET", "people.person"): "/people/leaver"}
 """What admins alone may look at."""
@@ -276,6 +301,55 @@ def test_a_role_may_do_what_is_its_own_and_nothing_else(visit, store, passwords,
         else:
             assert answer.status_code == (409 if role in allowed else 403), f"{path}: {answer.text}"
             assert everything(store) == before, path
+
+
+@pytest.mark.usefixtures("furnished")
+def test_a_developer_touches_only_what_is_theirs_or_nobody_s(visit, store):
+    outsider = visit("outsider")
+    for (_, endpoint), (path, fields, allowed) in ACTS.items():
+        if allowed != DEVELOPERS:
+            continue
+        before = everything(store)
+        answer = outsider.post(path, filled(store, fields))
+        if endpoint in OWNED:
+            assert answer.status_code == 403, f"{path}: {answer.text}"
+            assert re.search("belongs to (platform|shop), and outsider may", Page(answer.text).text, re.IGNORECASE), (
+                path
+            )
+            assert everything(store) == before, path
+        elif endpoint == "rollouts.start":
+            assert answer.status_code == 409, f"{path}: {answer.text}"
+        else:
+            assert answer.status_code in (303, 409), f"{path}: {answer.text}"
+
+
+@pytest.mark.usefixtures("furnished")
+def test_pages_offer_only_what_is_not_refused(visit):
+    outsider, developer = visit("outsider"), visit("developer")
+    offers = ("Update to recommended version", "Check for drift", "Change inputs", "Update", "Resume", "Stop", "Cancel")
+    for path in (
+        "/environments/test",
+        "/services/checkout/instances/test",
+        "/environments/test/update",
+        f"/deployments/{WAITING}",
+        f"/rollouts/{PAUSED}",
+    ):
+        page, theirs = outsider.page(path), developer.page(path)
+        assert [offer for offer in offers if page.has_button(offer) or offer in page.links] == [], path
+        assert [offer for offer in offers if theirs.has_button(offer) or offer in theirs.links], path
+    # What nobody owns is everybody's.
+    fleet = outsider.get("/").text
+    assert "/environments/test/update" not in fleet
+    assert "/environments/production/update" in fleet
+    assert "It belongs to platform: ask them or an admin" in outsider.page("/environments/test").text
+
+
+@pytest.mark.usefixtures("furnished")
+def test_without_the_rule_every_developer_touches_everything(rooms, visit, store):
+    visit()
+    lenient = create_app(replace(rooms, rules=Rules(owners_only=False)))
+    outsider = visit("outsider", lenient)
+    assert outsider.post("/environments/test/drift").status_code == 303
 
 
 @pytest.mark.usefixtures("furnished")

@@ -138,6 +138,7 @@ def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datet
     no longer listed are deleted. What stays is not deployed: instances and the pipeline are updated one by one."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     wanted = {instance.name: instance for instance in specs.parse_service_spec(spec).instances}
     present = {r.key.name: r for r in unit.fleet.of_service(service.name) if r.key.kind is ResourceKind.INSTANCE}
     if not wanted:
@@ -171,6 +172,7 @@ def add_instance(
     service's spec. What the service has already is not deployed."""
     require(actor, Act.ENROLL)
     owning = unit.fleet.service(service)
+    require(actor, Act.ENROLL, owning.owner, owning.name)
     taken = chosen_version(unit, owning.template, TemplateKind.SERVICE, version, actor)
     tags = next((resource.tags for resource in unit.fleet.of_service(owning.name)), {})
     unit.fleet.save_service(replace(owning, spec=specs.with_instance(owning.spec, instance)))
@@ -182,6 +184,7 @@ def change_repository(unit: Unit, name: str, repository: Repository, *, actor: A
     Proton never let it be changed (aws-proton-public-roadmap #37)."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     if service.repository == repository:
         return
     unit.fleet.save_service(replace(service, repository=repository))
@@ -194,6 +197,7 @@ def delete_resource(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime
     last instance of a service, and for a pipeline, which goes with its service."""
     require(actor, Act.ENROLL)
     resource = unit.fleet.get(key)
+    require(actor, Act.ENROLL, resource.owner, key.short)
     _refuse_removal(unit, resource, "deleted", "delete")
     return _delete(unit, resource, actor, now)
 
@@ -202,6 +206,7 @@ def delete_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
     """Delete the instances and the pipeline of a service; its record goes with the last of them."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     return [_delete(unit, resource, actor, now) for resource in unit.fleet.of_service(service.name)]
 
 
@@ -210,6 +215,7 @@ def forget(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Reso
     waited for, unless it is stalled."""
     require(actor, Act.ENROLL)
     resource = unit.fleet.get(key)
+    require(actor, Act.ENROLL, resource.owner, key.short)
     _refuse_removal(unit, resource, "forgotten", "forget")
     _forget(unit, resource, actor, now)
     return resource
@@ -219,6 +225,7 @@ def forget_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
     """Take a service with its instances and its pipeline off our books and leave their stacks as they are."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     parts = unit.fleet.of_service(service.name)
     for resource in parts:
         _forget(unit, resource, actor, now)
@@ -226,6 +233,7 @@ def forget_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
 
 
 def _forget(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> None:
+    require(actor, Act.ENROLL, resource.owner, resource.key.short)
     other = unit.deployments.under_way(resource.key)
     if other is not None and other.stall is None:
         raise Conflict(
@@ -243,6 +251,7 @@ def give(unit: Unit, key: ResourceKey, owner: str | None, *, actor: Actor, now: 
     """Make a team the owner of a resource: it hears when the resource is behind. None leaves it without one."""
     require(actor, Act.ENROLL)
     resource = unit.fleet.get(key)
+    require(actor, Act.ENROLL, resource.owner, key.short)
     if resource.owner == owner:
         return
     unit.fleet.save(replace(resource, owner=owner))
@@ -382,6 +391,7 @@ def _refuse_taken(name: str) -> None:
 
 
 def _delete(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> Deployment:
+    require(actor, Act.ENROLL, resource.owner, resource.key.short)
     version = resource.version or _first_target(unit, resource)
     return ask_deployment(unit, resource, Action.DELETE, State(version, resource.inputs), actor, now)
 
