@@ -12,7 +12,7 @@ from upkeep.domain.resources import Resource
 from upkeep.domain.schemachanges import InputChange, input_changes
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
 from upkeep.flows.browse.differences import FileDifference, differences, text_difference
-from upkeep.flows.browse.fleet import offered_to
+from upkeep.flows.measure import offered_to
 from upkeep.flows.plan import moved
 from upkeep.flows.ports import Unit
 
