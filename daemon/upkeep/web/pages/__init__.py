@@ -4,7 +4,6 @@ from upkeep.web.pages import (
     activity,
     creation,
     deployments,
-    differences,
     drift,
     fleet,
     ownership,
@@ -29,5 +28,5 @@ BLUEPRINTS = (
 )
 """All of them, for the application to serve."""
 
-ON_RESOURCES = (creation, differences, ownership, updates)
-"""What people do with resources and look at: these add their pages to `resources.blueprint`."""
+ON_RESOURCES = (creation, ownership, updates)
+"""What people do with resources: these add their pages to `resources.blueprint`."""
