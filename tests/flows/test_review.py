@@ -10,6 +10,7 @@ from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Rules
+from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.versions import VersionState
 from upkeep.flows import review
 
@@ -205,3 +206,17 @@ def test_an_author_may_not_publish_their_own_change_when_the_rule_says_so(drafts
         publish(drafts, "1.0", now, actor=strict)
     publish(drafts, "1.0", now, actor=replace(strict, email="somebody.else@example.com"))
     publish(drafts, "1.1", now, actor=replace(ADMIN, email=author))
+
+
+def test_an_approval_that_saw_other_effects_is_refused_and_one_that_saw_these_is_not(drafts, now):
+    groups = (PreviewGroup(("environment/test",), ("1.0",), "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n"),)
+    with drafts.write() as unit:
+        blind = review.evidence(unit, VPC, Version(1, 1))
+        unit.registry.save_preview(Preview(VPC, Version(1, 1), now, groups))
+        seen = review.evidence(unit, VPC, Version(1, 1))
+        unit.registry.save_preview(Preview(VPC, Version(1, 1), now + timedelta(hours=1), groups))
+        assert review.evidence(unit, VPC, Version(1, 1)) == seen != blind
+    with pytest.raises(Conflict, match="worked out anew"):
+        publish(drafts, "1.1", now, seen_evidence=blind)
+    assert publish(drafts, "1.1", now, seen_evidence=seen).recommended == Version(1, 1)
+    assert publish(drafts, "1.0", now, seen_evidence=None).version.state is VersionState.PUBLISHED
