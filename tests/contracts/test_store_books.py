@@ -35,7 +35,7 @@ from upkeep.domain.findings import Severity
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import SourceName, TemplateName, Version, environment_key
 from upkeep.domain.notices import Link, Notice
-from upkeep.domain.people import Role, Session, User
+from upkeep.domain.people import Role, Scope, Session, Token, User
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Repository, Resource, Service
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source, Stall
@@ -162,8 +162,11 @@ DEPLOYMENT = Deployment(
     replaced_at=LATER,
     continue_token="d2-1",
 )
-USER = User("ada", Role.ADMIN, "$argon2id$", NOON, "ada@example.com")
-SESSION = Session("f" * 64, "ada", NOON, LATER)
+USER = User(
+    "ada", Role.ADMIN, "$argon2id$", NOON, "ada@example.com", "github", "583231", frozenset({"payments", "höhe"})
+)
+SESSION = Session("f" * 64, "ada", NOON, LATER, NOON, "2001:db8::1", ODD)
+TOKEN = Token("0a1b", "e" * 64, "ada", ODD, frozenset({Scope.READ, Scope.REVIEW}), NOON, LATER, NOON)
 NOTICE = Notice("k", "platform", ODD, ("one", "two"), (Link("See", "/?a=b"),), "thread")
 
 
@@ -212,6 +215,11 @@ WHOLE: dict[str, tuple[Callable[[Unit], Any], Callable[[Unit], Any], Any]] = {
     "resource": (lambda u: u.fleet.add(INSTANCE), lambda u: u.fleet.get(INSTANCE.key), INSTANCE),
     "deployment": (lambda u: u.deployments.add(DEPLOYMENT), lambda u: u.deployments.get("d2"), DEPLOYMENT),
     "user": (lambda u: u.people.add(USER), lambda u: u.people.find("ada"), USER),
+    "token": (
+        lambda u: (u.people.add(USER), u.people.add_token(TOKEN)),
+        lambda u: u.people.find_token("e" * 64),
+        TOKEN,
+    ),
     "session": (_keep_session, lambda u: u.people.session("f" * 64), SESSION),
 }
 
@@ -663,3 +671,20 @@ def test_a_change_that_does_not_end_well_leaves_nothing(each_store: SqlStore) ->
         raise CallerError("no")
     with each_store.read() as unit:
         assert unit.people.find("ada") is None
+
+
+def test_tokens_are_listed_by_age_note_their_use_and_go_with_their_user(each_store: SqlStore) -> None:
+    with each_store.write() as unit:
+        unit.people.add(USER)
+        unit.people.add(a_user("bob", Role.VIEWER))
+        unit.people.add_token(replace(TOKEN, id="young", token_hash="d" * 64, created_at=LATER))
+        unit.people.add_token(TOKEN)
+        unit.people.add_token(replace(TOKEN, id="bob's", token_hash="c" * 64, user="bob"))
+        assert [token.id for token in unit.people.tokens("ada")] == [TOKEN.id, "young"]
+        assert len(unit.people.tokens()) == 3
+        unit.people.note_token_used("young", LATER)
+        assert [token.used_at for token in unit.people.tokens("ada")] == [NOON, LATER]
+        unit.people.remove_token("young")
+        assert [token.id for token in unit.people.tokens("ada")] == [TOKEN.id]
+        unit.people.remove("ada")
+        assert unit.people.find_token(TOKEN.token_hash) is None

@@ -1,11 +1,13 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.builders import ADMIN, DEVELOPER
-from upkeep.domain.errors import CallerError, Conflict, Forbidden, SignedOut, TooManyRequests
-from upkeep.domain.people import Role, Via
+from upkeep.domain.errors import CallerError, Conflict, Forbidden, NotFound, SignedOut, TooManyRequests
+from upkeep.domain.people import Act, Actor, Role, Rules, Scope, Via, require
 from upkeep.flows import admit
+from upkeep.flows.browse.activity import sentence
 
 
 class Plain:
@@ -114,3 +116,118 @@ def test_short_passwords_bad_names_and_callers_without_the_right_are_refused(peo
         add(actor=DEVELOPER)
     with pytest.raises(Conflict):
         add(name="dana")
+
+
+DANA = Actor("dana", Role.ADMIN, Via.WEB)
+
+
+def add(people, name, role, now):
+    with people.write() as unit:
+        admit.add_user(unit, Plain(), name, role, "long enough!", email=None, actor=ADMIN, now=now)
+    return Actor(name, role, Via.WEB)
+
+
+def make_token(people, actor, now, *scopes, label="ci", **more):
+    with people.write() as unit:
+        return admit.create_token(unit, label, scopes, actor=actor, now=now, **more)
+
+
+def test_a_token_acts_as_its_user_within_its_scopes_and_the_rules(people, now):
+    token, secret = make_token(people, DANA, now, Scope.UPDATE)
+    assert secret.startswith("upkeep_")
+    assert secret not in repr(token)
+    actor = admit.recognise_token(people, secret, now=now, rules=Rules(owners_only=False))
+    assert (actor.name, actor.role, actor.via, actor.token) == ("dana", Role.ADMIN, Via.API, "ci")
+    assert actor.rules == Rules(owners_only=False)
+    require(actor, Act.UPDATE)
+    with pytest.raises(Forbidden, match="lacks the scope `review`"):
+        require(actor, Act.REVIEW)
+
+
+def test_the_use_of_a_token_is_noted_once_in_a_minute(people, now):
+    _, secret = make_token(people, DANA, now, Scope.READ)
+
+    def used(at):
+        admit.recognise_token(people, secret, now=at)
+        with people.read() as unit:
+            return admit.tokens_of(unit, actor=DANA)[0].used_at
+
+    assert used(now) == now
+    assert used(now + timedelta(seconds=59)) == now
+    assert used(now + timedelta(seconds=60)) == now + timedelta(seconds=60)
+
+
+def test_unknown_revoked_and_expired_tokens_are_refused(people, now):
+    token, secret = make_token(people, DANA, now, Scope.READ, expires_at=now + timedelta(hours=1))
+    with pytest.raises(SignedOut, match="“ci” expired at"):
+        admit.recognise_token(people, secret, now=now + timedelta(hours=1))
+    for wrong in ("", "x", secret + "x", secret.removeprefix("upkeep_")):
+        with pytest.raises(SignedOut, match="unknown or was revoked"):
+            admit.recognise_token(people, wrong, now=now)
+    with people.write() as unit:
+        admit.revoke_token(unit, token.id, actor=DANA, now=now)
+    with pytest.raises(SignedOut, match="unknown or was revoked"):
+        admit.recognise_token(people, secret, now=now)
+
+
+def test_a_token_ends_with_its_user_and_shrinks_with_their_role(people, now):
+    erik = add(people, "erik", Role.DEVELOPER, now)
+    _, secret = make_token(people, erik, now, Scope.UPDATE)
+    with people.write() as unit:
+        unit.people.save(replace(unit.people.find("erik"), role=Role.VIEWER))
+    with pytest.raises(Forbidden, match="erik is a viewer"):
+        require(admit.recognise_token(people, secret, now=now), Act.UPDATE)
+    with people.write() as unit:
+        admit.remove_user(unit, "erik", actor=ADMIN, now=now)
+    with pytest.raises(SignedOut):
+        admit.recognise_token(people, secret, now=now)
+
+
+def test_a_token_cannot_do_more_than_its_user(people, now):
+    erik = add(people, "erik", Role.DEVELOPER, now)
+    with pytest.raises(Forbidden, match="erik is a developer, and a token cannot do more: not `review`"):
+        make_token(people, erik, now, Scope.READ, Scope.REVIEW)
+    for label, scopes, more in (
+        ("", [Scope.READ], {}),
+        ("x" * 61, [Scope.READ], {}),
+        ("a\nb", [Scope.READ], {}),
+        ("ci", [], {}),
+        ("ci", [Scope.READ], {"expires_at": now}),
+    ):
+        with pytest.raises(CallerError):
+            make_token(people, erik, now, *scopes, label=label, **more)
+
+
+def test_tokens_are_their_user_s_and_the_admins_affair(people, now):
+    erik = add(people, "erik", Role.DEVELOPER, now)
+    token, _ = make_token(people, DANA, now, Scope.READ)
+    with pytest.raises(NotFound), people.write() as unit:
+        admit.revoke_token(unit, token.id, actor=erik, now=now)
+    with pytest.raises(Forbidden), people.read() as unit:
+        admit.tokens_of(unit, "dana", actor=erik)
+    with pytest.raises(Forbidden):
+        make_token(people, erik, now, Scope.READ, user="dana")
+    theirs, _ = make_token(people, DANA, now, Scope.READ, user="erik")
+    with people.write() as unit:
+        assert admit.tokens_of(unit, "erik", actor=DANA) == (theirs,)
+        admit.revoke_token(unit, theirs.id, actor=DANA, now=now)
+        assert admit.tokens_of(unit, actor=erik) == ()
+
+
+def test_a_token_makes_no_tokens_unless_it_may_do_everything(people, now):
+    _, narrow = make_token(people, DANA, now, Scope.REVIEW)
+    with pytest.raises(Forbidden, match="lacks the scope `admin`"):
+        make_token(people, admit.recognise_token(people, narrow, now=now), now, Scope.READ)
+    _, wide = make_token(people, DANA, now, Scope.ADMIN)
+    make_token(people, admit.recognise_token(people, wide, now=now), now, Scope.READ)
+
+
+def test_the_audit_trail_says_which_token_acted(people, now):
+    _, secret = make_token(people, DANA, now, Scope.ADMIN, label="terraform")
+    actor = admit.recognise_token(people, secret, now=now)
+    make_token(people, actor, now, Scope.READ, label="made by it")
+    with people.read() as unit:
+        second, first = unit.journal.entries(2)
+    assert (first.via, first.facts.get("token")) == (Via.WEB, None)
+    assert (second.via, second.facts["token"]) == (Via.API, "terraform")
+    assert sentence(second) == "created the token “made by it” for dana: read"

@@ -432,6 +432,22 @@ def test_users_get_their_password_from_a_file_or_from_standard_input(shell: Shel
     assert wiring.open_passwords().verify(found.password_hash, "correct horse battery")
 
 
+def test_a_token_is_created_listed_without_its_secret_and_revoked(shell: Shell) -> None:
+    assert "no user `ada`" in shell.refused("token", "create", "ci", "--user", "ada", code=1)
+    shell.run("user", "add", "ada", "--role", "developer", "--password-stdin", typed="correct horse battery")
+    secret = shell.run("token", "create", "ci", "--user", "ada", "--scope", "update", "--expires-in", "30d").strip()
+    assert secret.startswith("upkeep_")
+    listed = shell.run("token", "list", "-o", "json")
+    assert secret not in listed
+    (row,) = json.loads(listed)
+    assert (row["user"], row["label"], row["scopes"], row["used_at"]) == ("ada", "ci", "update", None)
+    assert "cannot do more" in shell.refused("token", "create", "x", "--user", "ada", "--scope", "admin", code=5)
+    assert "not a duration" in shell.refused("token", "create", "x", "--user", "ada", "--expires-in", "soon", code=1)
+    shell.run("token", "revoke", row["id"])
+    assert shell.ask("token", "list") == []
+    assert "no token" in shell.refused("token", "revoke", row["id"], code=1)
+
+
 def test_a_password_that_cannot_be_read_is_told_in_words(shell: Shell) -> None:
     said = shell.refused("user", "add", "ada", "--password-file", "/nowhere", code=1)
     assert "cannot be read: No such file or directory\nwhere: /nowhere\nfix: " in said

@@ -255,6 +255,19 @@ class UserRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCreated:
+    subject: str
+    label: str
+    scopes: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    subject: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignedIn:
     subject: str
 
@@ -304,6 +317,8 @@ Event = (
     | RolloutEnded
     | UserAdded
     | UserRemoved
+    | TokenCreated
+    | TokenRevoked
     | SignedIn
     | SignInRefused
     | SignedOut
@@ -322,7 +337,7 @@ def facts_of(event: Event) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """An event as the audit trail keeps it: who, through which door, when."""
+    """An event as the audit trail keeps it: who, through which door, when. Its facts name the `token`, if one acted."""
 
     id: int
     at: datetime

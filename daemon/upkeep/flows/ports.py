@@ -20,7 +20,7 @@ from upkeep.domain.findings import Finding
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
 from upkeep.domain.notices import Notice, OwedNotice
-from upkeep.domain.people import Actor, Session, User
+from upkeep.domain.people import Actor, Session, Token, User
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
@@ -374,7 +374,7 @@ class WorkBook(Protocol):
 
 
 class PeopleBook(Protocol):
-    """Users, their sessions, and the random keys of this installation."""
+    """Users, their sessions and tokens, and the random keys of this installation."""
 
     def add(self, user: User) -> None:
         """Raises Conflict when the name is taken."""
@@ -383,11 +383,18 @@ class PeopleBook(Protocol):
     def list(self) -> Sequence[User]: ...
     def save(self, user: User) -> None: ...
     def remove(self, name: str) -> None:
-        """Their sessions go with them."""
+        """Their sessions and tokens go with them."""
 
     def add_session(self, session: Session) -> None: ...
     def session(self, token_hash: str) -> Session | None: ...
     def remove_session(self, token_hash: str) -> None: ...
+    def add_token(self, token: Token) -> None: ...
+    def find_token(self, token_hash: str) -> Token | None: ...
+    def tokens(self, user: str | None = None) -> Sequence[Token]:
+        """All, or those of one user, oldest first."""
+
+    def note_token_used(self, token_id: str, at: datetime) -> None: ...
+    def remove_token(self, token_id: str) -> None: ...
     def failed_sign_ins(self, name: str, since: datetime) -> int: ...
     def note_failed_sign_in(self, name: str, at: datetime) -> None: ...
     def secret(self, name: str, fresh: bytes) -> bytes:

@@ -1,15 +1,15 @@
-"""Users, sessions and kept keys in the store."""
+"""Users, sessions, tokens and kept keys in the store."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.rows import session_of, session_values, user_of, user_values
-from upkeep.adapters.store.tables import failed_sign_ins, secrets, sessions, users
+from upkeep.adapters.store.rows import session_of, session_values, token_of, token_values, user_of, user_values
+from upkeep.adapters.store.tables import failed_sign_ins, secrets, sessions, tokens, users
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.errors import Conflict, NotFound
-from upkeep.domain.people import Session, User
+from upkeep.domain.people import Session, Token, User
 
 FAILURES_KEPT_FOR = timedelta(days=1)
 """Failed sign-ins are forgotten after this; nobody asks for older ones."""
@@ -51,6 +51,25 @@ class People:
 
     def remove_session(self, token_hash: str) -> None:
         self._transaction.remove(sessions, sessions.c.token_hash == token_hash)
+
+    def add_token(self, token: Token) -> None:
+        self._transaction.connection.execute(self._transaction.inserting(tokens).values(**token_values(token)))
+
+    def find_token(self, token_hash: str) -> Token | None:
+        row = self._transaction.row(sa.select(tokens).where(tokens.c.token_hash == token_hash))
+        return None if row is None else token_of(row)
+
+    def tokens(self, user: str | None = None) -> Sequence[Token]:
+        query = sa.select(tokens).order_by(tokens.c.created_at, tokens.c.id)
+        if user is not None:
+            query = query.where(tokens.c.user == user)
+        return tuple(token_of(row) for row in self._transaction.rows(query))
+
+    def note_token_used(self, token_id: str, at: datetime) -> None:
+        self._transaction.change(tokens, tokens.c.id == token_id, {"used_at": at})
+
+    def remove_token(self, token_id: str) -> None:
+        self._transaction.remove(tokens, tokens.c.id == token_id)
 
     def failed_sign_ins(self, name: str, since: datetime) -> int:
         query = sa.select(sa.func.count()).where(failed_sign_ins.c.name == name, failed_sign_ins.c.at >= since)

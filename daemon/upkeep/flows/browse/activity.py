@@ -92,6 +92,8 @@ _SENTENCES: Mapping[str, str] = {
     "rollout_ended": "ended the update of {name}, {status}: {updated} updated, {failed} failed",
     "user_added": "let {name} in as {role}",
     "user_removed": "let {name} in no longer",
+    "token_created": "created the token “{label}” for {name}: {scopes}",
+    "token_revoked": "revoked the token “{label}” of {name}",
     "signed_in": "signed in",
     "sign_in_refused": "was refused at the door",
     "signed_out": "signed out",
