@@ -244,6 +244,9 @@ class FleetBook(Protocol):
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
         """Write one lag on all resources of a template that run one version; returns how many there are."""
 
+    def end_snoozes(self, template: TemplateName, running: Version, due: Version) -> None:
+        """Wake the resources that run a version and were snoozed for one lower than `due`."""
+
     def running_versions(self, template: TemplateName) -> Sequence[Version]: ...
 
 

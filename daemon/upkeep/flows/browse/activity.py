@@ -87,6 +87,7 @@ _SENTENCES: Mapping[str, str] = {
     "drift_asked": "asked whether {name} has drifted",
     "drift_compared": "compared {name} with what was deployed: {state}",
     "rollout_started": "began to update {resources} of {name} together",
+    "resource_woken": "ended the snooze of {name}",
     "rollout_paused": "paused the update of {name}: {reason}",
     "rollout_resumed": "resumed the update of {name}",
     "rollout_ended": "ended the update of {name}, {status}: {updated} updated, {failed} failed",
@@ -158,6 +159,12 @@ def _given(name: str, facts: _Facts) -> str:
     return f"gave {name} from {facts['before'] or 'nobody'} to {facts['after'] or 'nobody'}"
 
 
+def _snoozed(name: str, facts: _Facts) -> str:
+    if facts["until"] is None:
+        return f"snoozed {name} until something newer than {facts['version']} is recommended"
+    return f"snoozed {name} until {facts['until'][:10]}"
+
+
 def _repository_changed(name: str, facts: _Facts) -> str:
     branch = f", branch {facts['branch_name']}" if facts["branch_name"] else ""
     return f"named the repository of {name}: {facts['repository_id'] or 'none'}{branch}"
@@ -174,6 +181,7 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "deployment_resumed": _resumed,
     "resource_forgotten": _forgotten,
     "owner_changed": _given,
+    "resource_snoozed": _snoozed,
     "repository_changed": _repository_changed,
 }
 
