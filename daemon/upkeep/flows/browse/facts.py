@@ -6,17 +6,23 @@ The command line prints them as JSON and YAML, and the API answers with the same
 from collections.abc import Mapping
 from typing import Any
 
+from upkeep.domain.bundles import BundleFile
 from upkeep.domain.changesets import StackChange, StackEvent
 from upkeep.domain.consoles import console_url
 from upkeep.domain.deliveries import Delivery
 from upkeep.domain.deployments import Deployment
+from upkeep.domain.events import JournalEntry
 from upkeep.domain.findings import Finding
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import Version
+from upkeep.domain.people import Scope, Token, User
+from upkeep.domain.plans import Plan
 from upkeep.domain.resources import Counters, Resource, Service
 from upkeep.domain.rollouts import Member, Rollout, Turn
 from upkeep.domain.sources import Source
+from upkeep.domain.stateful import endangered
 from upkeep.domain.versions import Template, TemplateVersion
+from upkeep.flows.browse.differences import FileDifference
 
 
 def source_row(source: Source) -> dict[str, Any]:
@@ -262,6 +268,27 @@ def change_row(change: StackChange) -> dict[str, Any]:
     }
 
 
+def plan_row(plan: Plan, *, stale: bool) -> dict[str, Any]:
+    """A plan and what it would change. `stale` says that what it was made from has moved."""
+    return {
+        "id": plan.id,
+        "resource": str(plan.resource),
+        "template": plan.template,
+        "version": str(plan.version),
+        "inputs": dict(plan.inputs),
+        "state": plan.proposal.state.value if plan.proposal else "failed" if plan.failure else "working",
+        "risk": plan.risk.value,
+        "changes": [change_row(change) for change in plan.changes],
+        "to_name": [change.logical_id for change in endangered(plan.changes)],
+        "failure": plan.failure or (plan.proposal.reason if plan.proposal else None),
+        "stale": stale,
+        "asked_by": plan.asked_by,
+        "asked_at": plan.asked_at,
+        "made_at": plan.made_at,
+        "deployment": plan.deployment,
+    }
+
+
 def stack_event_row(event: StackEvent) -> dict[str, Any]:
     """One event of a stack."""
     return {
@@ -283,4 +310,58 @@ def counters_row(counters: Counters) -> dict[str, Any]:
         "behind_major": counters.behind_major,
         "failed": counters.failed,
         "ahead": counters.ahead,
+    }
+
+
+def bundle_file_row(file: BundleFile) -> dict[str, Any]:
+    """A file of a bundle, without its content."""
+    return {"path": file.path, "mode": file.mode, "blob": file.blob, "size": file.size}
+
+
+def file_difference_row(difference: FileDifference) -> dict[str, Any]:
+    """A file that differs between two bundles."""
+    return {
+        "path": difference.path,
+        "change": difference.change.value,
+        "diff": difference.diff,
+        "not_shown": difference.silent,
+    }
+
+
+def journal_row(entry: JournalEntry, sentence: str) -> dict[str, Any]:
+    """An entry of the audit trail, with the sentence that goes on after the actor's name."""
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "kind": entry.kind,
+        "subject": entry.subject,
+        "actor": entry.actor,
+        "via": entry.via.value,
+        "sentence": sentence,
+        "facts": dict(entry.facts),
+    }
+
+
+def user_row(user: User) -> dict[str, Any]:
+    """Somebody who may come in."""
+    return {
+        "name": user.name,
+        "role": user.role.value,
+        "email": user.email,
+        "provider": user.provider,
+        "teams": sorted(user.teams),
+        "created_at": user.created_at,
+    }
+
+
+def token_row(token: Token) -> dict[str, Any]:
+    """A token, without its secret, which is stored nowhere."""
+    return {
+        "id": token.id,
+        "user": token.user,
+        "label": token.label,
+        "scopes": [scope.value for scope in Scope if scope in token.scopes],
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "used_at": token.used_at,
     }

@@ -195,6 +195,16 @@ def _rows(
     )
 
 
+def compared_with(unit: Unit, found: TemplateVersion, named: Version | None = None) -> TemplateVersion | None:
+    """What a version's files are compared with: the named version, else the one before it that could be registered;
+    None when nothing is before it."""
+    if named is not None:
+        return unit.registry.version(found.template, named)
+    lower = [entry for entry in unit.registry.versions(found.template) if entry.version < found.version]
+    whole = [entry for entry in lower if entry.state is not VersionState.REGISTRATION_FAILED]
+    return next(iter(whole or lower), None)
+
+
 def _compared(
     family: Template, draft: TemplateVersion, lower: list[TemplateVersion], wanted: Version | None
 ) -> TemplateVersion | None:

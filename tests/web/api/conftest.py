@@ -1,0 +1,58 @@
+"""Programs that call the API, each with a token of its own."""
+
+import hashlib
+import itertools
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests import builders
+from upkeep.domain.people import Role, Scope, Token
+
+API = "/api/v1"
+
+
+class Program:
+    """A program with a token. What it sends as `json` and receives is JSON."""
+
+    def __init__(self, client: FlaskClient, secret: str | None) -> None:
+        self._client = client
+        self._known = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+
+    def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **kept: Any) -> TestResponse:
+        return self._client.open(API + path, method=method, headers=self._known | (headers or {}), **kept)
+
+    def get(self, path: str, status: int = 200, **kept: Any) -> Any:
+        return self._told(self.ask("GET", path, **kept), status)
+
+    def post(self, path: str, json: Any = None, status: int = 200, key: str | None = None, **kept: Any) -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self._told(self.ask("POST", path, headers, **({} if json is None else {"json": json}), **kept), status)
+
+    def _told(self, answer: TestResponse, status: int) -> Any:
+        assert answer.status_code == status, answer.text
+        return answer.json if answer.data else None
+
+
+@pytest.fixture
+def program(app, store, now):
+    """`program()` has no token, `program("viewer")` one of a user of that name with every scope, and
+    `program("admin", Scope.READ)` one with that scope alone."""
+    numbers = itertools.count(1)
+
+    def made(name: str | None = None, *scopes: Scope) -> Program:
+        if name is None:
+            return Program(app.test_client(), None)
+        number = next(numbers)
+        secret = f"upkeep_{number}"
+        with store.write() as unit:
+            if unit.people.find(name) is None:
+                unit.people.add(builders.a_user(name, Role(name)))
+            hashed = hashlib.sha256(secret.encode()).hexdigest()
+            kept = Token(f"{number:012x}", hashed, name, f"of {name}", frozenset(scopes or Scope), now)
+            unit.people.add_token(kept)
+        return Program(app.test_client(), secret)
+
+    return made
