@@ -40,7 +40,7 @@ def wants_json() -> bool:
 
 
 def _refused(error: UpkeepError) -> AnyResponse:
-    if isinstance(error, SignedOut) and not wants_json():
+    if isinstance(error, SignedOut) and not (api.asked_for() or wants_json()):
         return redirect(url_for("identity.sign_in", next=back() if request.method == "POST" else _here()), 303)
     answer = reaction(error)
     level = logging.getLevelNamesMapping()[answer.level.upper()]

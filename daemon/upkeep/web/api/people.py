@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, Field, SecretStr, SerializationInfo, field_serializer
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr, SerializationInfo, WithJsonSchema, field_serializer
 
 from upkeep.domain.people import Act, Role, Scope, may
 from upkeep.flows import admit
@@ -68,7 +68,7 @@ class MadeToken(BaseModel):
     model_config = ANSWER
 
     token: Token
-    secret: SecretStr
+    secret: Annotated[SecretStr, WithJsonSchema({"type": "string"}, mode="serialization")]
     """What to send. It is told this once and kept nowhere: an answer that is repeated has asterisks here."""
 
     @field_serializer("secret", when_used="json")

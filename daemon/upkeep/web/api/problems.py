@@ -50,6 +50,12 @@ class Unfit(CallerError):
         self.faults = tuple(faults)
 
 
+class Unreadable(Unfit):
+    """A body that is wrong before its meaning is looked at, or holds what no database here would keep."""
+
+    slug = "unreadable"
+
+
 class FaultFacts(BaseModel):
     """One thing in a request that does not fit."""
 

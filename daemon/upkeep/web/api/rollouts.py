@@ -116,7 +116,7 @@ def list_rollouts(call: Call, query: RolloutsQuery) -> Listed[Rollout]:
     return page((_told(each) for each in shown), behind)
 
 
-@noun.post("/rollouts/dry-run", Act.LOOK, writes=False)
+@noun.post("/dry-run", Act.LOOK, writes=False)
 def try_rollout(call: Call, body: RolloutOrder) -> Members:
     """Show whom a rollout would update, whom it would leave out, and why. Nothing is asked for."""
     found = flow.members(call.unit, _wish(call.unit, body))
