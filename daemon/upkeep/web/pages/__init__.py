@@ -1,6 +1,17 @@
 """One module for each family of pages."""
 
-from upkeep.web.pages import activity, deployments, drift, fleet, registry, resources, rollouts, sources
+from upkeep.web.pages import (
+    activity,
+    deployments,
+    drift,
+    fleet,
+    ownership,
+    registry,
+    resources,
+    rollouts,
+    sources,
+    updates,
+)
 
 BLUEPRINTS = (
     fleet.blueprint,
@@ -13,3 +24,6 @@ BLUEPRINTS = (
     activity.blueprint,
 )
 """All of them, for the application to serve."""
+
+ON_RESOURCES = (ownership, updates)
+"""What people do with resources: these add their pages to `resources.blueprint`."""
