@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def served(database: str, state: Path) -> Iterator[int]:
-    """Serve a database with two processes of four threads while the block lasts; gives the port."""
+def served(database: str, state: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Serve a database with two processes of four threads while the block lasts; gives the port, and the process that
+    these are children of."""
     listening = socket.create_server(("127.0.0.1", 0))
     listening.set_inheritable(True)
     environment = {**os.environ, "TEST_DATABASE": database, "TEST_STATE": str(state)}
@@ -31,7 +32,7 @@ def served(database: str, state: Path) -> Iterator[int]:
         except OSError:
             assert server.poll() is None, "gunicorn ended"
             assert time.monotonic() < deadline, "gunicorn does not answer"
-    yield number
+    yield number, server
     server.terminate()
     assert server.wait(20) == 0
     listening.close()

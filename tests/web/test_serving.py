@@ -35,7 +35,7 @@ def kept(database):
 
 @pytest.fixture(scope="module")
 def port(database):
-    with served(*database) as number:
+    with served(*database) as (number, _):
         yield number
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,12 @@ from tests import builders
 from upkeep.domain.people import Role, Scope, Token
 
 API = "/api/v1"
+
+
+def a_token(user: str, secret: str, now: datetime, scopes: Collection[Scope] = (), token_id: str = "f" * 12) -> Token:
+    """A token of a user, with every scope unless some are named."""
+    hashed = hashlib.sha256(secret.encode()).hexdigest()
+    return Token(token_id, hashed, user, f"of {user}", frozenset(scopes or Scope), now)
 
 
 class Program:
@@ -50,9 +58,7 @@ def program(app, store, now):
         with store.write() as unit:
             if unit.people.find(name) is None:
                 unit.people.add(builders.a_user(name, Role(name)))
-            hashed = hashlib.sha256(secret.encode()).hexdigest()
-            kept = Token(f"{number:012x}", hashed, name, f"of {name}", frozenset(scopes or Scope), now)
-            unit.people.add_token(kept)
+            unit.people.add_token(a_token(name, secret, now, scopes, f"{number:012x}"))
         return Program(app.test_client(), secret)
 
     return made

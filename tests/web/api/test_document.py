@@ -1,6 +1,5 @@
 """The OpenAPI document, and a program that reads it and tries everything that it allows and forbids."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -8,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.api.conftest import a_token
 from tests.web.furnished import furnish, people
 from tests.web.served import served
 from upkeep.adapters.clock import now as now_utc
 from upkeep.adapters.store import migrate, open_store
-from upkeep.domain.people import Scope, Token
 from upkeep.web.api.document import document
 from upkeep.web.api.operations import OPERATIONS
 
@@ -31,10 +30,9 @@ def port(tmp_path):
     furnish(store, now_utc())
     with store.write() as unit:
         people(unit)
-        hashed = hashlib.sha256(b"upkeep_fuzz").hexdigest()
-        unit.people.add_token(Token("f" * 12, hashed, "admin", "fuzz", frozenset(Scope), now_utc()))
+        unit.people.add_token(a_token("admin", "upkeep_fuzz", now_utc()))
     store.close()
-    with served(url, tmp_path) as number:
+    with served(url, tmp_path) as (number, _):
         yield number
 
 
