@@ -268,6 +268,34 @@ class UserRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class UserChanged:
+    subject: str
+    changes: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserRenamed:
+    subject: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChanged:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsEnded:
+    subject: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsLifted:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenCreated:
     subject: str
     label: str
@@ -283,11 +311,13 @@ class TokenRevoked:
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignInRefused:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +362,11 @@ Event = (
     | RolloutEnded
     | UserAdded
     | UserRemoved
+    | UserChanged
+    | UserRenamed
+    | PasswordChanged
+    | SessionsEnded
+    | WaitsLifted
     | TokenCreated
     | TokenRevoked
     | SignedIn

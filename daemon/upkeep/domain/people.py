@@ -1,5 +1,7 @@
 """Who acts, and what each role may do."""
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -69,6 +71,21 @@ def scopes_of(role: Role) -> tuple[Scope, ...]:
     return tuple(scope for scope in Scope if scope.acts <= _MAY[role])
 
 
+_USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}")
+
+
+def is_user_name(text: str) -> bool:
+    """Whether people may be called so: letters, digits, `_`, `-`, `.`, `+` and `@`, as in addresses of mail."""
+    return _USER_NAME.fullmatch(text) is not None
+
+
+def role_among(groups: Collection[str], roles: Mapping[str, Role], otherwise: Role | None = None) -> Role | None:
+    """The highest role that one of the groups has, in whatever case they are written; `otherwise` without any."""
+    held = {group.casefold() for group in groups}
+    found = {role for group, role in roles.items() if group.casefold() in held}
+    return next((role for role in Role if role in found), otherwise)
+
+
 class Via(StrEnum):
     """The door an act came through."""
 
@@ -130,6 +147,20 @@ class User:
     provider: str | None = None
     provider_id: str | None = None
     teams: frozenset[str] = frozenset()
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Somebody as a provider knows them. `id` never changes there, `name` and `email` may. `groups` are what roles are
+    given for, `teams` what owns resources."""
+
+    provider: str
+    id: str
+    name: str
+    email: str | None = None
+    groups: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +191,14 @@ class Token:
     used_at: datetime | None = None
 
 
-def may(actor: Actor, act: Act) -> bool:
-    """Whether the actor's role, and the scopes of their token, allow the act."""
-    return actor != NOBODY and act in _MAY[actor.role] and _within(actor, act)
+def may(actor: Actor, act: Act, owner: str | None = None) -> bool:
+    """Whether the actor's role and the scopes of their token allow the act, on what belongs to the owner if any."""
+    return actor != NOBODY and act in _MAY[actor.role] and _within(actor, act) and _theirs(actor, owner)
 
 
-def require(actor: Actor, act: Act) -> None:
-    """Raise SignedOut or Forbidden unless the actor's role, and the scopes of their token, allow the act."""
+def require(actor: Actor, act: Act, owner: str | None = None, what: str = "this") -> None:
+    """Raise SignedOut or Forbidden unless the actor's role and the scopes of their token allow the act, and, when
+    owners alone may act, what belongs to the owner is theirs; `what` names it. What nobody owns is everybody's."""
     if actor == NOBODY:
         raise SignedOut("you are not signed in", cure="sign in and try again")
     if act not in _MAY[actor.role]:
@@ -180,11 +212,43 @@ def require(actor: Actor, act: Act) -> None:
             f"the token “{actor.token}” of {actor.name} may not {act}: it lacks the scope `{missing}`",
             cure=f"use a token that has the scope `{missing}`",
         )
+    if not _theirs(actor, owner):
+        raise Forbidden(
+            f"{what} belongs to {owner}, and {actor.name} may {act} only where they or their teams own them",
+            cure=f"ask {owner} or an admin to do it, or to give it to you or to one of your teams",
+        )
+
+
+def why_not_publish(actor: Actor, author_email: str) -> Forbidden | None:
+    """Why the actor may not publish a change of this author, None when they may: authors may be bound to leave that
+    to somebody else. Addresses are compared without regard to case."""
+    if actor.rules is None or actor.rules.authors_may_publish:
+        return None
+    if actor.email is None:
+        return Forbidden(
+            f"authors may not publish their own changes, and the address of {actor.name} is not known to compare",
+            cure=f"ask an admin to note it: `upkeep user change {actor.name} --email ADDRESS`",
+        )
+    if actor.email.casefold() == author_email.strip().casefold():
+        return Forbidden(
+            f"{actor.name} wrote this change, and authors may not publish their own",
+            cure="ask another admin to review and publish it",
+        )
+    return None
 
 
 def a_role(role: Role) -> str:
     """The role with its article, for sentences."""
     return f"an {role}" if role is Role.ADMIN else f"a {role}"
+
+
+def bound_to_own(actor: Actor) -> bool:
+    """Whether it matters to the actor who owns what."""
+    return actor.rules is not None and actor.rules.owners_only and actor.role is not Role.ADMIN
+
+
+def _theirs(actor: Actor, owner: str | None) -> bool:
+    return not bound_to_own(actor) or owner is None or owner == actor.name or owner in actor.teams
 
 
 def _within(actor: Actor, act: Act) -> bool:

@@ -633,6 +633,7 @@ def user_values(user: User) -> Values:
         "provider": user.provider,
         "provider_id": user.provider_id,
         "teams": sorted(user.teams),
+        "seen_at": user.seen_at,
     }
 
 
@@ -647,6 +648,7 @@ def user_of(row: Any) -> User:
         row.provider,
         row.provider_id,
         frozenset(row.teams or ()),
+        row.seen_at,
     )
 
 

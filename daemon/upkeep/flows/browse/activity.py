@@ -93,6 +93,10 @@ _SENTENCES: Mapping[str, str] = {
     "rollout_ended": "ended the update of {name}, {status}: {updated} updated, {failed} failed",
     "user_added": "let {name} in as {role}",
     "user_removed": "let {name} in no longer",
+    "user_changed": "changed {name}: {changes}",
+    "user_renamed": "came back as {name}, known as {before} before",
+    "password_changed": "changed the password of {name}",
+    "waits_lifted": "forgot the wrong passwords for {name}",
     "token_created": "created the token “{label}” for {name}: {scopes}",
     "token_revoked": "revoked the token “{label}” of {name}",
     "signed_in": "signed in",
@@ -159,7 +163,13 @@ def _given(name: str, facts: _Facts) -> str:
     return f"gave {name} from {facts['before'] or 'nobody'} to {facts['after'] or 'nobody'}"
 
 
+def _sessions_ended(name: str, facts: _Facts) -> str:
+    return f"ended {facts['count']} session{'' if facts['count'] == 1 else 's'} of {name}"
+
+
 def _snoozed(name: str, facts: _Facts) -> str:
+    if facts["until"] is None and facts["version"] is None:
+        return f"snoozed {name}"
     if facts["until"] is None:
         return f"snoozed {name} until something newer than {facts['version']} is recommended"
     return f"snoozed {name} until {facts['until'][:10]}"
@@ -183,6 +193,7 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "owner_changed": _given,
     "resource_snoozed": _snoozed,
     "repository_changed": _repository_changed,
+    "sessions_ended": _sessions_ended,
 }
 
 KINDS = tuple(sorted({*_SENTENCES, *_TOLD}))

@@ -170,7 +170,7 @@ def _answer(operation: Operation, **path: str) -> Response:
     here = rooms()
     now = here.clock()
     reading.require_json_accepted(request)
-    g.actor = admit.recognise_token(here.store, reading.bearer(request), now=now)
+    g.actor = admit.recognise_token(here.store, reading.bearer(request), now=now, rules=here.rules)
     require(g.actor, operation.act)
     asked = _asked(operation, path)
     call = Call(g.actor, now, here, None)

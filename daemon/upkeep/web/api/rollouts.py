@@ -119,7 +119,7 @@ def list_rollouts(call: Call, query: RolloutsQuery) -> Listed[Rollout]:
 @noun.post("/dry-run", Act.LOOK, writes=False)
 def try_rollout(call: Call, body: RolloutOrder) -> Members:
     """Show whom a rollout would update, whom it would leave out, and why. Nothing is asked for."""
-    found = flow.members(call.unit, _wish(call.unit, body))
+    found = flow.members(call.unit, _wish(call.unit, body), actor=call.actor)
     return Members.model_validate({"items": [facts.member_row(member) for member in found]})
 
 

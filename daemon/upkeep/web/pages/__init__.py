@@ -2,10 +2,12 @@
 
 from upkeep.web.pages import (
     activity,
+    creation,
     deployments,
     drift,
     fleet,
     ownership,
+    people,
     registry,
     resources,
     rollouts,
@@ -22,8 +24,9 @@ BLUEPRINTS = (
     rollouts.blueprint,
     sources.blueprint,
     activity.blueprint,
+    people.blueprint,
 )
 """All of them, for the application to serve."""
 
-ON_RESOURCES = (ownership, updates)
+ON_RESOURCES = (creation, ownership, updates)
 """What people do with resources: these add their pages to `resources.blueprint`."""
