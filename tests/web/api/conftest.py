@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests import builders
-from upkeep.domain.people import Role, Scope, Token
+from tests.web.furnished import people
+from upkeep.domain.people import Scope, Token
 
 API = "/api/v1"
 
@@ -57,7 +57,7 @@ def program(app, store, now):
         secret = f"upkeep_{number}"
         with store.write() as unit:
             if unit.people.find(name) is None:
-                unit.people.add(builders.a_user(name, Role(name)))
+                people(unit)
             unit.people.add_token(a_token(name, secret, now, scopes, f"{number:012x}"))
         return Program(app.test_client(), secret)
 

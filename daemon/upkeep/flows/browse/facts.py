@@ -351,6 +351,7 @@ def user_row(user: User) -> dict[str, Any]:
         "provider": user.provider,
         "teams": sorted(user.teams),
         "created_at": user.created_at,
+        "seen_at": user.seen_at,
     }
 
 

@@ -1,7 +1,11 @@
 """Environments: listing and creating them. What can be done with one stands with the resources."""
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 
+from upkeep.domain import specs
+from upkeep.domain.errors import CallerError
 from upkeep.domain.names import ResourceKind, parse_version
 from upkeep.domain.people import Act
 from upkeep.domain.resources import Placement
@@ -35,8 +39,10 @@ class EnvironmentOrder(BaseModel):
     name: Name
     template: Name
     """An environment template."""
-    spec: str = Field(max_length=1 << 20)
-    """The text of its spec, as it would stand in a file: YAML, and therefore JSON as well."""
+    inputs: dict[str, Any] | None = None
+    """What is asked for, as the template's schema has it."""
+    spec: str | None = Field(None, max_length=1 << 20)
+    """The same as the text of a spec file, in the place of `inputs`."""
     version: Number | None = None
     """The recommended one otherwise."""
     owner: Owner | None = None
@@ -59,12 +65,14 @@ def list_environments(call: Call, query: EnvironmentsQuery) -> Listed[Resource]:
 
 @noun.post("/environments", Act.ENROLL, status=202)
 def create_environment(call: Call, body: EnvironmentOrder) -> Deployment:
-    """Create an environment from its spec; the worker deploys it."""
+    """Create an environment from its inputs or its spec; the worker deploys it."""
+    if (body.inputs is None) is (body.spec is None):
+        raise CallerError("an environment has either inputs or a spec", where="spec", cure="give one of the two")
     asked = enroll.create_environment(
         call.unit,
         body.name,
         body.template,
-        body.spec,
+        specs.written_environment_spec(body.inputs or {}) if body.spec is None else body.spec,
         version=parse_version(body.version) if body.version is not None else None,
         owner=body.owner,
         placement=Placement(body.account_id, body.region, body.role_arn, body.external_id),

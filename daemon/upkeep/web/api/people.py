@@ -10,7 +10,7 @@ from upkeep.flows import admit
 from upkeep.flows.browse import facts
 from upkeep.web.api.lists import DEFAULT, MOST, Listed, by_name, page
 from upkeep.web.api.operations import REVEAL, Call, Noun
-from upkeep.web.api.words import ANSWER, ORDER, QUERY, Name, Whole
+from upkeep.web.api.words import ANSWER, ORDER, QUERY, Owner, UserName, Whole
 
 noun = Noun("people", "Users, and the tokens that programs act as them with.")
 
@@ -45,6 +45,8 @@ class User(BaseModel):
     """Who vouches for them; null for those with a password."""
     teams: list[str]
     created_at: datetime
+    seen_at: datetime | None
+    """When they were here last, within a minute."""
 
 
 class Token(BaseModel):
@@ -90,7 +92,7 @@ class TokensQuery(BaseModel):
 
     model_config = QUERY
 
-    user: Name | None = None
+    user: UserName | None = None
     """Your own otherwise."""
     limit: Whole = Field(DEFAULT, ge=1, le=MOST)
     cursor: str | None = None
@@ -101,11 +103,40 @@ class UserOrder(BaseModel):
 
     model_config = ORDER
 
-    name: Name
+    name: UserName
     role: Role = Field(Role.VIEWER, strict=False)
     password: SecretStr = Field(min_length=admit.SHORTEST_PASSWORD, max_length=1000)
     email: str | None = Field(None, max_length=300)
     """Their address, as their commits name it."""
+    teams: list[Owner] = Field(default_factory=list, max_length=100)
+
+
+class UserChange(BaseModel):
+    """What of a user is to change."""
+
+    model_config = ORDER
+
+    role: Role | None = Field(None, strict=False)
+    teams: list[Owner] | None = Field(None, max_length=100)
+    """All of them from now on."""
+    email: str | None = Field(None, max_length=300)
+    """Empty for none."""
+
+
+class PasswordOrder(BaseModel):
+    """Another password."""
+
+    model_config = ORDER
+
+    password: SecretStr = Field(min_length=admit.SHORTEST_PASSWORD, max_length=1000)
+
+
+class Ended(BaseModel):
+    """What was ended."""
+
+    model_config = ANSWER
+
+    sessions: int
 
 
 class TokenOrder(BaseModel):
@@ -116,7 +147,7 @@ class TokenOrder(BaseModel):
     label: str = Field(min_length=1, max_length=admit.LONGEST_LABEL)
     """What will use it."""
     scopes: list[Scope] = Field(min_length=1, max_length=len(Scope), strict=False)
-    user: Name | None = None
+    user: UserName | None = None
     """Whom it acts as; yourself otherwise."""
     expires_at: AwareDatetime | None = Field(None, strict=False)
 
@@ -152,14 +183,43 @@ def add_user(call: Call, body: UserOrder) -> User:
         body.role,
         body.password.get_secret_value(),
         email=body.email,
+        teams=body.teams,
         actor=call.actor,
         now=call.now,
     )
     return User.model_validate(facts.user_row(added))
 
 
+@noun.post("/users/{user}/change", Act.ADMIT)
+def change_user(call: Call, user: UserName, body: UserChange) -> User:
+    """Change somebody's role, teams or address."""
+    changed = admit.change_user(
+        call.unit, user, role=body.role, teams=body.teams, email=body.email, actor=call.actor, now=call.now
+    )
+    return User.model_validate(facts.user_row(changed))
+
+
+@noun.post("/users/{user}/password", Act.ADMIT, status=204)
+def set_password(call: Call, user: UserName, body: PasswordOrder) -> None:
+    """Give somebody another password, which ends all their sessions."""
+    password = body.password.get_secret_value()
+    admit.set_password(call.unit, call.rooms.passwords, user, password, actor=call.actor, now=call.now)
+
+
+@noun.post("/users/{user}/end-sessions", Act.ADMIT)
+def end_sessions(call: Call, user: UserName) -> Ended:
+    """Sign somebody out everywhere. Their tokens stay."""
+    return Ended(sessions=admit.end_sessions(call.unit, user, actor=call.actor, now=call.now))
+
+
+@noun.post("/users/{user}/unlock", Act.ADMIT, status=204)
+def unlock_user(call: Call, user: UserName) -> None:
+    """Let somebody try to sign in at once who gave too many wrong passwords."""
+    admit.lift_waits(call.unit, name=user, actor=call.actor, now=call.now)
+
+
 @noun.delete("/users/{user}", Act.ADMIT)
-def remove_user(call: Call, user: Name) -> None:
+def remove_user(call: Call, user: UserName) -> None:
     """Let a person in no longer; their sessions and tokens end at once."""
     admit.remove_user(call.unit, user, actor=call.actor, now=call.now)
 

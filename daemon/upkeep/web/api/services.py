@@ -7,12 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from upkeep.domain import specs
 from upkeep.domain.deployments import Deployment as DeploymentRecord
 from upkeep.domain.errors import CallerError
 from upkeep.domain.names import ResourceKind, parse_version
 from upkeep.domain.people import Act
 from upkeep.domain.resources import Repository
 from upkeep.domain.resources import Service as ServiceRecord
+from upkeep.domain.specs import InstanceSpec
 from upkeep.domain.tags import check_tags
 from upkeep.flows import enroll
 from upkeep.flows.browse import facts
@@ -84,6 +86,32 @@ class RepositoryOrder(BaseModel):
     repository_connection_arn: Sentence | None = None
 
 
+class InstanceOrder(BaseModel):
+    """An instance that a service shall have."""
+
+    model_config = ORDER
+
+    name: Name
+    environment: Name
+    """Where it is to live."""
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    """What is asked for, as the template's schema has it."""
+
+
+class FurtherInstanceOrder(BaseModel):
+    """One more instance of a service."""
+
+    model_config = ORDER
+
+    name: Name
+    environment: Name
+    """Where it is to live."""
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    """What is asked for, as the template's schema has it."""
+    version: Number | None = None
+    """The recommended one otherwise."""
+
+
 class ServiceOrder(BaseModel):
     """A service to be created."""
 
@@ -92,8 +120,11 @@ class ServiceOrder(BaseModel):
     name: Name
     template: Name
     """A service template."""
-    spec: str = Field(max_length=1 << 20)
-    """The text of its spec, as it would stand in a file: YAML, and therefore JSON as well."""
+    instances: list[InstanceOrder] | None = Field(None, max_length=100)
+    pipeline: dict[str, Any] | None = None
+    """The inputs of its pipeline, if the template has one."""
+    spec: str | None = Field(None, max_length=1 << 20)
+    """The same as the text of a spec file, in the place of `instances` and `pipeline`."""
     version: Number | None = None
     """The recommended one otherwise."""
     owner: Owner | None = None
@@ -131,12 +162,16 @@ def get_service(call: Call, service: Name) -> ServiceDetails:
 
 @noun.post("/services", Act.ENROLL, status=202)
 def create_service(call: Call, body: ServiceOrder) -> Asked:
-    """Create a service with the instances its spec lists, and its pipeline if the template has one."""
+    """Create a service with the instances that are listed, and its pipeline if the template has one."""
+    if (body.instances is None) is (body.spec is None) or (body.spec is not None and body.pipeline is not None):
+        cure = "give `instances` and `pipeline`, or `spec`"
+        raise CallerError("a service has either instances or a spec", where="spec", cure=cure)
+    instances = [InstanceSpec(each.name, each.environment, each.inputs) for each in body.instances or ()]
     asked = enroll.create_service(
         call.unit,
         body.name,
         body.template,
-        body.spec,
+        specs.written_service_spec(body.pipeline, instances) if body.spec is None else body.spec,
         version=parse_version(body.version) if body.version is not None else None,
         owner=body.owner,
         repository=replace(Repository(), **_given(body.repository)),
@@ -145,6 +180,20 @@ def create_service(call: Call, body: ServiceOrder) -> Asked:
         now=call.now,
     )
     return _asked(asked)
+
+
+@noun.post("/services/{service}/instances", Act.ENROLL, status=202)
+def add_instance(call: Call, service: Name, body: FurtherInstanceOrder) -> Deployment:
+    """Create one more instance of a service, and list it in its spec. What the service has already is not deployed."""
+    asked = enroll.add_instance(
+        call.unit,
+        service,
+        InstanceSpec(body.name, body.environment, body.inputs),
+        version=parse_version(body.version) if body.version is not None else None,
+        actor=call.actor,
+        now=call.now,
+    )
+    return Deployment.model_validate(facts.deployment_row(asked))
 
 
 @noun.post("/services/{service}/update", Act.ENROLL, status=202)

@@ -30,7 +30,10 @@ def _number(text: Any) -> Any:
 
 
 Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_\-]{0,99}$", max_length=100)]
-"""The name of a template, source, environment, service, instance or user."""
+"""The name of a template, source, environment, service or instance."""
+
+UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+\-]{0,99}$", max_length=100)]
+"""The name of a user."""
 
 Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$", examples=["1.3"])]
 """A template version."""
