@@ -61,6 +61,7 @@ LOOKS = {
     ("GET", "sources.sources"): "/sources",
     ("GET", "sources.source"): "/sources/templates",
     ("GET", "activity.show"): "/activity",
+    ("GET", "programs.show"): "/api",
     ("GET", "people.account"): "/account",
 }
 """What everybody who is signed in may look at."""

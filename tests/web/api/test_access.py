@@ -91,7 +91,7 @@ ACTS = {
     "compare_environment": ("/environments/test/drift", None, DEVELOPERS, UPDATING, 202),
     "compare_instance": ("/services/checkout/instances/test/drift", None, DEVELOPERS, UPDATING, 409),
     "compare_pipeline": ("/services/checkout/pipeline/drift", None, DEVELOPERS, UPDATING, 409),
-    "give_environment": ("/environments/test/owner", {"owner": "somebody"}, DEVELOPERS, ENROLLING, 200),
+    "give_environment": ("/environments/test/owner", {"owner": "shop"}, DEVELOPERS, ENROLLING, 200),
     "give_instance": ("/services/checkout/instances/test/owner", {"owner": None}, DEVELOPERS, ENROLLING, 200),
     "give_pipeline": ("/services/checkout/pipeline/owner", {"owner": None}, DEVELOPERS, ENROLLING, 200),
     "snooze_environment": ("/environments/test/snooze", {"length": "7d"}, DEVELOPERS, UPDATING, 200),
@@ -214,3 +214,13 @@ def test_a_token_may_do_what_its_user_and_its_scopes_may_and_nothing_else(progra
     for name in may:
         answer = asked(holder, name)
         assert answer.status_code not in (401, 403), f"{name}: {answer.text}"
+
+
+@pytest.mark.usefixtures("furnished")
+def test_what_belongs_to_others_is_not_moved_by_this_door_either(program, store):
+    outsider = program("outsider")
+    before = everything(store)
+    for name, (path, *_, roles, _, _) in ACTS.items():
+        if path.startswith("/environments/test/") and roles == DEVELOPERS:
+            assert asked(outsider, name).status_code == 403, name
+    assert everything(store) == before

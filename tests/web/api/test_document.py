@@ -12,8 +12,10 @@ from tests.web.furnished import furnish, people
 from tests.web.served import served
 from upkeep.adapters.clock import now as now_utc
 from upkeep.adapters.store import migrate, open_store
+from upkeep.domain import errors as error
 from upkeep.web.api.document import document
 from upkeep.web.api.operations import OPERATIONS
+from upkeep.web.api.problems import MEANINGS
 
 HERE = Path(__file__).parent
 EXAMPLES = os.environ.get("UPKEEP_API_EXAMPLES", "2")
@@ -52,3 +54,18 @@ def test_a_fuzzer_that_reads_the_document_finds_nothing(port, tmp_path):
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.web.api.schemathesis_checks"}
     done = subprocess.run(command, cwd=HERE.parents[2], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"seed {SEED}\n{done.stdout[-20_000:]}\n{done.stderr[-2000:]}"
+
+
+def test_the_page_of_the_api_has_every_operation_and_every_slug(visit):
+    page = visit("viewer").page("/api")
+    for operation in OPERATIONS:
+        assert f"{operation.method} {operation.path}" in page.text
+    families = [error.UpkeepError, *(each for each in vars(error).values() if isinstance(each, type))]
+    slugs = {family.slug for family in families if issubclass(family, error.UpkeepError)}
+    assert slugs - {"lost-lease", "settings"} <= MEANINGS.keys()
+
+
+def test_the_document_tells_what_stands_below_the_members():
+    schemas = document()["components"]["schemas"]
+    assert schemas["Token"]["properties"]["used_at"]["description"] == "Within a minute."
+    assert schemas["Member"]["properties"]["from"]["anyOf"] == [{"type": "string"}, {"type": "null"}]

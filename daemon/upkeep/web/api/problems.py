@@ -59,7 +59,7 @@ class Unreadable(Unfit):
 class FaultFacts(BaseModel):
     """One thing in a request that does not fit."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     message: str
     """What is wrong with it."""
@@ -74,7 +74,7 @@ class FaultFacts(BaseModel):
 class Problem(BaseModel):
     """Why a request was refused. Nothing was changed."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     type: str
     """The slug as an address: the page of this API that tells of it."""
@@ -94,6 +94,28 @@ class Problem(BaseModel):
     """Everything that does not fit, when it is the request itself."""
     request_id: str
     """What the log calls this request."""
+
+
+MEANINGS = {
+    "unfit": "A parameter, header or member of the body is not what the operation takes; `errors` has all of them.",
+    "unreadable": "The body is no JSON, or holds what cannot be kept.",
+    "invalid": "What was asked makes no sense, as `detail` says.",
+    "signed-out": "There is no token, or it is unknown, revoked or expired.",
+    "forbidden": "The role of the token's user, its scopes, or who owns the resource do not allow this.",
+    "not-found": "What was named does not exist.",
+    "method-not-allowed": "The address does not take this method; the header `Allow` has those it takes.",
+    "not-acceptable": "JSON is not accepted.",
+    "conflict": "It does not fit the present state, such as a draft that moved since it was seen.",
+    "stalled": "It does not go on until a person acts.",
+    "too-large": "The body is larger than 1 MB.",
+    "unsupported-media-type": "The body is not said to be JSON.",
+    "key-reused": "The idempotency key came with another request before.",
+    "bundle": "A version of a template cannot be used.",
+    "too-many-requests": "Wait as long as `Retry-After` says.",
+    "transient": "It may work later.",
+    "error": "Something in the daemon is broken; its log has the `request_id`.",
+}
+"""Every slug, and what it means."""
 
 
 def answer(error: UpkeepError, status: int) -> Response:

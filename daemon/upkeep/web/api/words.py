@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-ORDER = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, frozen=True)
+ORDER = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 """Of what is asked for in a body: nothing is guessed, and what is not known is refused."""
 
-QUERY = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+QUERY = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 """Of parameters, which come as texts."""
 
-ANSWER = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+ANSWER = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 """Of what is answered: it has every member that it is said to have, and no other."""
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
