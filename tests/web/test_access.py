@@ -67,24 +67,35 @@ LOOKS = {
 """What everybody who is signed in may look at."""
 
 OWNED = {
-    endpoint
-    for endpoint in (
-        "rollouts.resume",
-        "rollouts.stop",
-        "resources.environment_plan",
-        "resources.environment_update",
-        "resources.instance_update",
-        "resources.pipeline_update",
-        "resources.instance_plan",
-        "resources.pipeline_plan",
-        "drift.environment",
-        "drift.instance",
-        "drift.pipeline",
-        "deployments.cancel",
-        "deployments.continue_rollback",
-        "resources.instance_forget",
-        "resources.service_forget",
-    )
+    "rollouts.resume",
+    "rollouts.stop",
+    "resources.environment_plan",
+    "resources.environment_update",
+    "resources.instance_update",
+    "resources.pipeline_update",
+    "resources.instance_plan",
+    "resources.pipeline_plan",
+    "resources.environment_owner",
+    "resources.instance_owner",
+    "resources.pipeline_owner",
+    "resources.environment_snooze",
+    "resources.environment_wake",
+    "resources.instance_snooze",
+    "resources.instance_wake",
+    "resources.pipeline_snooze",
+    "resources.pipeline_wake",
+    "resources.environment_delete",
+    "resources.instance_delete",
+    "resources.service_delete",
+    "resources.service_repository",
+    "resources.new_instance",
+    "drift.environment",
+    "drift.instance",
+    "drift.pipeline",
+    "deployments.cancel",
+    "deployments.continue_rollback",
+    "resources.instance_forget",
+    "resources.service_forget",
 }
 """Acts on what belongs to a team of the developer's and none of the outsider's."""
 
@@ -123,13 +134,17 @@ ACTS = {
     ("POST", "resources.service_forget"): ("/services/checkout/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.environment_snooze"): ("/environments/test/snooze", {"for": "7d"}, DEVELOPERS),
     ("POST", "resources.environment_wake"): ("/environments/test/wake", {}, DEVELOPERS),
-    ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "shop"}, DEVELOPERS),
     ("POST", "resources.instance_snooze"): ("/services/checkout/instances/test/snooze", {"for": "7d"}, DEVELOPERS),
     ("POST", "resources.instance_wake"): ("/services/checkout/instances/test/wake", {}, DEVELOPERS),
-    ("POST", "resources.instance_owner"): ("/services/checkout/instances/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.instance_owner"): (
+        "/services/checkout/instances/test/owner",
+        {"owner": "platform"},
+        DEVELOPERS,
+    ),
     ("POST", "resources.pipeline_snooze"): ("/services/checkout/pipeline/snooze", {"for": "7d"}, DEVELOPERS),
     ("POST", "resources.pipeline_wake"): ("/services/checkout/pipeline/wake", {}, DEVELOPERS),
-    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "platform"}, DEVELOPERS),
     ("POST", "resources.environment_delete"): ("/environments/test/delete", {"confirmed": "test"}, DEVELOPERS),
     ("POST", "resources.instance_delete"): (
         "/services/checkout/instances/test/delete",
@@ -331,7 +346,17 @@ def test_a_developer_touches_only_what_is_theirs_or_nobody_s(visit, store):
 @pytest.mark.usefixtures("furnished")
 def test_pages_offer_only_what_is_not_refused(visit):
     outsider, developer = visit("outsider"), visit("developer")
-    offers = ("Update to recommended version", "Check for drift", "Change inputs", "Update", "Resume", "Stop", "Cancel")
+    offers = (
+        "Update to recommended version",
+        "Change owner",
+        "Snooze",
+        "Check for drift",
+        "Change inputs",
+        "Update",
+        "Resume",
+        "Stop",
+        "Cancel deployment",
+    )
     for path in (
         "/environments/test",
         "/services/checkout/instances/test",
