@@ -58,13 +58,20 @@ def get(desk: Desk, template: str, number: str, form: Form) -> None:
 def diff(desk: Desk, template: str, number: str, against: str | None) -> None:
     """Show what changed in a version's files, as a unified diff."""
     from upkeep.domain.names import parse_version
+    from upkeep.domain.versions import TemplateVersion, VersionState
     from upkeep.flows.browse.differences import differences
-    from upkeep.flows.browse.registry import compared_with
 
+    wanted = parse_version(number)
     with desk.reading() as unit:
         family = unit.registry.template(template)
-        after = unit.registry.version(family.name, parse_version(number))
-        before = compared_with(unit, after, parse_version(against) if against is not None else None)
+        after = unit.registry.version(family.name, wanted)
+        before: TemplateVersion | None
+        if against is not None:
+            before = unit.registry.version(family.name, parse_version(against))
+        else:
+            lower = [v for v in unit.registry.versions(family.name) if v.version < wanted]
+            whole = [v for v in lower if v.state is not VersionState.REGISTRATION_FAILED]
+            before = next(iter(whole or lower), None)
         old = unit.registry.bundle(before.tree) if before else None
         new = unit.registry.bundle(after.tree)
     for difference in differences(old, new):

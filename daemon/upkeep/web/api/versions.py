@@ -13,8 +13,9 @@ from upkeep.domain.people import Act
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
 from upkeep.flows import plan as plans
 from upkeep.flows import review
-from upkeep.flows.browse import facts, registry
-from upkeep.flows.browse.differences import Change, differences
+from upkeep.flows.browse import facts, reviews
+from upkeep.flows.browse.comparisons import comparison
+from upkeep.flows.browse.differences import Change
 from upkeep.web.api.lists import DEFAULT, MOST, Listed, cut, page, place_of
 from upkeep.web.api.operations import Call, Noun
 from upkeep.web.api.words import ANSWER, ORDER, QUERY, Name, Number, Sentence, Whole
@@ -165,6 +166,8 @@ class Review(BaseModel):
     rendering: bool
     """Whether the rendered differences are being worked out."""
     rendered: list[RenderedGroup]
+    evidence: str
+    """What stands for all that was found so far: what `evidence` of a publication names."""
 
 
 class Published(BaseModel):
@@ -204,7 +207,7 @@ class ComparisonQuery(BaseModel):
     model_config = QUERY
 
     against: Number | None = None
-    """The version before it otherwise."""
+    """The highest published version below it otherwise."""
 
 
 class ContentQuery(BaseModel):
@@ -222,6 +225,8 @@ class PublishOrder(BaseModel):
 
     seen: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
     """The `tree` of the draft that was looked at; refused when it is another now."""
+    evidence: str | None = Field(None, max_length=100)
+    """The `evidence` of the review that was looked at; refused when something else was found since."""
     note: Sentence | None = None
     """What the owners are told about it."""
     acknowledged: bool = False
@@ -282,22 +287,21 @@ def get_file(call: Call, template: Name, version: Number, query: ContentQuery) -
 @noun.get("/templates/{template}/versions/{version}/compare")
 def compare_versions(call: Call, template: Name, version: Number, query: ComparisonQuery) -> Comparison:
     """Show what changed in the files of a version, as unified diffs."""
-    after = _found(call, template, version)
     named = parse_version(query.against) if query.against is not None else None
-    before = registry.compared_with(call.unit, after, named)
-    old = call.unit.registry.bundle(before.tree) if before is not None else None
-    changed = differences(old, call.unit.registry.bundle(after.tree))
+    found = comparison(call.unit, template, parse_version(version), named).compared
+    if found.unknown is not None:
+        raise NotFound(found.unknown, cure="compare other versions")
     return Comparison(
         version=version,
-        against=str(before.version) if before is not None else None,
-        files=[FileDifference.model_validate(facts.file_difference_row(each)) for each in changed],
+        against=str(found.other.version) if found.other is not None else None,
+        files=[FileDifference.model_validate(facts.file_difference_row(each)) for each in found.files],
     )
 
 
 @noun.get("/templates/{template}/versions/{version}/review")
 def get_review(call: Call, template: Name, version: Number) -> Review:
     """Show what publishing a draft would do, what was checked, and how what is rendered would change."""
-    view = registry.review(call.unit, template, parse_version(version))
+    view = reviews.review(call.unit, template, parse_version(version))
     return Review(
         version=_told(call, view.template, view.draft),
         becomes_recommended=view.becomes_recommended,
@@ -320,6 +324,7 @@ def get_review(call: Call, template: Name, version: Number) -> Review:
             )
             for group in (view.preview.groups if view.preview is not None else ())
         ],
+        evidence=view.evidence,
     )
 
 
@@ -338,6 +343,7 @@ def publish_version(call: Call, template: Name, version: Number, body: PublishOr
         TemplateName(template),
         parse_version(version),
         seen_tree=body.seen,
+        seen_evidence=body.evidence,
         note=body.note,
         routing=call.rooms.routing,
         acknowledged=body.acknowledged,
