@@ -19,7 +19,7 @@ API = "/api/v1"
 def a_token(user: str, secret: str, now: datetime, scopes: Collection[Scope] = (), token_id: str = "f" * 12) -> Token:
     """A token of a user, with every scope unless some are named."""
     hashed = hashlib.sha256(secret.encode()).hexdigest()
-    return Token(token_id, hashed, user, f"of {user}", frozenset(scopes or Scope), now)
+    return Token(token_id, hashed, user, f"of {user}", frozenset(scopes or Scope), now, used_at=now)
 
 
 class Program:
