@@ -6,7 +6,8 @@ https://spec.openapis.org/oas/v3.1.1.html; its schemas are JSON Schema 2020-12, 
 import ast
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from itertools import pairwise
@@ -59,20 +60,24 @@ class _Plain(GenerateJsonSchema):
         return described
 
 
-def _said_of(model: type) -> dict[str, str]:
-    """The texts that stand below the members of a class (PEP 224 has the idea)."""
-    try:
-        tree = ast.parse(inspect.getsource(model))
-    except OSError:
-        # Parameters of a path have no class that was written.
-        return {}
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef))
-    return {
-        member.target.id: " ".join(text.value.value.split())
-        for member, text in pairwise(body)
-        if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
-    }
+def _said_of(model: type) -> Mapping[str, str]:
+    """The texts that stand below the members of a class. Parameters of a path have no class that was written."""
+    return _said_in(model.__module__).get(model.__name__, {})
+
+
+@cache
+def _said_in(module: str) -> Mapping[str, Mapping[str, str]]:
+    """The same of all classes of a module, which is read once."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: dict(_said(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _said(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for member, text in pairwise(body):
+        if not (isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)):
+            continue
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
+            yield member.target.id, " ".join(text.value.value.split())
 
 
 @blueprint.get("/openapi.json")
