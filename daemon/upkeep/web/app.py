@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request, url_for
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import faults, health, hooks, identity, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, pages, wording
 from upkeep.web.rooms import EXTENSION, Rooms
 
 __all__ = ["Rooms", "create_app"]
@@ -52,9 +52,12 @@ def create_app(rooms: Rooms) -> Flask:
         WTF_CSRF_SSL_STRICT=False,
     )
     csrf = CSRFProtect(app)
+    # Known by signatures and tokens, which no browser sends by itself.
     csrf.exempt(hooks.blueprint)
-    for blueprint in (hooks.blueprint, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
+    csrf.exempt(api.blueprint)
+    for blueprint in (hooks.blueprint, api.blueprint, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
+    app.before_request(api.number_request)
     app.before_request(_refuse_unreadable)
     app.before_request(identity.admit)
     app.after_request(_guarded)
@@ -95,6 +98,8 @@ def _guarded(response: Response) -> Response:
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
+    if api.asked_for():
+        response.headers["X-Request-Id"] = g.request_id
     if g.get("retry_after"):
         # Whole seconds, rounded up: who comes back to the second is not refused again.
         response.headers["Retry-After"] = str(-(-g.retry_after // timedelta(seconds=1)))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from upkeep.domain.answers import KeptAnswer
 from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
@@ -697,3 +698,21 @@ def token_of(row: Any) -> Token:
         row.expires_at,
         row.used_at,
     )
+
+
+def answer_values(answer: KeptAnswer) -> Values:
+    """A row of `answers`."""
+    return {
+        "actor": answer.actor,
+        "key": answer.key,
+        "request": answer.request,
+        "status": answer.status,
+        "headers": dict(answer.headers),
+        "body": answer.body,
+        "at": answer.at,
+    }
+
+
+def answer_of(row: Any) -> KeptAnswer:
+    """A row of `answers`, read."""
+    return KeptAnswer(row.actor, row.key, row.request, row.status, row.headers, row.body, row.at)
