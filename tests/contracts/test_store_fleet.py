@@ -162,7 +162,7 @@ def test_counters_agree_with_filters(unit: Unit) -> None:
 
 
 def test_owners_are_listed_once(unit: Unit) -> None:
-    assert unit.fleet.owners() == ("Team_A", "team-a", "team-b")
+    assert unit.fleet.owners(9) == ("Team_A", "team-a", "team-b")
 
 
 def test_a_lag_is_written_on_all_that_run_a_version(unit: Unit) -> None:

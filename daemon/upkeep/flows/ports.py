@@ -176,23 +176,38 @@ class RegistryBook(Protocol):
 
 
 class FleetOrder(StrEnum):
-    """How fleet pages are sorted. WORST: failed first, then most majors, most minors, oldest."""
+    """How fleet pages are sorted. WORST: failed first, then what its update would replace, then most majors, most
+    minors, oldest, and what is snoozed below that. AGE: longest behind first."""
 
     WORST = "worst"
     NAME = "name"
+    TEMPLATE = "template"
+    OWNER = "owner"
+    AGE = "age"
 
 
 @dataclass(frozen=True, slots=True)
 class FleetFilter:
-    """What a fleet page shows; every field narrows it further. `search` is a part of the name or key."""
+    """What a fleet page shows; every field narrows it further. `search` is a part of the name or key, `environment`
+    the one that instances live in."""
 
     search: str = ""
     template: str = ""
     owner: str = ""
+    environment: str = ""
     kind: ResourceKind | None = None
     standing: Standing | None = None
     failed: bool = False
     behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFilter:
+    """Which services are listed; every field narrows it further. `search` is a part of the name."""
+
+    search: str = ""
+    template: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +225,11 @@ class FleetBook(Protocol):
         """Raises Conflict when the name is taken."""
 
     def service(self, name: str) -> Service: ...
-    def services(self) -> Sequence[Service]: ...
+    def services(
+        self, wanted: ServiceFilter = ServiceFilter(), after: str = "", limit: int | None = None
+    ) -> Sequence[Service]:
+        """By name, those whose names come after `after`."""
+
     def save_service(self, service: Service) -> None: ...
     def remove_service(self, name: ResourceName) -> None: ...
 
@@ -221,6 +240,15 @@ class FleetBook(Protocol):
     def find(self, key: ResourceKey) -> Resource | None: ...
     def save(self, resource: Resource) -> None: ...
     def remove(self, key: ResourceKey) -> None: ...
+    def find_all(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, Resource]:
+        """Those of the resources that are there."""
+
+    def specs(self, names: Collection[str]) -> Mapping[str, str]:
+        """The spec documents of some services."""
+
+    def of_services(self, names: Collection[ResourceName]) -> Sequence[Resource]:
+        """The instances and pipelines of some services, by key."""
+
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
         """Its instances by name, then its pipeline."""
 
@@ -231,7 +259,9 @@ class FleetBook(Protocol):
     def behind(self, template: TemplateName) -> Sequence[Resource]:
         """Those of the template with a lag, worst first."""
 
-    def page(self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int) -> FleetPage: ...
+    def page(
+        self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
+    ) -> FleetPage: ...
     def count(self, wanted: FleetFilter, at_most: int) -> int:
         """How many match, counted up to `at_most`."""
 
@@ -240,9 +270,18 @@ class FleetBook(Protocol):
         those for which a comparison is asked already or a deployment is under way."""
 
     def counters(self, template: str | None = None) -> Counters: ...
-    def owners(self) -> Sequence[str]: ...
+    def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
+        """Those of each of the templates, or of all, that have resources."""
+
+    def owners(self, at_most: int) -> Sequence[str]:
+        """The first of those who own something, by name."""
+
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
-        """Write one lag on all resources of a template that run one version; returns how many there are."""
+        """Write one lag on all resources of a template that run one version, and that nobody knows what an update
+        would replace in them; returns how many there are."""
+
+    def warn(self, keys: Collection[ResourceKey]) -> None:
+        """Write on those that are behind that their update replaces something."""
 
     def running_versions(self, template: TemplateName) -> Sequence[Version]: ...
 

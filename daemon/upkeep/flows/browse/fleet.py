@@ -15,6 +15,9 @@ from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 PAGE = 50
 """Resources on a page."""
 
+CHOICES = 100
+"""Templates and owners that a filter offers; others are typed."""
+
 COUNTED_TO = 1000
 """A larger number of matches is shown as "more than"."""
 
@@ -65,7 +68,7 @@ def fleet(unit: Unit, wanted: FleetFilter, cursor: str | None = None, limit: int
         next=page.next,
         matching=unit.fleet.count(wanted, COUNTED_TO + 1),
         templates=tuple(template.name for template in unit.registry.templates()),
-        owners=tuple(unit.fleet.owners()),
+        owners=tuple(unit.fleet.owners(CHOICES)),
         drafts=tuple(unit.registry.drafts()),
         first_step=None if counters.total else first_step(unit),
     )
