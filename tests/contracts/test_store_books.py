@@ -38,6 +38,7 @@ from upkeep.domain.notices import Link, Notice
 from upkeep.domain.people import Role, Session, User
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Repository, Resource, Service
+from upkeep.domain.snoozes import Snooze
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source, Stall
 from upkeep.domain.versions import (
     CompatibleEnvironment,
@@ -134,6 +135,8 @@ INSTANCE = Resource(
     drift=Drift(DriftState.DRIFTED, ("Network", "Bucket"), ODD),
     drift_checked_at=LATER,
     drift_handle="detection-1",
+    snooze=Snooze(NOON, "dev", NOON + timedelta(days=7), Version(1, 4)),
+    replaces=True,
     id=1,
 )
 DEPLOYMENT = Deployment(

@@ -166,6 +166,19 @@ class OwnerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceSnoozed:
+    subject: str
+    until: str | None
+    """A time in ISO 8601; None when it lasts as long as `version` is the recommended one."""
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceWoken:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentAsked:
     subject: str
     deployment: str
@@ -292,6 +305,8 @@ Event = (
     | ResourceForgotten
     | RepositoryChanged
     | OwnerChanged
+    | ResourceSnoozed
+    | ResourceWoken
     | DeploymentAsked
     | DeploymentSettled
     | DeploymentStalled

@@ -1,5 +1,6 @@
 """Plan: ask what moving a resource would change in its stack, and tell whether what was seen still holds."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 from upkeep.domain.bundles import Part
 from upkeep.domain.changesets import Risk
 from upkeep.domain.errors import CallerError, Conflict
-from upkeep.domain.names import ResourceKey, ResourceKind, TemplateName, Version, environment_key
+from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version, environment_key
 from upkeep.domain.people import Act, Actor, require
 from upkeep.domain.plans import Plan, digest_of
 from upkeep.domain.resources import Inputs, Resource
@@ -108,10 +109,38 @@ def moved(unit: Unit, plan: Plan) -> bool:
     return resource is None or target is None or digest(unit, resource, target, plan.inputs) != plan.digest
 
 
+def holding(unit: Unit, seen: Iterable[tuple[Plan, Resource]]) -> Iterator[Plan]:
+    """Those plans whose resource is as it was when they were made, and all they were made from: what `moved` asks of
+    one, of many in a few questions."""
+    pairs = tuple(seen)
+    homes = unit.fleet.find_all({home for _, resource in pairs if (home := _home_of(resource)) is not None})
+    specs = unit.fleet.specs({name for _, resource in pairs if (name := _service_of(resource)) is not None})
+    targets: dict[tuple[TemplateName, Version], TemplateVersion | None] = {}
+    for plan, resource in pairs:
+        key = (plan.template, plan.version)
+        if key not in targets:
+            targets[key] = unit.registry.find_version(*key)
+        target, home, service = targets[key], _home_of(resource), _service_of(resource)
+        if target is not None and plan.digest == _digest(
+            resource,
+            target,
+            plan.inputs,
+            specs.get(service, "") if service is not None else None,
+            homes.get(home) if home is not None else resource,
+        ):
+            yield plan
+
+
 def digest(unit: Unit, resource: Resource, target: TemplateVersion, inputs: Inputs) -> str:
     """Of all rows that a plan rests on. What is rendered from them is kept beside it and compared by itself."""
-    service = resource.key.service or (resource.key.name if resource.key.kind is ResourceKind.PIPELINE else None)
-    home = unit.fleet.find(environment_key(resource.environment)) if resource.environment is not None else resource
+    service, home = _service_of(resource), _home_of(resource)
+    spec = unit.fleet.service(service).spec if service is not None else None
+    return _digest(resource, target, inputs, spec, unit.fleet.find(home) if home is not None else resource)
+
+
+def _digest(
+    resource: Resource, target: TemplateVersion, inputs: Inputs, spec: str | None, home: Resource | None
+) -> str:
     return digest_of(
         [
             str(resource.version),
@@ -122,10 +151,19 @@ def digest(unit: Unit, resource: Resource, target: TemplateVersion, inputs: Inpu
             str(target.version),
             target.tree,
             inputs,
-            unit.fleet.service(service).spec if service is not None else None,
+            spec,
             None if home is None else [home.outputs, home.account_id, home.region, home.role_arn, home.external_id],
         ]
     )
+
+
+def _service_of(resource: Resource) -> ResourceName | None:
+    return resource.key.service or (resource.key.name if resource.key.kind is ResourceKind.PIPELINE else None)
+
+
+def _home_of(resource: Resource) -> ResourceKey | None:
+    """The environment it lives in, if it is not one itself."""
+    return environment_key(resource.environment) if resource.environment is not None else None
 
 
 def approved(unit: Unit, key: ResourceKey, plan_id: str) -> Plan:

@@ -20,13 +20,14 @@ from upkeep.domain.findings import Finding
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
 from upkeep.domain.notices import Notice, OwedNotice
-from upkeep.domain.people import Actor, Session, User
+from upkeep.domain.people import Actor, Session, User, Via
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
-from upkeep.domain.rollouts import Rollout
+from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
-from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionKey, VersionState
+from upkeep.domain.tallies import Tally
+from upkeep.domain.versions import Commit, Major, Template, TemplateKind, TemplateVersion, VersionKey, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
 # ---------------------------------------------------------------------------------------------- the store
@@ -69,6 +70,8 @@ class Unit(Protocol):
     @property
     def rollouts(self) -> "RolloutBook": ...
     @property
+    def tallies(self) -> "TallyBook": ...
+    @property
     def journal(self) -> "JournalBook": ...
     @property
     def outbox(self) -> "OutboxBook": ...
@@ -76,6 +79,19 @@ class Unit(Protocol):
     def work(self) -> "WorkBook": ...
     @property
     def people(self) -> "PeopleBook": ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesHealth:
+    """How all sources are, in numbers counted up to some limit: how many there are, how many of them are stalled, are
+    failing though not stalled, and were not heard from yet. Of the others the one heard from longest ago answered at
+    `heard_at`."""
+
+    total: int
+    stalled: int
+    failing: int
+    waiting: int
+    heard_at: datetime | None
 
 
 class SourceBook(Protocol):
@@ -88,6 +104,13 @@ class SourceBook(Protocol):
     def list(self) -> Sequence[Source]:
         """All, by name."""
 
+    def page(self, after: str, limit: int) -> Sequence[Source]:
+        """By name, those whose names come after `after`."""
+
+    def troubled(self, limit: int) -> Sequence[Source]:
+        """Those that are stalled, by name, then those that are failing."""
+
+    def health(self, at_most: int) -> SourcesHealth: ...
     def save(self, source: Source) -> None: ...
     def remove(self, name: SourceName) -> None:
         """Its templates stay and belong to no source any more."""
@@ -117,6 +140,18 @@ class DeliveryBook(Protocol):
         RECEIVED, or FAILED by a sync before."""
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateFilter:
+    """Which templates are listed; every field narrows it further. `search` is a part of the name, `waiting` leaves
+    those with a draft, `recommended` those with a recommended version."""
+
+    search: str = ""
+    kind: TemplateKind | None = None
+    source: str = ""
+    waiting: bool = False
+    recommended: bool = False
+
+
 class RegistryBook(Protocol):
     """Templates, majors, versions, their bundles and previews."""
 
@@ -127,6 +162,19 @@ class RegistryBook(Protocol):
     def find_template(self, name: str) -> Template | None: ...
     def templates(self, source: SourceName | None = None) -> Sequence[Template]:
         """All, or those of one source, by name."""
+
+    def page(self, wanted: TemplateFilter, after: str, limit: int) -> Sequence[Template]:
+        """By name, those whose names come after `after`."""
+
+    def count_templates(self, names: Collection[SourceName]) -> Mapping[SourceName, int]:
+        """How many each of the sources gives that gives any."""
+
+    def offers(self, names: Collection[TemplateName]) -> Mapping[tuple[TemplateName, int], Version]:
+        """The version that what runs a major of one of the templates should take, if any: the template's recommended
+        one, or its major's when the template's pointer stands on a lower major."""
+
+    def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
+        """The version of each of the templates that has the highest number."""
 
     def save_template(self, template: Template) -> None: ...
     def remove_template(self, name: TemplateName) -> None: ...
@@ -142,8 +190,18 @@ class RegistryBook(Protocol):
     def add_version(self, version: TemplateVersion) -> None: ...
     def version(self, template: TemplateName, version: Version) -> TemplateVersion: ...
     def find_version(self, template: TemplateName, version: Version) -> TemplateVersion | None: ...
-    def versions(self, template: TemplateName, major: int | None = None) -> Sequence[TemplateVersion]:
+    def versions(
+        self,
+        template: TemplateName,
+        major: int | None = None,
+        *,
+        state: VersionState | None = None,
+        below: Version | None = None,
+        limit: int | None = None,
+    ) -> Sequence[TemplateVersion]:
         """Newest number first."""
+
+    def count_versions(self, template: TemplateName) -> int: ...
 
     def latest(
         self,
@@ -156,8 +214,11 @@ class RegistryBook(Protocol):
     def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
         """Versions that are PUBLISHED, lowest first."""
 
-    def drafts(self, template: TemplateName | None = None) -> Sequence[VersionKey]:
+    def drafts(self, template: TemplateName | None = None, limit: int | None = None) -> Sequence[VersionKey]:
         """Those of a template, or all, that wait for a review, oldest first."""
+
+    def drafts_of(self, names: Collection[TemplateName]) -> Mapping[TemplateName, Sequence[Version]]:
+        """Those of some templates that wait for a review, highest first."""
 
     def save_version(self, version: TemplateVersion) -> None: ...
     def remove_version(self, template: TemplateName, version: Version) -> None:
@@ -226,7 +287,7 @@ class FleetBook(Protocol):
 
     def service(self, name: str) -> Service: ...
     def services(
-        self, wanted: ServiceFilter = ServiceFilter(), after: str = "", limit: int | None = None
+        self, wanted: ServiceFilter | None = None, after: str = "", limit: int | None = None
     ) -> Sequence[Service]:
         """By name, those whose names come after `after`."""
 
@@ -283,6 +344,15 @@ class FleetBook(Protocol):
     def warn(self, keys: Collection[ResourceKey]) -> None:
         """Write on those that are behind that their update replaces something."""
 
+    def end_snoozes(self, template: TemplateName, running: Version, due: Version) -> None:
+        """Wake the resources that run a version and were snoozed for one lower than `due`. Their lag is set after."""
+
+    def overslept(self, now: datetime) -> bool:
+        """Whether there are snoozes whose time is over."""
+
+    def wake(self, now: datetime) -> int:
+        """End the snoozes whose time is over; returns how many these were."""
+
     def running_versions(self, template: TemplateName) -> Sequence[Version]: ...
 
 
@@ -297,7 +367,24 @@ class DeploymentBook(Protocol):
     def of_resource(self, key: ResourceKey, limit: int) -> Sequence[Deployment]:
         """Newest first."""
 
-    def recent(self, limit: int, status: DeploymentStatus | None = None) -> Sequence[Deployment]: ...
+    def recent(
+        self,
+        limit: int,
+        status: DeploymentStatus | None = None,
+        resource: ResourceKey | None = None,
+        before: str | None = None,
+        *,
+        called: str = "",
+        template: str = "",
+        asked_by: str = "",
+        stalled: bool = False,
+    ) -> Sequence[Deployment]:
+        """Newest first, those older than the one with the id `before`. `called` is the short name of the resource;
+        `stalled` leaves those that wait for a person."""
+
+    def stalled(self, ids: Collection[str]) -> Collection[str]:
+        """Which of these wait for a person."""
+
     def under_way(self, key: ResourceKey) -> Deployment | None: ...
     def keep_rendered(self, deployment_id: str, rendered: str) -> None: ...
     def rendered(self, deployment_id: str) -> str | None: ...
@@ -325,8 +412,13 @@ class RolloutBook(Protocol):
     def save(self, rollout: Rollout) -> None:
         """Its members are those it was added with, in their order."""
 
-    def recent(self, limit: int) -> Sequence[Rollout]:
-        """Newest first."""
+    def recent(self, limit: int, before: str | None = None) -> Sequence[Rollout]:
+        """Newest first, those older than the one with the id `before`."""
+
+    def counted(
+        self, limit: int, before: str | None = None, *, template: str = "", status: RolloutStatus | None = None
+    ) -> Sequence[tuple[Rollout, Mapping[Turn, int]]]:
+        """The same without their members, and how many of these stand where."""
 
     def last_automatic(self, template: TemplateName) -> Rollout | None:
         """The newest automatic rollout of a template. Only it can be open."""
@@ -352,6 +444,25 @@ class PlanBook(Protocol):
         """The last one of each of these resources and each version it was to move to."""
 
 
+class TallyBook(Protocol):
+    """How resources stood over time."""
+
+    def keep(self, tally: Tally) -> None:
+        """Write it over the one of its span; it is the last of its template now."""
+
+    def last(self) -> Mapping[TemplateName, Tally]:
+        """The last one of each template, and of the whole fleet."""
+
+    def worst(self, limit: int) -> Sequence[Tally]:
+        """The last ones of the templates with most behind, a major before any number of minors."""
+
+    def of(self, template: TemplateName, since: datetime) -> Sequence[Tally]:
+        """Oldest first, beginning with the one that stood at `since`."""
+
+    def thin(self, before: datetime, gone: datetime) -> int:
+        """Keep of each day before `before` the last one only, and none before `gone`; returns how many went."""
+
+
 class JournalBook(Protocol):
     """The audit trail. It only grows."""
 
@@ -365,6 +476,9 @@ class JournalBook(Protocol):
         subject: str | None = None,
         kind: str | None = None,
         actor: str | None = None,
+        via: Via | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Sequence[JournalEntry]:
         """Newest first, those with an id below `before`."""
 

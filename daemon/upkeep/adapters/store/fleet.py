@@ -14,7 +14,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from upkeep.adapters.store.columns import Moment, Name
-from upkeep.adapters.store.rows import Values, resource_of, resource_values, service_of, service_values
+from upkeep.adapters.store.rows import (
+    Values,
+    resource_of,
+    resource_values,
+    service_of,
+    service_values,
+    snooze_values,
+)
 from upkeep.adapters.store.tables import resources, services, work
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deployments import DeploymentStatus
@@ -82,9 +89,10 @@ class Fleet:
         return service_of(row)
 
     def services(
-        self, wanted: ServiceFilter = ServiceFilter(), after: str = "", limit: int | None = None
+        self, wanted: ServiceFilter | None = None, after: str = "", limit: int | None = None
     ) -> Sequence[Service]:
         query = sa.select(services).where(services.c.name > after).order_by(services.c.name).limit(limit)
+        wanted = wanted or ServiceFilter()
         if wanted.search:
             query = query.where(services.c.name.icontains(_searched(wanted.search), autoescape=True))
         if wanted.template:
@@ -265,6 +273,29 @@ class Fleet:
             {"replaces": True, "urgency": resources.c.urgency + awake},
         )
 
+    def overslept(self, now: datetime) -> bool:
+        query = sa.select(resources.c.id).where(resources.c.snoozed_until <= now).limit(1)
+        return self._transaction.row(query) is not None
+
+    def wake(self, now: datetime) -> int:
+        height = sa.case((resources.c.replaces, _big(_AWAKE + _REPLACES)), else_=_big(_AWAKE))
+        lifted = sa.case((resources.c.standing.in_(_BEHIND), height), else_=_big(0))
+        return self._transaction.change(
+            resources,
+            resources.c.snoozed_until <= now,
+            {**snooze_values(None), "urgency": resources.c.urgency + lifted},
+        )
+
+    def end_snoozes(self, template: TemplateName, running: Version, due: Version) -> None:
+        lower = sa.or_(
+            resources.c.snoozed_major < due.major,
+            sa.and_(resources.c.snoozed_major == due.major, resources.c.snoozed_minor < due.minor),
+        )
+        of_version = sa.and_(
+            resources.c.template == template, resources.c.major == running.major, resources.c.minor == running.minor
+        )
+        self._transaction.change(resources, sa.and_(of_version, lower), snooze_values(None))
+
     def running_versions(self, template: TemplateName) -> Sequence[Version]:
         query = (
             sa.select(resources.c.major, resources.c.minor)
@@ -293,7 +324,9 @@ def _row_values(resource: Resource) -> Values:
     return {
         **resource_values(resource),
         "failed": int(failed),
-        "urgency": urgency(resource.lag, failed=failed, replaces=resource.replaces),
+        "urgency": urgency(
+            resource.lag, failed=failed, replaces=resource.replaces, snoozed=resource.snooze is not None
+        ),
     }
 
 

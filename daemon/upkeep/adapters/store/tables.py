@@ -251,6 +251,8 @@ Index("ix_resources_kind_label", resources.c.kind, resources.c.label, resources.
 Index("ix_resources_template_label", resources.c.template, resources.c.label, resources.c.id)
 Index("ix_resources_owner_label", resources.c.owner, resources.c.label, resources.c.id)
 Index("ix_resources_since", resources.c.since, resources.c.id)
+_SNOOZED = resources.c.snoozed_until.is_not(None)
+Index("ix_resources_snoozed", resources.c.snoozed_until, sqlite_where=_SNOOZED, postgresql_where=_SNOOZED)
 Index("ix_resources_service", resources.c.service)
 Index("ix_resources_environment", resources.c.environment, resources.c.urgency, resources.c.id)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from upkeep.domain.errors import CallerError
 from upkeep.domain.events import JournalEntry
 from upkeep.domain.names import parse_resource_key
+from upkeep.domain.people import Via
 from upkeep.flows.ports import Unit
 
 PAGE = 100
@@ -20,6 +22,14 @@ class ActivityRow:
     entry: JournalEntry
     sentence: str
 
+    @property
+    def change(self) -> tuple[str, str] | None:
+        """What it was before and after, for an event that says so."""
+        facts = self.entry.facts
+        if "before" not in facts or "after" not in facts or facts["before"] == facts["after"]:
+            return None
+        return str(facts["before"] or "none"), str(facts["after"] or "none")
+
 
 @dataclass(frozen=True, slots=True)
 class ActivityView:
@@ -29,20 +39,28 @@ class ActivityView:
     next: int | None
 
 
-def activity(
-    unit: Unit,
-    *,
-    before: int | None = None,
-    subject: str | None = None,
-    kind: str | None = None,
-    actor: str | None = None,
-) -> ActivityView:
-    """The entries below an id, newest first, narrowed to a subject, a kind or an actor."""
-    entries = unit.journal.entries(PAGE + 1, before, subject, kind, actor)
-    shown = entries[:PAGE]
+@dataclass(frozen=True, slots=True)
+class ActivityFilter:
+    """Which entries are shown; every field narrows it further. They happened at `since` or later, and before
+    `until`."""
+
+    subject: str | None = None
+    kind: str | None = None
+    actor: str | None = None
+    via: Via | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def activity(unit: Unit, wanted: ActivityFilter, before: int | None = None, limit: int = PAGE) -> ActivityView:
+    """The entries below an id, newest first."""
+    entries = unit.journal.entries(
+        limit + 1, before, wanted.subject, wanted.kind, wanted.actor, wanted.via, wanted.since, wanted.until
+    )
+    shown = entries[:limit]
     return ActivityView(
         tuple(ActivityRow(entry, sentence(entry)) for entry in shown),
-        shown[-1].id if len(entries) > PAGE else None,
+        shown[-1].id if len(entries) > limit else None,
     )
 
 
@@ -87,6 +105,7 @@ _SENTENCES: Mapping[str, str] = {
     "drift_asked": "asked whether {name} has drifted",
     "drift_compared": "compared {name} with what was deployed: {state}",
     "rollout_started": "began to update {resources} of {name} together",
+    "resource_woken": "ended the snooze of {name}",
     "rollout_paused": "paused the update of {name}: {reason}",
     "rollout_resumed": "resumed the update of {name}",
     "rollout_ended": "ended the update of {name}, {status}: {updated} updated, {failed} failed",
@@ -156,6 +175,12 @@ def _given(name: str, facts: _Facts) -> str:
     return f"gave {name} from {facts['before'] or 'nobody'} to {facts['after'] or 'nobody'}"
 
 
+def _snoozed(name: str, facts: _Facts) -> str:
+    if facts["until"] is None:
+        return f"snoozed {name} until something newer than {facts['version']} is recommended"
+    return f"snoozed {name} until {facts['until'][:10]}"
+
+
 def _repository_changed(name: str, facts: _Facts) -> str:
     branch = f", branch {facts['branch_name']}" if facts["branch_name"] else ""
     return f"named the repository of {name}: {facts['repository_id'] or 'none'}{branch}"
@@ -172,6 +197,7 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "deployment_resumed": _resumed,
     "resource_forgotten": _forgotten,
     "owner_changed": _given,
+    "resource_snoozed": _snoozed,
     "repository_changed": _repository_changed,
 }
 

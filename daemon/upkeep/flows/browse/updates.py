@@ -15,8 +15,8 @@ from upkeep.domain.inputs import InputType, ValueType
 from upkeep.domain.names import ResourceKey, Version
 from upkeep.domain.resources import Inputs, Resource
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
-from upkeep.flows.browse.fleet import offered_to
 from upkeep.flows.deploy import left_behind
+from upkeep.flows.measure import offered_to
 from upkeep.flows.ports import Unit
 
 

@@ -10,6 +10,7 @@ down_revision = "0004"
 NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 MOMENT = sa.DateTime(timezone=True)
 
+RESOURCES = sa.table("resources", *(sa.column(name, sa.BigInteger) for name in ("urgency", "minors", "majors")))
 AWAKE = 1 << 60
 
 INDEXES = (
@@ -29,6 +30,7 @@ INDEXES = (
 PARTIAL = (
     ("ix_sources_stalled", "sources", ["name"], "stalled_at IS NOT NULL"),
     ("ix_sources_failing", "sources", ["name"], "failures > 0"),
+    ("ix_resources_snoozed", "resources", ["snoozed_until"], "snoozed_until IS NOT NULL"),
     ("ix_deployments_stalled", "deployments", ["number"], "stalled_at IS NOT NULL"),
     ("ix_tallies_last", "tallies", ["behind_major", "behind_minor", "template"], "last"),
 )
@@ -45,7 +47,11 @@ def upgrade() -> None:
         op.add_column("resources", sa.Column(name, kind, nullable=True))
     op.add_column("resources", sa.Column("replaces", sa.Boolean(), server_default=sa.false(), nullable=False))
     # What is behind and not snoozed stands above what is.
-    op.execute(f"UPDATE resources SET urgency = urgency + {AWAKE} WHERE minors > 0 OR majors > 0")
+    op.execute(
+        sa.update(RESOURCES)
+        .where(sa.or_(RESOURCES.c.minors > 0, RESOURCES.c.majors > 0))
+        .values(urgency=RESOURCES.c.urgency + sa.literal(AWAKE, sa.BigInteger))
+    )
     with op.batch_alter_table("users") as users:
         users.alter_column("password_hash", existing_type=sa.Text(), nullable=True)
         users.add_column(sa.Column("provider", NAME, nullable=True))
