@@ -24,6 +24,8 @@ OPEN = {
 
 LOOKS = {
     ("GET", "fleet.show"): "/",
+    ("GET", "fleet.as_csv"): "/fleet.csv",
+    ("GET", "fleet.as_json"): "/fleet.json",
     ("GET", "registry.templates"): "/templates",
     ("GET", "registry.template"): "/templates/network-env",
     ("GET", "registry.version"): "/templates/network-env/1.2",
@@ -38,6 +40,7 @@ LOOKS = {
     ("GET", "resources.pipeline"): "/services/checkout/pipeline",
     ("GET", "resources.pipeline_update"): "/services/checkout/pipeline/update",
     ("GET", "deployments.deployments"): "/deployments",
+    ("GET", "deployments.as_csv"): "/deployments/export.csv",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
     ("GET", "deployments.changes"): f"/deployments/{DONE}/changes.json",
@@ -47,6 +50,7 @@ LOOKS = {
     ("GET", "sources.sources"): "/sources",
     ("GET", "sources.source"): "/sources/templates",
     ("GET", "activity.show"): "/activity",
+    ("GET", "activity.as_csv"): "/activity/export.csv",
 }
 """What everybody who is signed in may look at."""
 

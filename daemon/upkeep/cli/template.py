@@ -293,7 +293,7 @@ def list_templates(desk: Desk, form: Form) -> None:
     from upkeep.flows.browse import registry
     from upkeep.flows.ports import TemplateFilter
 
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     with desk.reading() as unit:
         after: str | None = ""
         while after is not None:

@@ -1,6 +1,6 @@
 """Tally: write down how the resources of each template stand, so that their lag can be shown over time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,21 +11,24 @@ from upkeep.flows.ports import Unit
 
 
 def tally(unit: Unit, template: TemplateName, now: datetime) -> None:
-    """Write down how one template stands, after what is recommended has moved."""
+    """Write down how one template stands, after what is recommended has moved, and the whole fleet with it."""
     unit.tallies.keep(Tally(template, span_of(now), unit.fleet.counters(template)))
+    known = dict(unit.tallies.last())
+    if known.pop(WHOLE_FLEET, None) is not None:
+        whole = _sum(tally.counters for tally in known.values())
+        unit.tallies.keep(Tally(WHOLE_FLEET, span_of(now), whole))
 
 
 def changed(unit: Unit, now: datetime) -> tuple[Tally, ...]:
     """The tallies of templates, and of the whole fleet, that stand otherwise than was written down last."""
-    present: dict[TemplateName, Counters] = dict(unit.fleet.counters_of())
-    if present:
-        present[WHOLE_FLEET] = _sum(present)
+    present = unit.fleet.counters_of()
     known = unit.tallies.last()
     # What has no resources any more is written down once more, as nothing.
     gone = {template: Counters() for template in known.keys() - present.keys()}
+    found = {**gone, **present, WHOLE_FLEET: _sum(present.values())}
     return tuple(
         Tally(template, span_of(now), counters)
-        for template, counters in {**present, **gone}.items()
+        for template, counters in found.items()
         if template not in known or known[template].counters != counters
     )
 
@@ -43,9 +46,9 @@ def thin(unit: Unit, now: datetime) -> int:
     return unit.tallies.thin(now - FINE_FOR, now - KEPT_FOR)
 
 
-def _sum(counted: Mapping[TemplateName, Counters]) -> Counters:
+def _sum(counted: Iterable[Counters]) -> Counters:
     total = Counters()
-    for counters in counted.values():
+    for counters in counted:
         total = replace(
             total,
             total=total.total + counters.total,

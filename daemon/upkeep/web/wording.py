@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Flask, g, request, url_for
+from flask import Flask, current_app, g, request, url_for
 from markupsafe import Markup
 
 from upkeep.domain.ages import age
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError
-from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
+from upkeep.domain.names import ResourceKey, parse_resource_key
 from upkeep.domain.people import Act, may
 from upkeep.domain.resources import Resource
 from upkeep.flows.browse.fleet import how_far
@@ -121,6 +122,13 @@ def ago(at: datetime | None) -> Markup:
     return _time(at, "just now" if just_now else f"{_age(at)} ago")
 
 
+def behind_for(since: datetime) -> Markup:
+    """How long a lag lasts, with the moment it began in the title."""
+    return Markup('<time datetime="{}" title="since {}">{}</time>').format(
+        since.strftime("%Y-%m-%dT%H:%M:%SZ"), since.strftime("%Y-%m-%d %H:%M:%S UTC"), _age(since)
+    )
+
+
 def clock(at: datetime | None) -> Markup:
     """The moment. A script, where one runs, puts it into the reader's zone."""
     if at is None:
@@ -181,15 +189,32 @@ def diff_lines(diff: str) -> Iterator[DiffLine]:
 
 
 def resource_url(key: ResourceKey | str, page: str = "show") -> str:
-    """The page of a resource, or with `update` the form that moves it."""
+    """The page of a resource, with `update` the form that moves it, with `diff` what that would change."""
     found = parse_resource_key(key) if isinstance(key, str) else key
     ending = "" if page == "show" else f"_{page}"
-    match found.kind:
-        case ResourceKind.ENVIRONMENT:
-            return url_for(f"resources.environment{ending}", name=found.name)
-        case ResourceKind.PIPELINE:
-            return url_for(f"resources.pipeline{ending}", service=found.name)
-    return url_for(f"resources.instance{ending}", service=found.service, name=found.name)
+    return path_to(f"resources.{found.kind}{ending}", found.service or found.name, found.name)
+
+
+def path_to(endpoint: str, first: str, second: str = "") -> str:
+    """What `url_for` gives for an endpoint and the one or two names in its path, which need no quoting. Lists have
+    hundreds of these, and building one costs more than the row around it."""
+    before, between, after = _around(request.script_root, endpoint)
+    return f"{before}{first}{after}" if between is None else f"{before}{first}{between}{second}{after}"
+
+
+@lru_cache
+def _around(root: str, endpoint: str) -> tuple[str, str | None, str]:
+    """The pieces of an endpoint's path around its names. The root is part of what `url_for` says."""
+    (rule,) = current_app.url_map.iter_rules(endpoint)
+    names = sorted(rule.arguments, key=lambda name: rule.rule.index(f"<{name}>"))
+    marks = [f"upkeep-{position}-name" for position, _ in enumerate(names)]
+    values: dict[str, Any] = dict(zip(names, marks, strict=True))
+    path = url_for(endpoint, **values)
+    before, rest = path.split(marks[0])
+    if len(marks) == 1:
+        return before, None, rest
+    between, after = rest.split(marks[1])
+    return before, between, after
 
 
 def subject_url(subject: str) -> str | None:
@@ -217,9 +242,19 @@ def here_with(**changes: object) -> str:
     return f"{request.path}?{urlencode(query)}" if query else request.path
 
 
+def with_query(path: str) -> str:
+    """Another address with the filter of this one: what says which page of it is shown is left out."""
+    query = {name: value for name, value in request.args.items() if name not in _PLACES and value}
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+_PLACES = frozenset({"after", "before", "below", "sort", "dir", "size"})
+
+
 _FILTERS: Mapping[str, Callable[..., Any]] = {
     "age": _age,
     "ago": ago,
+    "behind_for": behind_for,
     "clock": clock,
     "short": short,
     "status": status,
@@ -237,7 +272,9 @@ _GLOBALS: Mapping[str, Callable[..., Any]] = {
     "actor": identity.actor,
     "sync_state": seen_sync_state,
     "resource_url": resource_url,
+    "path_to": path_to,
     "subject_url": subject_url,
     "here_with": here_with,
+    "with_query": with_query,
     "count": count,
 }
