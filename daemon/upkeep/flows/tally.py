@@ -14,9 +14,10 @@ def tally(unit: Unit, template: TemplateName, now: datetime) -> None:
     """Write down how one template stands, after what is recommended has moved, and the whole fleet with it."""
     unit.tallies.keep(Tally(template, span_of(now), unit.fleet.counters(template)))
     known = dict(unit.tallies.last())
-    if known.pop(WHOLE_FLEET, None) is not None:
-        whole = _sum(tally.counters for tally in known.values())
-        unit.tallies.keep(Tally(WHOLE_FLEET, span_of(now), whole))
+    before = known.pop(WHOLE_FLEET, None)
+    # Once every template is written down, their sum is the whole, and nothing has to be counted for it.
+    whole = unit.fleet.counters() if before is None else _sum(tally.counters for tally in known.values())
+    unit.tallies.keep(Tally(WHOLE_FLEET, span_of(now), whole))
 
 
 def changed(unit: Unit, now: datetime) -> tuple[Tally, ...]:

@@ -64,7 +64,7 @@ class Schedule:
         for name, job, every_for in (("tally", look_at_the_fleet, TALLY_EVERY), ("wake", wake, WAKE_EVERY)):
             self._triggers[name] = IntervalTrigger(seconds=int(every_for.total_seconds()), timezone=UTC)
             tick = partial(_at, clock, job, store)
-            self._scheduler.add_job(_safely(tick), self._triggers[name], id=name, next_run_time=clock())
+            self._scheduler.add_job(_safely(tick), self._triggers[name], id=name)
         if drift_every_for is not None:
             self._triggers["drift"] = IntervalTrigger(seconds=int(COMPARE_EVERY.total_seconds()), timezone=UTC)
             look = _safely(lambda: look_for_drift(store, drift_every_for, clock()))
