@@ -10,16 +10,19 @@ from flask.typing import ResponseReturnValue
 
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, SignedOut, UpkeepError, reaction
 from upkeep.domain.names import ResourceKey, environment_key, instance_key, parse_version, pipeline_key
+from upkeep.domain.outlines import section_changes
 from upkeep.domain.people import Act, may, require
 from upkeep.domain.previews import PreviewGroup
 from upkeep.domain.resources import Inputs
 from upkeep.flows import deploy, enroll, preview
 from upkeep.flows import plan as plans
 from upkeep.flows.browse import resources as browse
+from upkeep.flows.browse.comparisons import resource_difference
 from upkeep.flows.browse.fleet import first_step
 from upkeep.flows.browse.plans import plan_of
 from upkeep.flows.browse.updates import UpdateView, filled_in, update_form
 from upkeep.flows.ports import FleetFilter, ServiceFilter
+from upkeep.web.diffs import Reading
 from upkeep.web.identity import actor
 from upkeep.web.pages.fleet import STATUSES, wanted_resources
 from upkeep.web.rooms import rooms
@@ -109,6 +112,24 @@ def instance_update(service: str, name: str) -> ResponseReturnValue:
 def pipeline_update(service: str) -> ResponseReturnValue:
     """The form that moves a pipeline."""
     return _update(pipeline_key(service))
+
+
+@blueprint.get("/environments/<name>/diff")
+def environment_diff(name: str) -> ResponseReturnValue:
+    """What an update would change in an environment."""
+    return _diff(environment_key(name))
+
+
+@blueprint.get("/services/<service>/instances/<name>/diff")
+def instance_diff(service: str, name: str) -> ResponseReturnValue:
+    """What an update would change in an instance."""
+    return _diff(instance_key(service, name))
+
+
+@blueprint.get("/services/<service>/pipeline/diff")
+def pipeline_diff(service: str) -> ResponseReturnValue:
+    """What an update would change in a pipeline."""
+    return _diff(pipeline_key(service))
 
 
 @blueprint.post("/environments/<name>/plan")
@@ -216,6 +237,41 @@ def _update(key: ResourceKey) -> ResponseReturnValue:
     return redirect(url_for("deployments.deployment", deployment_id=asked.id), 303)
 
 
+def _diff(key: ResourceKey) -> ResponseReturnValue:
+    """The rendered difference with the inputs as they are, to the version in `to` or else to the one it should take;
+    with `show=after` the template that would be deployed."""
+    to, after = request.args.get("to"), request.args.get("show") == "after"
+    here = rooms()
+    with here.store.read() as unit:
+        view = resource_difference(unit, key, parse_version(to) if to else None)
+    found, fault = None, None
+    if view.to is not None:
+        try:
+            found = preview.preview_resource(here.store, here.renderer, key, view.to)
+        except UpkeepError as refused:
+            fault = refused
+    reading = Reading(request.args, resource_url(key, "diff"), to=to, show="after" if after else None)
+    shown = None
+    if found is not None and found.diff and after:
+        shown = reading.lay_file(
+            f"Template of {key.short} at {view.to}", [line for block in found.blocks for line in block.new]
+        )
+    elif found is not None and found.diff:
+        shown = reading.lay(str(key), f"Rendered change of {key.short}", found.blocks)
+    return render_template(
+        "difference.html",
+        view=view,
+        resource=view.resource,
+        key=key,
+        found=found,
+        fault=fault,
+        sections=section_changes(found.blocks) if found and found.diff and not after else (),
+        reading=reading,
+        shown=shown,
+        after=after,
+    )
+
+
 def _check(key: ResourceKey) -> ResponseReturnValue:
     """Ask for a plan with what the form says."""
     require(actor(), Act.UPDATE)
@@ -272,6 +328,11 @@ def _form(key: ResourceKey, typed: _Typed | None = None, plan_id: str | None = N
             inputs=checked.plan.inputs if checked else None,
         )
     difference, unplanned = _difference(key, view)
+    reading = Reading(request.args, resource_url(key, "update"), to=to)
+    shown = None
+    if difference is not None and difference.diff:
+        own = f"{resource_url(key, 'diff')}?{urlencode({'to': str(view.chosen.version)})}"
+        shown = reading.lay(str(key), f"the rendered change of {key.short}", difference.blocks, own)
     page = render_template(
         "update.html",
         view=view,
@@ -280,6 +341,8 @@ def _form(key: ResourceKey, typed: _Typed | None = None, plan_id: str | None = N
         typed=typed,
         checked=checked,
         plan=difference,
+        reading=reading,
+        shown=shown,
         unplanned=unplanned,
         action=resource_url(key, "update"),
     )
