@@ -10,9 +10,11 @@ from tests import builders
 from upkeep.adapters.store import rows, tables
 from upkeep.adapters.store.fleet import urgency
 from upkeep.domain import events
+from upkeep.domain.changesets import Proposal, ProposalState, StackChange
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import TemplateName, Version, environment_key, instance_key, parse_version
+from upkeep.domain.plans import digest_of
 from upkeep.domain.resources import Counters, Resource, Service
 from upkeep.domain.tallies import WHOLE_FLEET
 from upkeep.domain.versions import Major, Template, TemplateKind, VersionState
@@ -21,6 +23,9 @@ BUSY = TemplateName("svc-0000")
 """The template that a tenth of all resources run, and that has 500 versions."""
 
 _PIECE = 5000
+_PROPOSAL = Proposal(
+    ProposalState.READY, (StackChange("Modify", "Table", "AWS::DynamoDB::Table", "t-1", "True", ("Properties",)),)
+)
 
 
 def fill(connection: sa.Connection, now: datetime, resources: int, templates: int, sources: int = 1000) -> None:
@@ -80,8 +85,8 @@ def _versions(count: int, now: datetime) -> Iterator[dict[str, Any]]:
             at = now - timedelta(days=40 - minor % 40)
             yield rows.version_values(
                 builders.a_version(
-                    f"1.{minor}",
                     _name(number),
+                    f"1.{minor}",
                     state=state,
                     created_at=at,
                     published_at=at,
@@ -152,7 +157,7 @@ def _deployments(resources: int, now: datetime) -> Iterator[dict[str, Any]]:
             status = DeploymentStatus.FAILED
         elif number % 501 == 0:
             status = DeploymentStatus.IN_PROGRESS
-        resource = builders.a_resource(key)
+        resource = builders.a_resource(key, BUSY)
         yield rows.deployment_values(
             builders.a_deployment(resource, "1.1", f"d-{number}", status=status, asked_by=f"dev-{number % 50}")
         )
@@ -179,12 +184,14 @@ def _journal(count: int, templates: int, now: datetime) -> Iterator[dict[str, An
 def _tallies(templates: int, now: datetime) -> Iterator[dict[str, Any]]:
     for number in range(-1, templates):
         name = WHOLE_FLEET if number < 0 else _name(number)
-        spans = 400 if number <= 0 else 3
+        spans = 136 if number <= 0 else 3
         for span in range(spans):
             counted = Counters(behind_minor=(number * 7 + span) % 90, up_to_date=60, failed=1)
             yield {
                 "template": name,
-                "at": (now - timedelta(hours=5 * (spans - span))).replace(minute=0, second=0, microsecond=0),
+                "at": (
+                    now - timedelta(hours=(spans - span) if spans - span < 48 else 24 * (spans - span - 47))
+                ).replace(minute=0, second=0, microsecond=0),
                 "undeployed": 0,
                 "up_to_date": counted.up_to_date,
                 "behind_minor": counted.behind_minor,
@@ -207,8 +214,32 @@ def _plans(resources: int, templates: int, now: datetime) -> Iterator[dict[str, 
             "inputs": dict(resource.inputs),
             "asked_by": "daemon",
             "asked_at": now,
-            "digest": "of something else",
-            "state": "ready",
-            "changes": [["Modify", "Table", "AWS::DynamoDB::Table", "t-1", "True", ["Properties"], ["KeySchema"]]],
+            "digest": _digest_of(resource, now, templates),
+            **{
+                name: value
+                for name, value in rows.proposal_values("", _PROPOSAL).items()
+                if name in ("state", "changes")
+            },
             "made_at": now,
         }
+
+
+def _digest_of(resource: Resource, now: datetime, templates: int) -> str:
+    """What `flows.plan` would make of it, so that the plan holds."""
+    home = resource
+    if resource.environment is not None:
+        home = _resource(int(resource.environment.rpartition("-")[2]), templates, now)
+    return digest_of(
+        [
+            str(resource.version),
+            resource.inputs,
+            resource.stack,
+            resource.last_deployment,
+            resource.tags,
+            "1.3",
+            builders.a_version(resource.template, "1.3").tree,
+            resource.inputs,
+            "spec: {}" if resource.key.service else None,
+            [home.outputs, home.account_id, home.region, home.role_arn, home.external_id],
+        ]
+    )

@@ -12,7 +12,7 @@ WHOLE_FLEET = TemplateName("")
 SPAN = timedelta(hours=1)
 """So long a tally can still change: the last one within it stays."""
 
-FINE_FOR = timedelta(days=14)
+FINE_FOR = timedelta(days=2)
 """After this, one tally of each day is kept."""
 
 KEPT_FOR = timedelta(days=400)

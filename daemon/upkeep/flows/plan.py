@@ -115,19 +115,13 @@ def holding(unit: Unit, seen: Iterable[tuple[Plan, Resource]]) -> Iterator[Plan]
     pairs = tuple(seen)
     homes = unit.fleet.find_all({home for _, resource in pairs if (home := _home_of(resource)) is not None})
     specs = unit.fleet.specs({name for _, resource in pairs if (name := _service_of(resource)) is not None})
-    targets: dict[tuple[TemplateName, Version], TemplateVersion | None] = {}
+    trees = unit.registry.trees({(plan.template, plan.version) for plan, _ in pairs})
     for plan, resource in pairs:
-        key = (plan.template, plan.version)
-        if key not in targets:
-            targets[key] = unit.registry.find_version(*key)
-        target, home, service = targets[key], _home_of(resource), _service_of(resource)
-        if target is not None and plan.digest == _digest(
-            resource,
-            target,
-            plan.inputs,
-            specs.get(service, "") if service is not None else None,
-            homes.get(home) if home is not None else resource,
-        ):
+        tree = trees.get((plan.template, plan.version))
+        home, service = _home_of(resource), _service_of(resource)
+        spec = specs.get(service, "") if service is not None else None
+        place = homes.get(home) if home is not None else resource
+        if tree is not None and plan.digest == _digest(resource, plan.version, tree, plan.inputs, spec, place):
             yield plan
 
 
@@ -135,12 +129,11 @@ def digest(unit: Unit, resource: Resource, target: TemplateVersion, inputs: Inpu
     """Of all rows that a plan rests on. What is rendered from them is kept beside it and compared by itself."""
     service, home = _service_of(resource), _home_of(resource)
     spec = unit.fleet.service(service).spec if service is not None else None
-    return _digest(resource, target, inputs, spec, unit.fleet.find(home) if home is not None else resource)
+    place = unit.fleet.find(home) if home is not None else resource
+    return _digest(resource, target.version, target.tree, inputs, spec, place)
 
 
-def _digest(
-    resource: Resource, target: TemplateVersion, inputs: Inputs, spec: str | None, home: Resource | None
-) -> str:
+def _digest(resource: Resource, to: Version, tree: str, inputs: Inputs, spec: str | None, home: Resource | None) -> str:
     return digest_of(
         [
             str(resource.version),
@@ -148,8 +141,8 @@ def _digest(
             resource.stack,
             resource.last_deployment,
             resource.tags,
-            str(target.version),
-            target.tree,
+            str(to),
+            tree,
             inputs,
             spec,
             None if home is None else [home.outputs, home.account_id, home.region, home.role_arn, home.external_id],

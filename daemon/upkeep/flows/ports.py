@@ -173,6 +173,12 @@ class RegistryBook(Protocol):
         """The version that what runs a major of one of the templates should take, if any: the template's recommended
         one, or its major's when the template's pointer stands on a lower major."""
 
+    def names(self, at_most: int) -> Sequence[TemplateName]:
+        """The first of the templates, by name."""
+
+    def trees(self, keys: Collection[tuple[TemplateName, Version]]) -> Mapping[tuple[TemplateName, Version], str]:
+        """The tree ids of those of the versions that are there."""
+
     def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
         """The version of each of the templates that has the highest number."""
 

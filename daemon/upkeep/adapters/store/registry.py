@@ -100,6 +100,18 @@ class Registry:
                 offered[TemplateName(row.template), int(row.major)] = found
         return offered
 
+    def names(self, at_most: int) -> Sequence[TemplateName]:
+        query = sa.select(templates.c.name).order_by(templates.c.name).limit(at_most)
+        return tuple(row.name for row in self._transaction.rows(query))
+
+    def trees(self, keys: Collection[tuple[TemplateName, Version]]) -> Mapping[tuple[TemplateName, Version], str]:
+        if not keys:
+            return {}
+        columns = (versions.c.template, versions.c.major, versions.c.minor)
+        wanted = sa.tuple_(*columns).in_([(template, number.major, number.minor) for template, number in keys])
+        rows = self._transaction.rows(sa.select(*columns, versions.c.tree).where(wanted))
+        return {(TemplateName(row.template), Version(row.major, row.minor)): row.tree for row in rows}
+
     def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
         above = versions.alias()
         last = (
@@ -261,7 +273,8 @@ class Registry:
             sa.select(*target, sa.func.count().label("users"))
             .join(deployments, deployments.c.resource == resources.c.key)
             .where(
-                resources.c.template == template,
+                # Said so that no index of resources serves: what is under way is few, what runs the template many.
+                resources.c.template.concat("") == template,
                 deployments.c.status.in_(UNDER_WAY),
                 sa.or_(
                     resources.c.major.is_(None),

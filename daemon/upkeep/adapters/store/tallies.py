@@ -66,6 +66,6 @@ def _day(dialect: str) -> Any:
 
 
 def _tally_of(row: Any) -> Tally:
-    counted = {name: getattr(row, name) for name in _COUNTED}
-    total = row.undeployed + row.up_to_date + row.behind_minor + row.behind_major + row.ahead
-    return Tally(TemplateName(row.template), row.at, Counters(total=total, **counted))
+    template, at, undeployed, up_to_date, behind_minor, behind_major, ahead, failed, _ = row
+    total = undeployed + up_to_date + behind_minor + behind_major + ahead
+    return Tally(template, at, Counters(total, up_to_date, behind_minor, behind_major, failed, ahead, undeployed))

@@ -79,7 +79,7 @@ def fleet(
         rows=rows_of(unit, page.resources),
         next=page.next,
         matching=counters.total if unfiltered else unit.fleet.count(wanted, COUNTED_TO + 1),
-        templates=tuple(template.name for template in unit.registry.page(TemplateFilter(), "", CHOICES)),
+        templates=tuple(unit.registry.names(CHOICES)),
         owners=tuple(unit.fleet.owners(CHOICES)),
         drafts=tuple(unit.registry.drafts(limit=CHOICES)),
         first_step=None if counters.total else first_step(unit),
