@@ -1,6 +1,7 @@
 """A fleet as large as it is wanted, written by the thousand: what pages and statements are measured on."""
 
 from collections.abc import Iterator
+from dataclasses import astuple
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -240,6 +241,6 @@ def _digest_of(resource: Resource, now: datetime, templates: int) -> str:
             builders.a_version(resource.template, "1.3").tree,
             resource.inputs,
             "spec: {}" if resource.key.service else None,
-            [home.outputs, home.account_id, home.region, home.role_arn, home.external_id],
+            [home.outputs, *astuple(home.placement)],
         ]
     )

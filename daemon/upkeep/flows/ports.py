@@ -23,7 +23,7 @@ from upkeep.domain.notices import Notice, OwedNotice
 from upkeep.domain.people import Actor, Session, User, Via
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
-from upkeep.domain.resources import Counters, Placement, Resource, Service
+from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.tallies import Tally
@@ -307,8 +307,8 @@ class FleetBook(Protocol):
     def find(self, key: ResourceKey) -> Resource | None: ...
     def save(self, resource: Resource) -> None: ...
     def remove(self, key: ResourceKey) -> None: ...
-    def find_all(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, Resource]:
-        """Those of the resources that are there."""
+    def homes(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, tuple[Outputs, Placement]]:
+        """What those of the environments that are there give to what lives in them."""
 
     def specs(self, names: Collection[str]) -> Mapping[str, str]:
         """The spec documents of some services."""

@@ -9,6 +9,7 @@ import binascii
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict, NotFound
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version
-from upkeep.domain.resources import Counters, Resource, Service
+from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
 from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import FleetFilter, FleetOrder, FleetPage, ServiceFilter
 
@@ -38,6 +39,8 @@ _REPLACES = _AWAKE << 1
 _FAILED = _AWAKE << 2
 _BEHIND = (Standing.BEHIND_MINOR, Standing.BEHIND_MAJOR)
 _LONGEST_SEARCH = 200
+_FEW = 500
+"""So many rows are sorted sooner than an index is walked for them."""
 
 
 _SORTS: Mapping[FleetOrder, tuple[sa.Column[Any], ...]] = {
@@ -132,9 +135,17 @@ class Fleet:
         if not self._transaction.remove(resources, resources.c.key == str(key)):
             raise _no_resource(key)
 
-    def find_all(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, Resource]:
-        query = sa.select(resources).where(resources.c.key.in_([str(key) for key in keys]))
-        return {found.key: found for found in map(resource_of, self._transaction.rows(query))} if keys else {}
+    def homes(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, tuple[Outputs, Placement]]:
+        columns = ("name", "outputs", "account_id", "region", "role_arn", "external_id")
+        query = sa.select(*(resources.c[column] for column in columns))
+        rows = self._transaction.rows(query.where(resources.c.key.in_([str(key) for key in keys]))) if keys else ()
+        return {
+            ResourceKey(ResourceKind.ENVIRONMENT, row.name): (
+                row.outputs,
+                Placement(row.account_id or "", row.region or "", row.role_arn or "", row.external_id or ""),
+            )
+            for row in rows
+        }
 
     def specs(self, names: Collection[str]) -> Mapping[str, str]:
         query = sa.select(services.c.name, services.c.spec).where(services.c.name.in_(names))
@@ -172,7 +183,7 @@ class Fleet:
         down = (order is FleetOrder.WORST) != backwards
         behind = None if cursor is None else _read_cursor(cursor, order)
         rows: list[Any] = []
-        matching = _matching(wanted)
+        matching = self._narrowed(wanted)
         if not by[0].nullable:
             rows += self._walk(matching, by, behind, down, limit + 1)
         else:
@@ -185,6 +196,16 @@ class Fleet:
         shown = rows[:limit]
         after = _write_cursor(shown[-1], order) if len(rows) > limit else None
         return FleetPage(tuple(resource_of(row) for row in shown), after)
+
+    def _narrowed(self, wanted: FleetFilter) -> list[sa.ColumnElement[bool]]:
+        """The conditions of a filter. A part of a name can stand anywhere, so that all names have to be read, in their
+        own index: what few have is named by id then, what many have is found soon in whatever order."""
+        conditions = _matching(wanted)
+        if not wanted.search:
+            return conditions
+        query = sa.select(resources.c.id).where(*conditions).limit(_FEW + 1)
+        found = [row.id for row in self._transaction.rows(query)]
+        return [resources.c.id.in_(found)] if len(found) <= _FEW else conditions
 
     def _walk(
         self,
@@ -307,16 +328,21 @@ class Fleet:
 
     def _different(self, column: sa.Column[Any], at_most: int) -> Iterator[Any]:
         """The different values of a column, one step in its index for each: none of what they stand on is read."""
-        first = sa.select(sa.func.min(column).label("value"))
-        steps = first.cte("steps", recursive=True)
-        following = sa.select(sa.func.min(column)).where(column > steps.c.value).scalar_subquery()
-        steps = steps.union_all(sa.select(following).where(steps.c.value.is_not(None)))
-        query = sa.select(steps.c.value).where(steps.c.value.is_not(None)).limit(at_most)
-        return (row.value for row in self._transaction.rows(query))
+        rows = self._transaction.connection.execute(_steps(column), {"at_most": at_most})
+        return (row.value for row in rows)
 
     def _listed(self, *where: sa.ColumnElement[bool]) -> Sequence[Resource]:
         query = sa.select(resources).where(*where).order_by(resources.c.key)
         return tuple(resource_of(row) for row in self._transaction.rows(query))
+
+
+@cache
+def _steps(column: sa.Column[Any]) -> sa.Select[Any]:
+    steps = sa.select(sa.func.min(column).label("value")).cte("steps", recursive=True)
+    following = sa.select(sa.func.min(column)).where(column > steps.c.value).scalar_subquery()
+    steps = steps.union_all(sa.select(following).where(steps.c.value.is_not(None)))
+    at_most = sa.bindparam("at_most", type_=sa.Integer)
+    return sa.select(steps.c.value).where(steps.c.value.is_not(None)).limit(at_most)
 
 
 def _row_values(resource: Resource) -> Values:

@@ -273,9 +273,10 @@ class Registry:
             sa.select(*target, sa.func.count().label("users"))
             .join(deployments, deployments.c.resource == resources.c.key)
             .where(
-                # Said so that no index of resources serves: what is under way is few, what runs the template many.
+                # What is under way is few, what runs the template many: the condition is written as the partial index
+                # has it, and the template so that no index serves.
                 resources.c.template.concat("") == template,
-                deployments.c.status.in_(UNDER_WAY),
+                deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY]),
                 sa.or_(
                     resources.c.major.is_(None),
                     sa.tuple_(*columns) != sa.tuple_(deployments.c.target_major, deployments.c.target_minor),

@@ -246,6 +246,7 @@ Index("ix_resources_template", resources.c.template, resources.c.urgency, resour
 Index("ix_resources_version", resources.c.template, resources.c.major, resources.c.minor)
 Index("ix_resources_counted", resources.c.template, resources.c.standing, resources.c.failed)
 Index("ix_resources_standings", resources.c.standing, resources.c.failed)
+Index("ix_resources_search", resources.c.search, resources.c.id)
 Index("ix_resources_label", resources.c.label, resources.c.id)
 Index("ix_resources_kind_label", resources.c.kind, resources.c.label, resources.c.id)
 Index("ix_resources_template_label", resources.c.template, resources.c.label, resources.c.id)

@@ -17,7 +17,7 @@ VERSIONS_SHOWN = 12
 
 TEMPLATES_SHOWN = 8
 
-PUBLISHES_SHOWN = 40
+PUBLISHES_SHOWN = 20
 """Publishes marked in a chart: the latest."""
 
 

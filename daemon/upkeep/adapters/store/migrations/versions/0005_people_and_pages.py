@@ -15,6 +15,7 @@ AWAKE = 1 << 60
 
 INDEXES = (
     ("ix_resources_standings", "resources", ["standing", "failed"]),
+    ("ix_resources_search", "resources", ["search", "id"]),
     ("ix_resources_kind_label", "resources", ["kind", "label", "id"]),
     ("ix_resources_template_label", "resources", ["template", "label", "id"]),
     ("ix_resources_owner_label", "resources", ["owner", "label", "id"]),
