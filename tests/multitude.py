@@ -191,7 +191,7 @@ def _tallies(templates: int, now: datetime) -> Iterator[dict[str, Any]]:
             yield {
                 "template": name,
                 "at": (
-                    now - timedelta(hours=(spans - span) if spans - span < 48 else 24 * (spans - span - 47))
+                    now - timedelta(hours=(spans - span) if spans - span < 48 else 24 * (spans - span - 46))
                 ).replace(minute=0, second=0, microsecond=0),
                 "undeployed": 0,
                 "up_to_date": counted.up_to_date,
@@ -204,7 +204,7 @@ def _tallies(templates: int, now: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _plans(resources: int, templates: int, now: datetime) -> Iterator[dict[str, Any]]:
-    for number in range(0, resources, 30):
+    for number in range(0, resources, 3):
         resource = _resource(number, templates, now)
         yield {
             "id": f"p-{number}",
