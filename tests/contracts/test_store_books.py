@@ -142,6 +142,7 @@ INSTANCE = Resource(
     drift_checked_at=LATER,
     drift_handle="detection-1",
     snooze=Snooze(NOON, "dev", NOON + timedelta(days=7), Version(1, 4)),
+    replaces=True,
     id=1,
 )
 DEPLOYMENT = Deployment(

@@ -14,7 +14,7 @@ from upkeep.domain.lag import UNMEASURED, Lag, Standing
 from upkeep.domain.names import ResourceKind, TemplateName, Version, environment_key
 from upkeep.domain.resources import Resource
 from upkeep.domain.snoozes import Snooze
-from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
+from upkeep.flows.ports import FleetFilter, FleetOrder, ServiceFilter, Unit
 
 ALL = FleetFilter()
 ENVIRONMENTS, SERVICES = TemplateName("network-env"), TemplateName("web-svc")
@@ -163,7 +163,7 @@ def test_counters_agree_with_filters(unit: Unit) -> None:
 
 
 def test_owners_are_listed_once(unit: Unit) -> None:
-    assert unit.fleet.owners() == ("Team_A", "team-a", "team-b")
+    assert unit.fleet.owners(9) == ("Team_A", "team-a", "team-b")
 
 
 def test_a_snooze_is_kept_and_ended_for_those_that_run_a_version_and_slept_for_a_lower_one(unit: Unit) -> None:
@@ -248,3 +248,64 @@ def test_a_service_is_kept_changed_and_removed(unit: Unit) -> None:
     assert [s.owner for s in unit.fleet.services()] == ["team-z"]
     unit.fleet.remove_service(service.name)
     assert unit.fleet.services() == ()
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("order", "by"),
+    [
+        (FleetOrder.TEMPLATE, lambda found: (found.template, found.key.short)),
+        (FleetOrder.OWNER, lambda found: found.owner and (found.owner, found.key.short)),
+        (FleetOrder.AGE, lambda found: found.lag.since and (found.lag.since, found.id)),
+    ],
+)
+def test_every_order_goes_both_ways_and_ends_with_what_has_no_place_in_it(unit, order, by, backwards, limit) -> None:
+    found: list[Resource] = []
+    cursor = None
+    while len(found) < 50:
+        page = unit.fleet.page(ALL, order, cursor, limit, backwards=backwards)
+        found += page.resources
+        cursor = page.next
+        if cursor is None:
+            break
+    assert len({resource.key for resource in found}) == len(found) == len(FLEET)
+    placed = [by(resource) for resource in found if by(resource) is not None]
+    assert placed == sorted(placed, reverse=backwards)
+    assert [by(resource) for resource in found[len(placed) :]] == [None] * (len(FLEET) - len(placed))
+
+
+def test_a_cursor_of_another_order_is_refused(unit: Unit) -> None:
+    page = unit.fleet.page(ALL, FleetOrder.AGE, None, 2)
+    assert unit.fleet.page(ALL, FleetOrder.AGE, page.next, 2).resources
+    with pytest.raises(CallerError, match="page"):
+        unit.fleet.page(ALL, FleetOrder.OWNER, page.next, 2)
+
+
+def test_what_replaces_stands_below_failures_and_what_is_snoozed_below_all_lag(unit: Unit) -> None:
+    keys = {found.key.short: found.key for found in FLEET}
+    unit.fleet.warn([keys["shop/minor-young"], keys["shop/minors"], keys["e-current"]])
+    asleep = unit.fleet.get(keys["shop/minors"])
+    until = NOON + timedelta(days=7)
+    unit.fleet.save(replace(asleep, snooze=Snooze(NOON, "ada", until)))
+    rest = ["shop/majors", "shop/major-and-minor", "shop/major", "shop/minor-old", "shop/minors"]
+    assert pages(unit, FleetFilter(behind=True), FleetOrder.WORST, 2) == ["e-failed-behind", "shop/minor-young", *rest]
+    assert not unit.fleet.overslept(NOON)
+    assert unit.fleet.wake(NOON) == 0
+    assert unit.fleet.overslept(until)
+    assert unit.fleet.wake(until) == 1
+    assert pages(unit, FleetFilter(behind=True), FleetOrder.WORST, 3)[1:3] == ["shop/minors", "shop/minor-young"]
+    assert not unit.fleet.get(keys["e-current"]).replaces
+
+
+def test_an_environment_and_a_rare_part_of_a_name_narrow_a_page(unit: Unit) -> None:
+    assert len(pages(unit, FleetFilter(environment="test"), FleetOrder.WORST, 4)) == 6
+    assert pages(unit, FleetFilter(search="MINOR-"), FleetOrder.WORST, 1) == ["shop/minor-old", "shop/minor-young"]
+
+
+def test_services_come_by_page_and_filter(unit: Unit) -> None:
+    for name, owner in (("a", "x"), ("b", "y"), ("c", "x")):
+        unit.fleet.add_service(a_service(name, owner=owner))
+    assert [found.name for found in unit.fleet.services(None, "a", 1)] == ["b"]
+    assert [found.name for found in unit.fleet.services(ServiceFilter(owner="x"))] == ["a", "c"]
+    assert [found.name for found in unit.fleet.services(ServiceFilter(search="B"))] == ["b"]

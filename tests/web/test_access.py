@@ -35,6 +35,8 @@ OPEN = {
 
 LOOKS = {
     ("GET", "fleet.show"): "/",
+    ("GET", "fleet.as_csv"): "/fleet.csv",
+    ("GET", "fleet.as_json"): "/fleet.json",
     ("GET", "registry.templates"): "/templates",
     ("GET", "registry.template"): "/templates/network-env",
     ("GET", "registry.version"): "/templates/network-env/1.2",
@@ -59,6 +61,7 @@ LOOKS = {
     ("GET", "resources.service_new"): "/services/new",
     ("GET", "resources.instance_new"): "/services/checkout/instances/new",
     ("GET", "deployments.deployments"): "/deployments",
+    ("GET", "deployments.as_csv"): "/deployments/export.csv",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
     ("GET", "deployments.rendered_file"): f"/deployments/{DONE}/template.yaml",
@@ -71,6 +74,7 @@ LOOKS = {
     ("GET", "activity.show"): "/activity",
     ("GET", "programs.show"): "/api",
     ("GET", "people.account"): "/account",
+    ("GET", "activity.as_csv"): "/activity/export.csv",
 }
 """What everybody who is signed in may look at."""
 

@@ -292,12 +292,17 @@ def replay(
 def list_templates(desk: Desk, form: Form) -> None:
     """List all templates, what is recommended, and how many resources are behind it."""
     from upkeep.flows.browse import registry
+    from upkeep.flows.ports import TemplateFilter
 
+    rows: list[Row] = []
     with desk.reading() as unit:
-        rows = [
-            template_row(row.template, [str(draft) for draft in row.drafts], row.counters)
-            for row in registry.templates(unit)
-        ]
+        after: str | None = ""
+        while after is not None:
+            view = registry.templates(unit, TemplateFilter(), after)
+            rows += [
+                template_row(row.template, [str(draft) for draft in row.drafts], row.counters) for row in view.rows
+            ]
+            after = view.next
     if form in (Form.TABLE, Form.WIDE):
         rows = [{**row, "newest_drafts": _newest(row["drafts"])} for row in rows]
     print_rows(rows, TEMPLATES, "name", form, "No templates yet. They come with a source: upkeep source add NAME URL")

@@ -61,8 +61,8 @@ class Resource:
     an instance lives; `account_id`, `region`, `role_arn` and `external_id` say where an environment does. `stack` is
     the id of what was deployed last, `tags` are the customer's own, `drift` is what was found at `drift_checked_at`
     and is forgotten with the next deployment; `drift_handle` is what a comparison under way is looked at with.
-    `snooze` says until when its owner does not want to hear that it is behind; it may be over. `id` orders pages and is
-    the store's.
+    `replaces` says that a plan of the update it is due for replaces something. `snooze` says until when its owner does
+    not want to hear that it is behind; it may be over. `id` orders pages and is the store's.
     """
 
     key: ResourceKey
@@ -87,6 +87,7 @@ class Resource:
     drift: Drift | None = None
     drift_checked_at: datetime | None = None
     drift_handle: str | None = None
+    replaces: bool = False
     snooze: Snooze | None = None
     id: int = 0
 
@@ -107,7 +108,8 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Proton's own five (GetResourcesSummary), with `ahead` for those on a newer version than the recommended."""
+    """Proton's own five (GetResourcesSummary), with `ahead` for those on a newer version than the recommended and
+    `undeployed` for those that run none yet."""
 
     total: int = 0
     up_to_date: int = 0
@@ -115,3 +117,9 @@ class Counters:
     behind_major: int = 0
     failed: int = 0
     ahead: int = 0
+    undeployed: int = 0
+
+    @property
+    def behind(self) -> int:
+        """How many an update is due for."""
+        return self.behind_minor + self.behind_major

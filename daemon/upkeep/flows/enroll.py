@@ -345,7 +345,8 @@ def ask_deployment(
         replaces=replaces,
     )
     unit.deployments.add(deployment)
-    unit.fleet.save(replace(resource, status=deployment.status, last_deployment=deployment.id))
+    # What was seen of its next update was seen before this deployment.
+    unit.fleet.save(replace(resource, status=deployment.status, last_deployment=deployment.id, replaces=False))
     before = None if resource.version is None else str(resource.version)
     unit.journal.record(
         events.DeploymentAsked(str(resource.key), deployment.id, action, before, str(target.version)), actor, now

@@ -4,15 +4,16 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from upkeep.domain.changesets import Proposal, ProposalState
+from upkeep.domain.changesets import Proposal, ProposalState, Risk
 from upkeep.domain.deployments import Action, State
 from upkeep.domain.errors import BundleError, CallerError, LostLease, StalledError, TransientError
 from upkeep.domain.plans import Plan
 from upkeep.domain.tags import stack_tags
 from upkeep.domain.work import Claim
 from upkeep.flows.compose import Composer
-from upkeep.flows.plan import digest
-from upkeep.flows.ports import Provisioner, Renderer, Request, Store
+from upkeep.flows.measure import offered_to
+from upkeep.flows.plan import digest, moved
+from upkeep.flows.ports import Provisioner, Renderer, Request, Store, Unit
 from upkeep.flows.settle import Terms, placement_of
 
 LOOK_AGAIN_AFTER = timedelta(seconds=2)
@@ -129,8 +130,20 @@ def _end(store: Store, claim: Claim, plan: Plan, proposal: Proposal, now: dateti
     failure = (proposal.reason or "the change set failed without a reason") if failed else None
     with store.write() as unit:
         unit.work.hold(claim)
-        unit.plans.save(replace(plan, proposal=proposal, failure=failure, made_at=now))
+        made = replace(plan, proposal=proposal, failure=failure, made_at=now)
+        unit.plans.save(made)
+        _warn(unit, made)
         unit.work.done(claim)
+
+
+def _warn(unit: Unit, plan: Plan) -> None:
+    """Write on a resource whether the update it is due for replaces something, if it is that update that was seen."""
+    resource = unit.fleet.find(plan.resource)
+    if resource is None or resource.version is None or not resource.lag.behind:
+        return
+    if offered_to(unit, resource.template, resource.version.major) == plan.version:
+        replaces = plan.risk is Risk.REPLACES and not moved(unit, plan)
+        unit.fleet.save(replace(resource, replaces=replaces))
 
 
 def _fail(store: Store, claim: Claim, failure: str, now: datetime) -> None:

@@ -13,10 +13,10 @@ def measure(unit: Unit, template: TemplateName) -> int:
     behind = 0
     for running in unit.fleet.running_versions(template):
         measured = lag_of(unit, template, running)
-        count = unit.fleet.set_lag(template, running, measured)
         due = offered_to(unit, template, running.major)
         if due is not None:
             unit.fleet.end_snoozes(template, running, due)
+        count = unit.fleet.set_lag(template, running, measured)
         behind += count if measured.behind else 0
     return behind
 

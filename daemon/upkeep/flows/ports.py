@@ -22,13 +22,14 @@ from upkeep.domain.guesses import Guesses
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
 from upkeep.domain.notices import Notice, OwedNotice
-from upkeep.domain.people import Actor, Session, Token, User, Vouched
+from upkeep.domain.people import Actor, Session, Token, User, Via, Vouched
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
-from upkeep.domain.resources import Counters, Placement, Resource, Service
-from upkeep.domain.rollouts import Rollout
+from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
+from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
-from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionKey, VersionState
+from upkeep.domain.tallies import Tally
+from upkeep.domain.versions import Commit, Major, Template, TemplateKind, TemplateVersion, VersionKey, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
 # ---------------------------------------------------------------------------------------------- the store
@@ -71,6 +72,8 @@ class Unit(Protocol):
     @property
     def rollouts(self) -> "RolloutBook": ...
     @property
+    def tallies(self) -> "TallyBook": ...
+    @property
     def journal(self) -> "JournalBook": ...
     @property
     def outbox(self) -> "OutboxBook": ...
@@ -80,6 +83,19 @@ class Unit(Protocol):
     def people(self) -> "PeopleBook": ...
     @property
     def answers(self) -> "AnswerBook": ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesHealth:
+    """How all sources are, in numbers counted up to some limit: how many there are, how many of them are stalled, are
+    failing though not stalled, and were not heard from yet. Of the others the one heard from longest ago answered at
+    `heard_at`."""
+
+    total: int
+    stalled: int
+    failing: int
+    waiting: int
+    heard_at: datetime | None
 
 
 class SourceBook(Protocol):
@@ -92,6 +108,13 @@ class SourceBook(Protocol):
     def list(self) -> Sequence[Source]:
         """All, by name."""
 
+    def page(self, after: str, limit: int) -> Sequence[Source]:
+        """By name, those whose names come after `after`."""
+
+    def troubled(self, limit: int) -> Sequence[Source]:
+        """Those that are stalled, by name, then those that are failing."""
+
+    def health(self, at_most: int) -> SourcesHealth: ...
     def save(self, source: Source) -> None: ...
     def remove(self, name: SourceName) -> None:
         """Its templates stay and belong to no source any more."""
@@ -122,6 +145,18 @@ class DeliveryBook(Protocol):
         RECEIVED, or FAILED by a sync before."""
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateFilter:
+    """Which templates are listed; every field narrows it further. `search` is a part of the name, `waiting` leaves
+    those with a draft, `recommended` those with a recommended version."""
+
+    search: str = ""
+    kind: TemplateKind | None = None
+    source: str = ""
+    waiting: bool = False
+    recommended: bool = False
+
+
 class RegistryBook(Protocol):
     """Templates, majors, versions, their bundles and previews."""
 
@@ -132,6 +167,25 @@ class RegistryBook(Protocol):
     def find_template(self, name: str) -> Template | None: ...
     def templates(self, source: SourceName | None = None) -> Sequence[Template]:
         """All, or those of one source, by name."""
+
+    def page(self, wanted: TemplateFilter, after: str, limit: int) -> Sequence[Template]:
+        """By name, those whose names come after `after`."""
+
+    def count_templates(self, names: Collection[SourceName]) -> Mapping[SourceName, int]:
+        """How many each of the sources gives that gives any."""
+
+    def offers(self, names: Collection[TemplateName]) -> Mapping[tuple[TemplateName, int], Version]:
+        """The version that what runs a major of one of the templates should take, if any: the template's recommended
+        one, or its major's when the template's pointer stands on a lower major."""
+
+    def names(self, at_most: int) -> Sequence[TemplateName]:
+        """The first of the templates, by name."""
+
+    def trees(self, keys: Collection[tuple[TemplateName, Version]]) -> Mapping[tuple[TemplateName, Version], str]:
+        """The tree ids of those of the versions that are there."""
+
+    def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
+        """The version of each of the templates that has the highest number."""
 
     def save_template(self, template: Template) -> None: ...
     def remove_template(self, name: TemplateName) -> None: ...
@@ -147,8 +201,18 @@ class RegistryBook(Protocol):
     def add_version(self, version: TemplateVersion) -> None: ...
     def version(self, template: TemplateName, version: Version) -> TemplateVersion: ...
     def find_version(self, template: TemplateName, version: Version) -> TemplateVersion | None: ...
-    def versions(self, template: TemplateName, major: int | None = None) -> Sequence[TemplateVersion]:
+    def versions(
+        self,
+        template: TemplateName,
+        major: int | None = None,
+        *,
+        state: VersionState | None = None,
+        below: Version | None = None,
+        limit: int | None = None,
+    ) -> Sequence[TemplateVersion]:
         """Newest number first."""
+
+    def count_versions(self, template: TemplateName) -> int: ...
 
     def latest(
         self,
@@ -161,8 +225,11 @@ class RegistryBook(Protocol):
     def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
         """Versions that are PUBLISHED, lowest first."""
 
-    def drafts(self, template: TemplateName | None = None) -> Sequence[VersionKey]:
+    def drafts(self, template: TemplateName | None = None, limit: int | None = None) -> Sequence[VersionKey]:
         """Those of a template, or all, that wait for a review, oldest first."""
+
+    def drafts_of(self, names: Collection[TemplateName]) -> Mapping[TemplateName, Sequence[Version]]:
+        """Those of some templates that wait for a review, highest first."""
 
     def save_version(self, version: TemplateVersion) -> None: ...
     def remove_version(self, template: TemplateName, version: Version) -> None:
@@ -181,23 +248,38 @@ class RegistryBook(Protocol):
 
 
 class FleetOrder(StrEnum):
-    """How fleet pages are sorted. WORST: failed first, then most majors, most minors, oldest."""
+    """How fleet pages are sorted. WORST: failed first, then what its update would replace, then most majors, most
+    minors, oldest, and what is snoozed below that. AGE: longest behind first."""
 
     WORST = "worst"
     NAME = "name"
+    TEMPLATE = "template"
+    OWNER = "owner"
+    AGE = "age"
 
 
 @dataclass(frozen=True, slots=True)
 class FleetFilter:
-    """What a fleet page shows; every field narrows it further. `search` is a part of the name or key."""
+    """What a fleet page shows; every field narrows it further. `search` is a part of the name or key, `environment`
+    the one that instances live in."""
 
     search: str = ""
     template: str = ""
     owner: str = ""
+    environment: str = ""
     kind: ResourceKind | None = None
     standing: Standing | None = None
     failed: bool = False
     behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFilter:
+    """Which services are listed; every field narrows it further. `search` is a part of the name."""
+
+    search: str = ""
+    template: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +297,11 @@ class FleetBook(Protocol):
         """Raises Conflict when the name is taken."""
 
     def service(self, name: str) -> Service: ...
-    def services(self) -> Sequence[Service]: ...
+    def services(
+        self, wanted: ServiceFilter | None = None, after: str = "", limit: int | None = None
+    ) -> Sequence[Service]:
+        """By name, those whose names come after `after`."""
+
     def save_service(self, service: Service) -> None: ...
     def remove_service(self, name: ResourceName) -> None: ...
 
@@ -226,6 +312,15 @@ class FleetBook(Protocol):
     def find(self, key: ResourceKey) -> Resource | None: ...
     def save(self, resource: Resource) -> None: ...
     def remove(self, key: ResourceKey) -> None: ...
+    def homes(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, tuple[Outputs, Placement]]:
+        """What those of the environments that are there give to what lives in them."""
+
+    def specs(self, names: Collection[str]) -> Mapping[str, str]:
+        """The spec documents of some services."""
+
+    def of_services(self, names: Collection[ResourceName]) -> Sequence[Resource]:
+        """The instances and pipelines of some services, by key."""
+
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
         """Its instances by name, then its pipeline."""
 
@@ -236,7 +331,9 @@ class FleetBook(Protocol):
     def behind(self, template: TemplateName) -> Sequence[Resource]:
         """Those of the template with a lag, worst first."""
 
-    def page(self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int) -> FleetPage: ...
+    def page(
+        self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
+    ) -> FleetPage: ...
     def count(self, wanted: FleetFilter, at_most: int) -> int:
         """How many match, counted up to `at_most`."""
 
@@ -245,12 +342,27 @@ class FleetBook(Protocol):
         those for which a comparison is asked already or a deployment is under way."""
 
     def counters(self, template: str | None = None) -> Counters: ...
-    def owners(self) -> Sequence[str]: ...
+    def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
+        """Those of each of the templates, or of all, that have resources."""
+
+    def owners(self, at_most: int) -> Sequence[str]:
+        """The first of those who own something, by name."""
+
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
-        """Write one lag on all resources of a template that run one version; returns how many there are."""
+        """Write one lag on all resources of a template that run one version, and that nobody knows what an update
+        would replace in them; returns how many there are."""
+
+    def warn(self, keys: Collection[ResourceKey]) -> None:
+        """Write on those that are behind that their update replaces something."""
 
     def end_snoozes(self, template: TemplateName, running: Version, due: Version) -> None:
-        """Wake the resources that run a version and were snoozed for one lower than `due`."""
+        """Wake the resources that run a version and were snoozed for one lower than `due`. Their lag is set after."""
+
+    def overslept(self, now: datetime) -> bool:
+        """Whether there are snoozes whose time is over."""
+
+    def wake(self, now: datetime) -> int:
+        """End the snoozes whose time is over; returns how many these were."""
 
     def running_versions(self, template: TemplateName) -> Sequence[Version]: ...
 
@@ -272,8 +384,17 @@ class DeploymentBook(Protocol):
         status: DeploymentStatus | None = None,
         resource: ResourceKey | None = None,
         before: str | None = None,
+        *,
+        called: str = "",
+        template: str = "",
+        asked_by: str = "",
+        stalled: bool = False,
     ) -> Sequence[Deployment]:
-        """Newest first, those asked for before the one of that id; NotFound when there is none."""
+        """Newest first, those asked for before the one of that id; NotFound when there is none. `called` is the short
+        name of the resource; `stalled` leaves those that wait for a person."""
+
+    def stalled(self, ids: Collection[str]) -> Collection[str]:
+        """Which of these wait for a person."""
 
     def under_way(self, key: ResourceKey) -> Deployment | None: ...
     def keep_rendered(self, deployment_id: str, rendered: str) -> None: ...
@@ -305,6 +426,11 @@ class RolloutBook(Protocol):
     def recent(self, limit: int, before: str | None = None) -> Sequence[Rollout]:
         """Newest first, those begun before the one of that id; NotFound when there is none."""
 
+    def counted(
+        self, limit: int, before: str | None = None, *, template: str = "", status: RolloutStatus | None = None
+    ) -> Sequence[tuple[Rollout, Mapping[Turn, int]]]:
+        """The same without their members, and how many of these stand where."""
+
     def last_automatic(self, template: TemplateName) -> Rollout | None:
         """The newest automatic rollout of a template. Only it can be open."""
 
@@ -329,6 +455,25 @@ class PlanBook(Protocol):
         """The last one of each of these resources and each version it was to move to."""
 
 
+class TallyBook(Protocol):
+    """How resources stood over time."""
+
+    def keep(self, tally: Tally) -> None:
+        """Write it over the one of its span; it is the last of its template now."""
+
+    def last(self) -> Mapping[TemplateName, Tally]:
+        """The last one of each template, and of the whole fleet."""
+
+    def worst(self, limit: int) -> Sequence[Tally]:
+        """The last ones of the templates with most behind, a major before any number of minors."""
+
+    def of(self, template: TemplateName, since: datetime) -> Sequence[Tally]:
+        """Oldest first, beginning with the one that stood at `since`."""
+
+    def thin(self, before: datetime, gone: datetime) -> int:
+        """Keep of each day before `before` the last one only, and none before `gone`; returns how many went."""
+
+
 class JournalBook(Protocol):
     """The audit trail. It only grows."""
 
@@ -342,6 +487,9 @@ class JournalBook(Protocol):
         subject: str | None = None,
         kind: str | None = None,
         actor: str | None = None,
+        via: Via | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Sequence[JournalEntry]:
         """Newest first, those with an id below `before`."""
 

@@ -21,6 +21,7 @@ from upkeep.domain.versions import (
 from upkeep.flows.measure import measure
 from upkeep.flows.plan import replaced_by
 from upkeep.flows.ports import Unit
+from upkeep.flows.tally import tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def publish(
     pointer = _major_pointer(unit, template, version.major)
     major_recommended = recommended_after_publish(_of_major(offered, version.major), version, pointer)
     _point_major(unit, template, version.major, major_recommended, actor, now)
-    behind = measure(unit, template)
+    behind = _measured(unit, template, now)
     unit.journal.record(
         events.VersionPublished(f"template/{template}", str(version), published.note, behind), actor, now
     )
@@ -130,7 +131,7 @@ def withdraw(
         )
     unit.registry.save_version(replace(found, state=VersionState.WITHDRAWN, withdrawn_at=now))
     recommended = _repoint_without(unit, template, version, actor, now)
-    measure(unit, template)
+    _measured(unit, template, now)
     unit.journal.record(events.VersionWithdrawn(f"template/{template}", str(version), reason.strip()), actor, now)
     return recommended
 
@@ -150,7 +151,7 @@ def recommend(unit: Unit, template: TemplateName, version: Version, *, actor: Ac
     offered = [entry.version for entry in unit.registry.published(template)]
     _point(unit, replace(family, pinned=version != max(offered)), version, actor, now)
     _point_major(unit, template, version.major, version, actor, now)
-    return measure(unit, template)
+    return _measured(unit, template, now)
 
 
 def delete(unit: Unit, template: TemplateName, version: Version, *, actor: Actor, now: datetime) -> None:
@@ -174,7 +175,7 @@ def delete(unit: Unit, template: TemplateName, version: Version, *, actor: Actor
         )
     unit.registry.remove_version(template, version)
     _repoint_without(unit, template, version, actor, now)
-    measure(unit, template)
+    _measured(unit, template, now)
     unit.journal.record(events.VersionDeleted(f"template/{template}", str(version), found.state), actor, now)
 
 
@@ -186,6 +187,16 @@ def delete_template(unit: Unit, template: TemplateName, *, actor: Actor, now: da
         raise CallerError(f"{template} still has versions", cure="delete its versions first")
     unit.registry.remove_template(family.name)
     unit.journal.record(events.TemplateDeleted(f"template/{template}"), actor, now)
+
+
+def _measured(unit: Unit, template: TemplateName, now: datetime) -> int:
+    """Measure what runs the template, mark what plans know to replace something, and write down how it stands; returns
+    how many are behind."""
+    behind = measure(unit, template)
+    for due in set(unit.registry.offers([template]).values()):
+        unit.fleet.warn([plan.resource for plan in replaced_by(unit, template, due)])
+    tally(unit, template, now)
+    return behind
 
 
 def _repoint_without(unit: Unit, template: TemplateName, lost: Version, actor: Actor, now: datetime) -> Version | None:

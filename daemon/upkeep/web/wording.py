@@ -1,18 +1,19 @@
 """Wording: how facts are said on a page. Filters and globals of the templates."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from flask import Flask, g, request, url_for
+from flask import Flask, current_app, g, request, url_for
 from markupsafe import Markup
 
 from upkeep.domain.ages import age
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Forbidden
 from upkeep.domain.forms import written
-from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
+from upkeep.domain.names import ResourceKey, parse_resource_key
 from upkeep.domain.people import Act, may, why_not_publish
 from upkeep.domain.resources import Resource
 from upkeep.flows.browse.fleet import how_far
@@ -133,6 +134,12 @@ def ago(at: datetime | None) -> Markup:
     return _time(at, "just now" if just_now else f"{_age(at)} ago")
 
 
+def behind_for(since: datetime) -> Markup:
+    """How long a lag lasts, with the moment it began in the title."""
+    moment = since.isoformat(" ", "seconds").partition("+")[0]
+    return Markup(f'<time datetime="{moment.replace(" ", "T")}Z" title="since {moment} UTC">{_age(since)}</time>')  # noqa: S704
+
+
 def clock(at: datetime | None) -> Markup:
     """The moment. A script, where one runs, puts it into the reader's zone."""
     if at is None:
@@ -141,8 +148,10 @@ def clock(at: datetime | None) -> Markup:
 
 
 def _time(at: datetime, text: str, kind: str = "age") -> Markup:
-    moment, title = at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(kind, moment, title, text)
+    # Times, ages and our own words: nothing that would have to be escaped, and pages are full of them.
+    moment = at.astimezone(UTC).isoformat(" ", "seconds").partition("+")[0]
+    iso = f"{moment.replace(' ', 'T')}Z"
+    return Markup(f'<time class="{kind}" datetime="{iso}" title="{moment} UTC">{text}</time>')  # noqa: S704
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -182,15 +191,32 @@ def asleep(resource: Resource) -> Markup | None:
 
 
 def resource_url(key: ResourceKey | str, page: str = "show") -> str:
-    """The page of a resource, or with `update` the form that moves it, with `diff` what that would change."""
+    """The page of a resource, with `update` the form that moves it, with `diff` what that would change."""
     found = parse_resource_key(key) if isinstance(key, str) else key
     ending = "" if page == "show" else f"_{page}"
-    match found.kind:
-        case ResourceKind.ENVIRONMENT:
-            return url_for(f"resources.environment{ending}", name=found.name)
-        case ResourceKind.PIPELINE:
-            return url_for(f"resources.pipeline{ending}", service=found.name)
-    return url_for(f"resources.instance{ending}", service=found.service, name=found.name)
+    return path_to(f"resources.{found.kind}{ending}", found.service or found.name, found.name)
+
+
+def path_to(endpoint: str, first: str, second: str = "") -> str:
+    """What `url_for` gives for an endpoint and the one or two names in its path, which need no quoting. Lists have
+    hundreds of these, and building one costs more than the row around it."""
+    before, between, after = _around(request.environ["SCRIPT_NAME"], endpoint)
+    return f"{before}{first}{after}" if between is None else f"{before}{first}{between}{second}{after}"
+
+
+@lru_cache
+def _around(root: str, endpoint: str) -> tuple[str, str | None, str]:
+    """The pieces of an endpoint's path around its names. The root is part of what `url_for` says."""
+    (rule,) = current_app.url_map.iter_rules(endpoint)
+    names = sorted(rule.arguments, key=lambda name: rule.rule.index(f"<{name}>"))
+    marks = [f"upkeep-{position}-name" for position, _ in enumerate(names)]
+    values: dict[str, Any] = dict(zip(names, marks, strict=True))
+    path = url_for(endpoint, **values)
+    before, rest = path.split(marks[0])
+    if len(marks) == 1:
+        return before, None, rest
+    between, after = rest.split(marks[1])
+    return before, between, after
 
 
 def subject_url(subject: str) -> str | None:
@@ -220,9 +246,19 @@ def here_with(**changes: object) -> str:
     return f"{request.path}?{urlencode(query)}" if query else request.path
 
 
+def with_query(path: str) -> str:
+    """Another address with the filter of this one: what says which page of it is shown is left out."""
+    query = {name: value for name, value in request.args.items() if name not in _PLACES and value}
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+_PLACES = frozenset({"after", "before", "below", "sort", "dir", "size"})
+
+
 _FILTERS: Mapping[str, Callable[..., Any]] = {
     "age": _age,
     "ago": ago,
+    "behind_for": behind_for,
     "clock": clock,
     "short": short,
     "status": status,
@@ -241,7 +277,9 @@ _GLOBALS: Mapping[str, Callable[..., Any]] = {
     "actor": identity.actor,
     "sync_state": seen_sync_state,
     "resource_url": resource_url,
+    "path_to": path_to,
     "subject_url": subject_url,
     "here_with": here_with,
+    "with_query": with_query,
     "count": count,
 }

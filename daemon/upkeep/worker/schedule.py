@@ -7,6 +7,7 @@ workers that fire the same tick do no harm.
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -16,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from upkeep.domain.errors import UpkeepError
 from upkeep.domain.policies import Policies
-from upkeep.flows import drift, follow, rollout
+from upkeep.flows import drift, follow, rollout, tally
 from upkeep.flows.ports import Store
 
 POLL_EVERY = timedelta(seconds=5)
@@ -27,6 +28,12 @@ COMPARE_EVERY = timedelta(minutes=1)
 
 UPDATE_EVERY = timedelta(seconds=30)
 """How often it is looked whether updates may begin by themselves."""
+
+TALLY_EVERY = timedelta(minutes=5)
+"""How often it is written down how the fleet stands."""
+
+WAKE_EVERY = timedelta(minutes=1)
+"""How often snoozes are ended whose time is over."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,6 +61,10 @@ class Schedule:
         }
         self._scheduler.add_job(_safely(lambda: poll(store, clock())), self._triggers["poll"], id="poll")
         self._scheduler.add_job(_safely(tidy), self._triggers["tidy"], id="tidy")
+        for name, job, every_for in (("tally", look_at_the_fleet, TALLY_EVERY), ("wake", wake, WAKE_EVERY)):
+            self._triggers[name] = IntervalTrigger(seconds=int(every_for.total_seconds()), timezone=UTC)
+            tick = partial(_at, clock, job, store)
+            self._scheduler.add_job(_safely(tick), self._triggers[name], id=name)
         if drift_every_for is not None:
             self._triggers["drift"] = IntervalTrigger(seconds=int(COMPARE_EVERY.total_seconds()), timezone=UTC)
             look = _safely(lambda: look_for_drift(store, drift_every_for, clock()))
@@ -87,6 +98,25 @@ def poll(store: Store, now: datetime) -> None:
     store.ring()
 
 
+def look_at_the_fleet(store: Store, now: datetime) -> None:
+    """Write down how the fleet stands. Writes only when something has changed, or is old enough to go."""
+    with store.read() as unit:
+        if not tally.changed(unit, now):
+            return
+    with store.write() as unit:
+        tally.write_down(unit, now)
+        tally.thin(unit, now)
+
+
+def wake(store: Store, now: datetime) -> None:
+    """End the snoozes whose time is over. Writes only when there are any."""
+    with store.read() as unit:
+        if not unit.fleet.overslept(now):
+            return
+    with store.write() as unit:
+        unit.fleet.wake(now)
+
+
 def look_for_drift(store: Store, every_for: timedelta, now: datetime) -> None:
     """Ask for a comparison of the resources whose time has come. Writes only when there are any."""
     with store.read() as unit:
@@ -105,6 +135,10 @@ def look_for_updates(store: Store, policies: Policies, now: datetime) -> None:
     with store.write() as unit:
         rollout.follow_policies(unit, policies, now=now)
     store.ring()
+
+
+def _at(clock: Callable[[], datetime], job: Callable[[Store, datetime], None], store: Store) -> None:
+    job(store, clock())
 
 
 def _safely(job: Callable[[], None]) -> Callable[[], None]:

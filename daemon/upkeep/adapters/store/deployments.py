@@ -1,6 +1,6 @@
 """Deployments in the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -13,7 +13,7 @@ from upkeep.adapters.store.rows import (
     stack_event_of,
     stack_event_values,
 )
-from upkeep.adapters.store.tables import deployments, proposals, renders, stack_events
+from upkeep.adapters.store.tables import deployments, proposals, renders, resources, stack_events
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.changesets import Proposal, StackEvent
 from upkeep.domain.deployments import Deployment, DeploymentStatus
@@ -68,18 +68,40 @@ class Deployments:
         status: DeploymentStatus | None = None,
         resource: ResourceKey | None = None,
         before: str | None = None,
+        *,
+        called: str = "",
+        template: str = "",
+        asked_by: str = "",
+        stalled: bool = False,
     ) -> Sequence[Deployment]:
         query = sa.select(deployments).order_by(deployments.c.number.desc()).limit(limit)
         if status is not None:
             query = query.where(deployments.c.status == status)
         if resource is not None:
             query = query.where(deployments.c.resource == str(resource))
+        if called:
+            named = sa.select(resources.c.key).where(resources.c.label == called)
+            query = query.where(deployments.c.resource.in_(named))
+        if template:
+            query = query.where(
+                deployments.c.resource.in_(sa.select(resources.c.key).where(resources.c.template == template))
+            )
+        if asked_by:
+            query = query.where(deployments.c.asked_by == asked_by)
+        if stalled:
+            query = query.where(deployments.c.stalled_at.is_not(None), deployments.c.status.in_(UNDER_WAY))
         if before is not None:
             place = self._transaction.row(sa.select(deployments.c.number).where(deployments.c.id == before))
             if place is None:
                 raise _unknown(before)
             query = query.where(deployments.c.number < place.number)
         return tuple(deployment_of(row) for row in self._transaction.rows(query))
+
+    def stalled(self, ids: Collection[str]) -> Collection[str]:
+        query = sa.select(deployments.c.id).where(
+            deployments.c.id.in_(ids), deployments.c.stalled_at.is_not(None), deployments.c.status.in_(UNDER_WAY)
+        )
+        return {row.id for row in self._transaction.rows(query)} if ids else set()
 
     def under_way(self, key: ResourceKey) -> Deployment | None:
         query = sa.select(deployments).where(deployments.c.resource == str(key), deployments.c.status.in_(UNDER_WAY))

@@ -1,18 +1,20 @@
 """Services and resources in the store.
 
 Pages follow an index from where the last one ended, so that they cost what they show: WORST walks down
-`urgency`, one number made of everything the order is about, NAME walks up the labels.
+`urgency`, one number made of everything the order is about, the others walk up the columns they are named after.
 """
 
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from upkeep.adapters.store.columns import Moment, Name
 from upkeep.adapters.store.rows import (
     Values,
     resource_of,
@@ -27,23 +29,42 @@ from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict, NotFound
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version
-from upkeep.domain.resources import Counters, Resource, Service
+from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
 from upkeep.domain.work import WorkKind
-from upkeep.flows.ports import FleetFilter, FleetOrder, FleetPage
+from upkeep.flows.ports import FleetFilter, FleetOrder, FleetPage, ServiceFilter
 
-_AGE_BITS, _MINOR_BITS, _MAJOR_BITS = 34, 16, 12
-_FAILED = 1 << (_AGE_BITS + _MINOR_BITS + _MAJOR_BITS)
+_AGE_BITS, _MINOR_BITS, _MAJOR_BITS = 34, 16, 10
+_AWAKE = 1 << (_AGE_BITS + _MINOR_BITS + _MAJOR_BITS)
+_REPLACES = _AWAKE << 1
+_FAILED = _AWAKE << 2
 _BEHIND = (Standing.BEHIND_MINOR, Standing.BEHIND_MAJOR)
 _LONGEST_SEARCH = 200
+_FEW = 500
+"""So many rows are sorted sooner than an index is walked for them."""
 
 
-def urgency(lag: Lag) -> int:
-    """A lag as one number that sorts as WORST does: majors, then minors, then the seconds it lasts; 0 without a lag.
+_SORTS: Mapping[FleetOrder, tuple[sa.Column[Any], ...]] = {
+    FleetOrder.WORST: (resources.c.urgency,),
+    FleetOrder.NAME: (resources.c.label,),
+    FleetOrder.TEMPLATE: (resources.c.template, resources.c.label),
+    FleetOrder.OWNER: (resources.c.owner, resources.c.label),
+    FleetOrder.AGE: (resources.c.since,),
+}
+"""What each order is by, before the id. What has nothing in the first column comes last in both directions."""
 
-    `_FAILED` is added for a resource whose last deployment failed, which puts it before all others.
+
+def urgency(lag: Lag, *, failed: bool = False, replaces: bool = False, snoozed: bool = False) -> int:
+    """A resource's place in the order WORST as one number: failed, then what its update would replace, then the lag;
+    0 without any of these. Of what is snoozed only the lag counts, below that of all others.
     """
-    if not lag.behind:
-        return 0
+    height = _FAILED if failed else 0
+    if lag.behind:
+        height += _length(lag) + (0 if snoozed else _AWAKE + (_REPLACES if replaces else 0))
+    return height
+
+
+def _length(lag: Lag) -> int:
+    """A lag as one number that sorts by majors, then minors, then the seconds it lasts."""
     since = int(lag.since.timestamp()) if lag.since else 0
     age = _within((1 << _AGE_BITS) - 1 - since, _AGE_BITS)
     return (
@@ -70,9 +91,18 @@ class Fleet:
             raise _no_service(name)
         return service_of(row)
 
-    def services(self) -> Sequence[Service]:
-        rows = self._transaction.rows(sa.select(services).order_by(services.c.name))
-        return tuple(service_of(row) for row in rows)
+    def services(
+        self, wanted: ServiceFilter | None = None, after: str = "", limit: int | None = None
+    ) -> Sequence[Service]:
+        query = sa.select(services).where(services.c.name > after).order_by(services.c.name).limit(limit)
+        wanted = wanted or ServiceFilter()
+        if wanted.search:
+            query = query.where(services.c.name.icontains(_searched(wanted.search), autoescape=True))
+        if wanted.template:
+            query = query.where(services.c.template == wanted.template)
+        if wanted.owner:
+            query = query.where(services.c.owner == wanted.owner)
+        return tuple(service_of(row) for row in self._transaction.rows(query))
 
     def save_service(self, service: Service) -> None:
         if not self._transaction.change(services, services.c.name == service.name, service_values(service)):
@@ -105,6 +135,26 @@ class Fleet:
         if not self._transaction.remove(resources, resources.c.key == str(key)):
             raise _no_resource(key)
 
+    def homes(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, tuple[Outputs, Placement]]:
+        columns = ("name", "outputs", "account_id", "region", "role_arn", "external_id")
+        query = sa.select(*(resources.c[column] for column in columns))
+        rows = self._transaction.rows(query.where(resources.c.key.in_([str(key) for key in keys]))) if keys else ()
+        return {
+            ResourceKey(ResourceKind.ENVIRONMENT, row.name): (
+                row.outputs,
+                Placement(row.account_id or "", row.region or "", row.role_arn or "", row.external_id or ""),
+            )
+            for row in rows
+        }
+
+    def specs(self, names: Collection[str]) -> Mapping[str, str]:
+        query = sa.select(services.c.name, services.c.spec).where(services.c.name.in_(names))
+        return {row.name: row.spec for row in self._transaction.rows(query)} if names else {}
+
+    def of_services(self, names: Collection[ResourceName]) -> Sequence[Resource]:
+        query = sa.select(resources).where(resources.c.service.in_(names)).order_by(resources.c.key)
+        return tuple(resource_of(row) for row in self._transaction.rows(query)) if names else ()
+
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
         # `instance/…` sorts before `pipeline/…`.
         query = sa.select(resources).where(resources.c.service == name).order_by(resources.c.key)
@@ -124,23 +174,56 @@ class Fleet:
         )
         return tuple(resource_of(row) for row in self._transaction.rows(query))
 
-    def page(self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int) -> FleetPage:
+    def page(
+        self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
+    ) -> FleetPage:
         if limit < 1:
             raise CallerError("a page holds at least one resource", cure="ask for more")
-        query = sa.select(resources).where(*_matching(wanted))
-        if order is FleetOrder.WORST:
-            query = query.order_by(resources.c.urgency.desc(), resources.c.id.desc())
+        by = _SORTS[order]
+        down = (order is FleetOrder.WORST) != backwards
+        behind = None if cursor is None else _read_cursor(cursor, order)
+        rows: list[Any] = []
+        matching = self._narrowed(wanted)
+        if not by[0].nullable:
+            rows += self._walk(matching, by, behind, down, limit + 1)
         else:
-            query = query.order_by(resources.c.label, resources.c.id)
-        if cursor is not None:
-            place, last = _read_cursor(cursor, order)
-            column = resources.c.urgency if order is FleetOrder.WORST else resources.c.label
-            here, there = sa.tuple_(column, resources.c.id), sa.tuple_(sa.literal(place), sa.literal(last))
-            query = query.where(here < there if order is FleetOrder.WORST else here > there)
-        rows = self._transaction.rows(query.limit(limit + 1))
+            if behind is None or behind[0] is not None:
+                rows += self._walk([*matching, by[0].is_not(None)], by, behind, down, limit + 1)
+                behind = None
+            if len(rows) <= limit:
+                rest = behind and behind[1:]
+                rows += self._walk([*matching, by[0].is_(None)], by[1:], rest, down, limit + 1 - len(rows))
         shown = rows[:limit]
-        more = len(rows) > limit
-        return FleetPage(tuple(resource_of(row) for row in shown), _write_cursor(shown[-1], order) if more else None)
+        after = _write_cursor(shown[-1], order) if len(rows) > limit else None
+        return FleetPage(tuple(resource_of(row) for row in shown), after)
+
+    def _narrowed(self, wanted: FleetFilter) -> list[sa.ColumnElement[bool]]:
+        """The conditions of a filter. A part of a name can stand anywhere, so that all names have to be read, in their
+        own index: what few have is named by id then, what many have is found soon in whatever order."""
+        conditions = _matching(wanted)
+        if not wanted.search:
+            return conditions
+        query = sa.select(resources.c.id).where(*conditions).limit(_FEW + 1)
+        found = [row.id for row in self._transaction.rows(query)]
+        return [resources.c.id.in_(found)] if len(found) <= _FEW else conditions
+
+    def _walk(
+        self,
+        where: Sequence[sa.ColumnElement[bool]],
+        by: Sequence[sa.Column[Any]],
+        behind: Sequence[Any] | None,
+        down: bool,
+        limit: int,
+    ) -> Sequence[sa.Row[Any]]:
+        """The rows in the order of some columns and their id, from behind a place in it."""
+        columns = [*by, resources.c.id]
+        query = sa.select(resources).where(*where).limit(limit)
+        query = query.order_by(*(column.desc() if down else column.asc() for column in columns))
+        if behind is not None:
+            here = sa.tuple_(*columns)
+            there = sa.tuple_(*(sa.literal(value, c.type) for value, c in zip(behind, columns, strict=True)))
+            query = query.where(here < there if down else here > there)
+        return self._transaction.rows(query)
 
     def count(self, wanted: FleetFilter, at_most: int) -> int:
         found = sa.select(sa.literal(1)).select_from(resources).where(*_matching(wanted)).limit(at_most).subquery()
@@ -163,30 +246,28 @@ class Fleet:
         return tuple(resource_of(row) for row in self._transaction.rows(query))
 
     def counters(self, template: str | None = None) -> Counters:
-        # The columns of one index each, so that no resource itself is read.
-        failed = resources.c.urgency >= _FAILED if template is None else resources.c.failed
-        query = sa.select(resources.c.standing, failed.label("failed"), sa.func.count().label("resources"))
+        # The columns of one index, so that no resource itself is read.
+        query = sa.select(resources.c.standing, resources.c.failed, sa.func.count().label("resources"))
         if template is not None:
             query = query.where(resources.c.template == template)
-        rows = self._transaction.rows(query.group_by(resources.c.standing, failed))
+        return _counters(self._transaction.rows(query.group_by(resources.c.standing, resources.c.failed)))
 
-        def counted(standing: Standing) -> int:
-            return sum(row.resources for row in rows if row.standing == standing)
+    def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
+        columns = (resources.c.template, resources.c.standing, resources.c.failed)
+        query = sa.select(*columns, sa.func.count().label("resources")).group_by(*columns)
+        if templates is not None:
+            query = query.where(resources.c.template.in_(templates))
+        found: dict[TemplateName, list[Any]] = {}
+        for row in self._transaction.rows(query):
+            found.setdefault(TemplateName(row.template), []).append(row)
+        return {template: _counters(rows) for template, rows in found.items()}
 
-        return Counters(
-            total=sum(row.resources for row in rows),
-            up_to_date=counted(Standing.UP_TO_DATE),
-            behind_minor=counted(Standing.BEHIND_MINOR),
-            behind_major=counted(Standing.BEHIND_MAJOR),
-            failed=sum(row.resources for row in rows if row.failed),
-            ahead=counted(Standing.AHEAD),
-        )
-
-    def owners(self) -> Sequence[str]:
-        query = sa.select(resources.c.owner).where(resources.c.owner.is_not(None)).distinct()
-        return tuple(row.owner for row in self._transaction.rows(query.order_by(resources.c.owner)))
+    def owners(self, at_most: int) -> Sequence[str]:
+        return tuple(self._different(resources.c.owner, at_most))
 
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
+        height = _length(lag) if lag.behind else 0
+        awake = sa.case((resources.c.snoozed_at.is_(None), _big(height + _AWAKE)), else_=_big(height))
         return self._transaction.change(
             resources,
             sa.and_(
@@ -196,9 +277,34 @@ class Fleet:
             ),
             {
                 **_lag_values(lag),
-                "urgency": sa.literal(urgency(lag), sa.BigInteger)
-                + resources.c.failed * sa.literal(_FAILED, sa.BigInteger),
+                "replaces": False,
+                "urgency": (awake if lag.behind else _big(0)) + resources.c.failed * _big(_FAILED),
             },
+        )
+
+    def warn(self, keys: Collection[ResourceKey]) -> None:
+        awake = sa.case((resources.c.snoozed_at.is_(None), _big(_REPLACES)), else_=_big(0))
+        self._transaction.change(
+            resources,
+            sa.and_(
+                resources.c.key.in_([str(key) for key in keys]),
+                sa.not_(resources.c.replaces),
+                resources.c.standing.in_(_BEHIND),
+            ),
+            {"replaces": True, "urgency": resources.c.urgency + awake},
+        )
+
+    def overslept(self, now: datetime) -> bool:
+        query = sa.select(resources.c.id).where(resources.c.snoozed_until <= now).limit(1)
+        return self._transaction.row(query) is not None
+
+    def wake(self, now: datetime) -> int:
+        height = sa.case((resources.c.replaces, _big(_AWAKE + _REPLACES)), else_=_big(_AWAKE))
+        lifted = sa.case((resources.c.standing.in_(_BEHIND), height), else_=_big(0))
+        return self._transaction.change(
+            resources,
+            resources.c.snoozed_until <= now,
+            {**snooze_values(None), "urgency": resources.c.urgency + lifted},
         )
 
     def end_snoozes(self, template: TemplateName, running: Version, due: Version) -> None:
@@ -220,9 +326,23 @@ class Fleet:
         )
         return tuple(Version(row.major, row.minor) for row in self._transaction.rows(query))
 
+    def _different(self, column: sa.Column[Any], at_most: int) -> Iterator[Any]:
+        """The different values of a column, one step in its index for each: none of what they stand on is read."""
+        rows = self._transaction.connection.execute(_steps(column), {"at_most": at_most})
+        return (row.value for row in rows)
+
     def _listed(self, *where: sa.ColumnElement[bool]) -> Sequence[Resource]:
         query = sa.select(resources).where(*where).order_by(resources.c.key)
         return tuple(resource_of(row) for row in self._transaction.rows(query))
+
+
+@cache
+def _steps(column: sa.Column[Any]) -> sa.Select[Any]:
+    steps = sa.select(sa.func.min(column).label("value")).cte("steps", recursive=True)
+    following = sa.select(sa.func.min(column)).where(column > steps.c.value).scalar_subquery()
+    steps = steps.union_all(sa.select(following).where(steps.c.value.is_not(None)))
+    at_most = sa.bindparam("at_most", type_=sa.Integer)
+    return sa.select(steps.c.value).where(steps.c.value.is_not(None)).limit(at_most)
 
 
 def _row_values(resource: Resource) -> Values:
@@ -230,8 +350,29 @@ def _row_values(resource: Resource) -> Values:
     return {
         **resource_values(resource),
         "failed": int(failed),
-        "urgency": urgency(resource.lag) + (_FAILED if failed else 0),
+        "urgency": urgency(
+            resource.lag, failed=failed, replaces=resource.replaces, snoozed=resource.snooze is not None
+        ),
     }
+
+
+def _counters(rows: Sequence[Any]) -> Counters:
+    def counted(standing: Standing) -> int:
+        return sum(row.resources for row in rows if row.standing == standing)
+
+    return Counters(
+        total=sum(row.resources for row in rows),
+        up_to_date=counted(Standing.UP_TO_DATE),
+        behind_minor=counted(Standing.BEHIND_MINOR),
+        behind_major=counted(Standing.BEHIND_MAJOR),
+        failed=sum(row.resources for row in rows if row.failed),
+        ahead=counted(Standing.AHEAD),
+        undeployed=counted(Standing.UNDEPLOYED),
+    )
+
+
+def _big(number: int) -> sa.BindParameter[int]:
+    return sa.literal(number, sa.BigInteger)
 
 
 def _lag_values(lag: Lag) -> Values:
@@ -242,16 +383,22 @@ def _within(number: int, bits: int) -> int:
     return max(0, min(number, (1 << bits) - 1))
 
 
-def _matching(wanted: FleetFilter) -> list[sa.ColumnElement[bool]]:
-    if len(wanted.search) > _LONGEST_SEARCH:
+def _searched(text: str) -> str:
+    if len(text) > _LONGEST_SEARCH:
         raise CallerError(f"the search is longer than {_LONGEST_SEARCH} characters", cure="search for less")
+    return text.lower()
+
+
+def _matching(wanted: FleetFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.search:
-        conditions.append(resources.c.search.contains(wanted.search.lower(), autoescape=True))
+        conditions.append(resources.c.search.contains(_searched(wanted.search), autoescape=True))
     if wanted.template:
         conditions.append(resources.c.template == wanted.template)
     if wanted.owner:
         conditions.append(resources.c.owner == wanted.owner)
+    if wanted.environment:
+        conditions.append(resources.c.environment == wanted.environment)
     if wanted.kind is not None:
         conditions.append(resources.c.kind == ResourceKind(wanted.kind))
     if wanted.standing is not None:
@@ -265,21 +412,38 @@ def _matching(wanted: FleetFilter) -> list[sa.ColumnElement[bool]]:
 
 
 def _write_cursor(row: Any, order: FleetOrder) -> str:
-    place = row.urgency if order is FleetOrder.WORST else row.label
-    return base64.urlsafe_b64encode(json.dumps([order, place, row.id]).encode()).decode().rstrip("=")
+    places = [getattr(row, column.name) for column in _SORTS[order]]
+    written = [place.isoformat() if isinstance(place, datetime) else place for place in places]
+    return base64.urlsafe_b64encode(json.dumps([order, *written, row.id]).encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str, order: FleetOrder) -> tuple[int | str, int]:
+def _read_cursor(cursor: str, order: FleetOrder) -> list[Any]:
+    """The place behind which a page begins: a value for each column of the order, and the id."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        match order, json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)):
-            case FleetOrder.WORST, [FleetOrder.WORST.value, int(place), int(last)] if _is_id(place) and _is_id(last):
-                return place, last
-            case FleetOrder.NAME, [FleetOrder.NAME.value, str(label), int(last)] if _is_id(last):
-                return label, last
+        match json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)):
+            case [order.value, *written, int(last)] if _is_id(last):
+                places = [_place(value, c) for value, c in zip(written, _SORTS[order], strict=True)]
+                return [*places, last]
     except (binascii.Error, ValueError, RecursionError):
         pass
     raise CallerError("this page does not exist", cure="start again from the first page")
+
+
+def _place(written: Any, column: sa.Column[Any]) -> Any:
+    """A value of a column as a cursor has it; ValueError when it is none."""
+    match written, column.type:
+        case None, _ if column.nullable:
+            return None
+        case int(), sa.BigInteger() if _is_id(written):
+            return written
+        case str(), Moment():
+            moment = datetime.fromisoformat(written)
+            if moment.tzinfo is not None:
+                return moment
+        case str(), Name():
+            return written
+    raise ValueError(written)
 
 
 def _is_id(number: int) -> bool:

@@ -1,7 +1,7 @@
 """The audit trail in the store: rows are added, never changed or removed."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -9,7 +9,10 @@ from upkeep.adapters.store.rows import entry_of
 from upkeep.adapters.store.tables import journal
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.events import Event, JournalEntry, facts_of, kind_of
-from upkeep.domain.people import Actor
+from upkeep.domain.people import Actor, Via
+
+_OVERLAP = timedelta(hours=1)
+"""No transaction lasts as long."""
 
 
 class Journal:
@@ -40,11 +43,22 @@ class Journal:
         subject: str | None = None,
         kind: str | None = None,
         actor: str | None = None,
+        via: Via | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Sequence[JournalEntry]:
         query = sa.select(journal).order_by(journal.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(journal.c.id < before)
-        for column, wanted in ((journal.c.subject, subject), (journal.c.kind, kind), (journal.c.actor, actor)):
-            if wanted is not None:
-                query = query.where(column == wanted)
+        wanted = ((journal.c.subject, subject), (journal.c.kind, kind), (journal.c.actor, actor), (journal.c.via, via))
+        for column, value in wanted:
+            if value is not None:
+                query = query.where(column == value)
+        # Ids grow with time, but for transactions that overlapped: they bound what has to be read.
+        if since is not None:
+            first = sa.select(journal.c.id).where(journal.c.at >= since - _OVERLAP).order_by(journal.c.at).limit(1)
+            query = query.where(journal.c.at >= since, journal.c.id >= first.scalar_subquery())
+        if until is not None:
+            last = sa.select(journal.c.id).where(journal.c.at < until + _OVERLAP).order_by(journal.c.at.desc()).limit(1)
+            query = query.where(journal.c.at < until, journal.c.id <= last.scalar_subquery())
         return tuple(entry_of(row) for row in self._transaction.rows(query))

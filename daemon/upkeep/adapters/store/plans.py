@@ -1,6 +1,7 @@
 """Plans in the store."""
 
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,8 +65,9 @@ class Plans:
         return {found.resource: found for found in map(_plan_of, self._transaction.rows(query))}
 
     def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
-        query = sa.select(*_TOLD).where(plans.c.resource.in_([str(key) for key in keys])).order_by(plans.c.number)
-        found = map(_plan_of, self._transaction.rows(query))
+        query = sa.select(*_TOLD).where(plans.c.resource.in_([str(key) for key in keys]))
+        # Sorted here, for a database may walk all numbers rather than sort a few rows.
+        found = map(_plan_of, sorted(self._transaction.rows(query), key=attrgetter("number")))
         return {(plan.resource, plan.version): plan for plan in found}
 
 

@@ -1,7 +1,8 @@
 """Templates, majors, versions, bundles and previews in the store."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -34,6 +35,7 @@ from upkeep.domain.lag import PublishedVersion
 from upkeep.domain.names import SourceName, TemplateName, Version
 from upkeep.domain.previews import Preview
 from upkeep.domain.versions import Major, Template, TemplateVersion, VersionKey, VersionState
+from upkeep.flows.ports import TemplateFilter
 
 UNDER_WAY = [status for status in DeploymentStatus if status.under_way]
 
@@ -64,6 +66,74 @@ class Registry:
         if source is not None:
             query = self._transaction.kept(query.where(templates.c.source == source))
         return tuple(template_of(row) for row in self._transaction.rows(query))
+
+    def page(self, wanted: TemplateFilter, after: str, limit: int) -> Sequence[Template]:
+        query = sa.select(templates).where(templates.c.name > after).order_by(templates.c.name).limit(limit)
+        if wanted.search:
+            query = query.where(templates.c.name.icontains(wanted.search, autoescape=True))
+        if wanted.kind is not None:
+            query = query.where(templates.c.kind == wanted.kind)
+        if wanted.source:
+            query = query.where(templates.c.source == wanted.source)
+        if wanted.recommended:
+            query = query.where(templates.c.recommended_major.is_not(None))
+        if wanted.waiting:
+            of_template = (versions.c.template == templates.c.name, versions.c.state == VersionState.DRAFT)
+            query = query.where(sa.exists().where(*of_template))
+        return tuple(template_of(row) for row in self._transaction.rows(query))
+
+    def count_templates(self, names: Collection[SourceName]) -> Mapping[SourceName, int]:
+        query = sa.select(templates.c.source, sa.func.count().label("templates")).where(templates.c.source.in_(names))
+        return {row.source: row.templates for row in self._transaction.rows(query.group_by(templates.c.source))}
+
+    def offers(self, names: Collection[TemplateName]) -> Mapping[tuple[TemplateName, int], Version]:
+        pointers = sa.select(templates.c.name, templates.c.recommended_major, templates.c.recommended_minor)
+        rows = self._transaction.rows(pointers.where(templates.c.name.in_(names)))
+        recommended = {row.name: _version(row.recommended_major, row.recommended_minor) for row in rows}
+        own = sa.select(majors.c.template, majors.c.major, majors.c.recommended_minor)
+        offered = {}
+        for row in self._transaction.rows(own.where(majors.c.template.in_(names))):
+            found = recommended.get(row.template)
+            if found is None or found.major < row.major:
+                found = _version(row.major, row.recommended_minor)
+            if found is not None:
+                offered[TemplateName(row.template), int(row.major)] = found
+        return offered
+
+    def names(self, at_most: int) -> Sequence[TemplateName]:
+        query = sa.select(templates.c.name).order_by(templates.c.name).limit(at_most)
+        return tuple(row.name for row in self._transaction.rows(query))
+
+    def trees(self, keys: Collection[tuple[TemplateName, Version]]) -> Mapping[tuple[TemplateName, Version], str]:
+        if not keys:
+            return {}
+        # Column by column, which finds a few too many: for rows of values SQLite would read through the table.
+        query = sa.select(versions.c.template, versions.c.major, versions.c.minor, versions.c.tree).where(
+            versions.c.template.in_({template for template, _ in keys}),
+            versions.c.major.in_({number.major for _, number in keys}),
+            versions.c.minor.in_({number.minor for _, number in keys}),
+        )
+        rows = self._transaction.rows(query)
+        return {(TemplateName(row.template), Version(row.major, row.minor)): row.tree for row in rows}
+
+    def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
+        above = versions.alias()
+        last = (
+            sa.select(above.c.major, above.c.minor)
+            .where(above.c.template == templates.c.name)
+            .order_by(above.c.major.desc(), above.c.minor.desc())
+            .limit(1)
+        )
+        major = last.with_only_columns(above.c.major).scalar_subquery()
+        minor = last.with_only_columns(above.c.minor).scalar_subquery()
+        state = last.with_only_columns(above.c.state).scalar_subquery()
+        query = sa.select(templates.c.name, major.label("major"), minor.label("minor"), state.label("state"))
+        rows = self._transaction.rows(query.where(templates.c.name.in_(names)))
+        return {
+            TemplateName(row.name): (Version(row.major, row.minor), VersionState(row.state))
+            for row in rows
+            if row.major is not None
+        }
 
     def save_template(self, template: Template) -> None:
         if not self._transaction.change(templates, templates.c.name == template.name, template_values(template)):
@@ -110,12 +180,29 @@ class Registry:
         row = self._transaction.row(self._transaction.kept(query))
         return None if row is None else version_of(row)
 
-    def versions(self, template: TemplateName, major: int | None = None) -> Sequence[TemplateVersion]:
-        query = sa.select(versions).where(versions.c.template == template)
+    def versions(
+        self,
+        template: TemplateName,
+        major: int | None = None,
+        *,
+        state: VersionState | None = None,
+        below: Version | None = None,
+        limit: int | None = None,
+    ) -> Sequence[TemplateVersion]:
+        query = sa.select(versions).where(versions.c.template == template).limit(limit)
         if major is not None:
             query = query.where(versions.c.major == major)
+        if state is not None:
+            query = query.where(versions.c.state == state)
+        if below is not None:
+            here = sa.tuple_(versions.c.major, versions.c.minor)
+            query = query.where(here < sa.tuple_(sa.literal(below.major), sa.literal(below.minor)))
         query = query.order_by(versions.c.major.desc(), versions.c.minor.desc())
         return tuple(version_of(row) for row in self._transaction.rows(query))
+
+    def count_versions(self, template: TemplateName) -> int:
+        query = sa.select(sa.func.count()).where(versions.c.template == template)
+        return int(self._transaction.connection.execute(query).scalar_one())
 
     def latest(
         self, template: TemplateName, major: int, states: Iterable[VersionState] = tuple(VersionState)
@@ -143,15 +230,27 @@ class Registry:
             PublishedVersion(Version(row.major, row.minor), row.published_at) for row in self._transaction.rows(query)
         )
 
-    def drafts(self, template: TemplateName | None = None) -> Sequence[VersionKey]:
+    def drafts(self, template: TemplateName | None = None, limit: int | None = None) -> Sequence[VersionKey]:
         query = (
             sa.select(versions.c.template, versions.c.major, versions.c.minor)
             .where(versions.c.state == VersionState.DRAFT)
             .order_by(versions.c.created_at, versions.c.template, versions.c.major, versions.c.minor)
+            .limit(limit)
         )
         if template is not None:
             query = query.where(versions.c.template == template)
         return tuple(VersionKey(row.template, Version(row.major, row.minor)) for row in self._transaction.rows(query))
+
+    def drafts_of(self, names: Collection[TemplateName]) -> Mapping[TemplateName, Sequence[Version]]:
+        query = (
+            sa.select(versions.c.template, versions.c.major, versions.c.minor)
+            .where(versions.c.template.in_(names), versions.c.state == VersionState.DRAFT)
+            .order_by(versions.c.template, versions.c.major.desc(), versions.c.minor.desc())
+        )
+        found: dict[TemplateName, list[Version]] = {}
+        for row in self._transaction.rows(query):
+            found.setdefault(TemplateName(row.template), []).append(Version(row.major, row.minor))
+        return found
 
     def save_version(self, version: TemplateVersion) -> None:
         where = _is(versions, version.template, version.version)
@@ -167,19 +266,31 @@ class Registry:
             self._remove_bundle(tree)
 
     def in_use(self, template: TemplateName) -> Mapping[Version, int]:
-        running = sa.select(resources.c.key, resources.c.major, resources.c.minor).where(
-            resources.c.template == template, resources.c.major.is_not(None)
+        columns = (resources.c.major, resources.c.minor)
+        running = (
+            sa.select(*columns, sa.func.count().label("users"))
+            .where(resources.c.template == template, resources.c.major.is_not(None))
+            .group_by(*columns)
         )
+        target = (deployments.c.target_major.label("major"), deployments.c.target_minor.label("minor"))
         moving = (
-            sa.select(resources.c.key, deployments.c.target_major, deployments.c.target_minor)
+            sa.select(*target, sa.func.count().label("users"))
             .join(deployments, deployments.c.resource == resources.c.key)
-            .where(resources.c.template == template, deployments.c.status.in_(UNDER_WAY))
+            .where(
+                # What is under way is few, what runs the template many: the condition is written as the partial index
+                # has it, and the template so that no index serves.
+                resources.c.template.concat("") == template,
+                deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY]),
+                sa.or_(
+                    resources.c.major.is_(None),
+                    sa.tuple_(*columns) != sa.tuple_(deployments.c.target_major, deployments.c.target_minor),
+                ),
+            )
+            .group_by(deployments.c.target_major, deployments.c.target_minor)
         )
-        used = sa.union(running, moving).subquery()
-        query = sa.select(used.c.major, used.c.minor, sa.func.count().label("users")).group_by(
-            used.c.major, used.c.minor
-        )
-        return {Version(row.major, row.minor): row.users for row in self._transaction.rows(query)}
+        found = Counter({Version(row.major, row.minor): row.users for row in self._transaction.rows(running)})
+        found.update({Version(row.major, row.minor): row.users for row in self._transaction.rows(moving)})
+        return found
 
     def keep_bundle(self, bundle: Bundle) -> None:
         while not self._transaction.insert(bundles, {"tree": bundle.tree}):
@@ -245,6 +356,10 @@ class Registry:
 
 def _is(table: sa.Table, template: str, version: Version) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.template == template, table.c.major == version.major, table.c.minor == version.minor)
+
+
+def _version(major: int | None, minor: int | None) -> Version | None:
+    return None if major is None or minor is None else Version(major, minor)
 
 
 def _no_template(name: str) -> NotFound:

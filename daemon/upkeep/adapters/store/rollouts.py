@@ -1,6 +1,7 @@
 """Rollouts in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,7 +10,7 @@ from upkeep.adapters.store.tables import rollout_members, rollouts
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.names import TemplateName
-from upkeep.domain.rollouts import Member, Rollout
+from upkeep.domain.rollouts import Member, Rollout, RolloutStatus, Turn
 
 
 class Rollouts:
@@ -46,14 +47,29 @@ class Rollouts:
                 )
 
     def recent(self, limit: int, before: str | None = None) -> Sequence[Rollout]:
-        query = sa.select(rollouts).order_by(rollouts.c.number.desc()).limit(limit)
+        return tuple(rollout_of(row, self._members(row.id)) for row in self._newest(limit, before))
+
+    def counted(
+        self, limit: int, before: str | None = None, *, template: str = "", status: RolloutStatus | None = None
+    ) -> Sequence[tuple[Rollout, Mapping[Turn, int]]]:
+        where = [rollouts.c.template == template] if template else []
+        where += [rollouts.c.status == status] if status is not None else []
+        rows = self._newest(limit, before, *where)
+        columns = (rollout_members.c.rollout, rollout_members.c.turn)
+        query = sa.select(*columns, sa.func.count().label("members")).group_by(*columns)
+        turns: dict[str, dict[Turn, int]] = {}
+        for row in self._transaction.rows(query.where(columns[0].in_([row.id for row in rows]))):
+            turns.setdefault(row.rollout, {})[Turn(row.turn)] = row.members
+        return tuple((rollout_of(row, ()), turns.get(row.id, {})) for row in rows)
+
+    def _newest(self, limit: int, before: str | None, *where: sa.ColumnElement[bool]) -> Sequence[sa.Row[Any]]:
+        query = sa.select(rollouts).where(*where).order_by(rollouts.c.number.desc()).limit(limit)
         if before is not None:
             place = self._transaction.row(sa.select(rollouts.c.number).where(rollouts.c.id == before))
             if place is None:
                 raise _unknown(before)
             query = query.where(rollouts.c.number < place.number)
-        rows = self._transaction.rows(query)
-        return tuple(rollout_of(row, self._members(row.id)) for row in rows)
+        return self._transaction.rows(query)
 
     def last_automatic(self, template: TemplateName) -> Rollout | None:
         query = (

@@ -319,6 +319,7 @@ def resource_values(resource: Resource) -> Values:
         "drift_reason": resource.drift.reason if resource.drift else None,
         "drift_checked_at": resource.drift_checked_at,
         "drift_handle": resource.drift_handle,
+        "replaces": resource.replaces,
         **snooze_values(resource.snooze),
     }
 
@@ -348,6 +349,7 @@ def resource_of(row: Any) -> Resource:
         drift=_drift_of(row),
         drift_checked_at=row.drift_checked_at,
         drift_handle=row.drift_handle,
+        replaces=row.replaces,
         snooze=_snooze_of(row),
         id=row.id,
     )

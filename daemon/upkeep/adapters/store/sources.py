@@ -13,6 +13,7 @@ from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import Source
 from upkeep.domain.work import WorkKind
+from upkeep.flows.ports import SourcesHealth
 
 
 class Sources:
@@ -35,6 +36,22 @@ class Sources:
     def list(self) -> Sequence[Source]:
         rows = self._transaction.rows(sa.select(sources).order_by(sources.c.name))
         return tuple(self._noted(source_of(row)) for row in rows)
+
+    def page(self, after: str, limit: int) -> Sequence[Source]:
+        query = sa.select(sources).where(sources.c.name > after).order_by(sources.c.name).limit(limit)
+        return tuple(self._noted(source_of(row)) for row in self._transaction.rows(query))
+
+    def troubled(self, limit: int) -> Sequence[Source]:
+        stalled = sa.select(sources).where(sources.c.stalled_at.is_not(None)).order_by(sources.c.name).limit(limit)
+        failing = (
+            sa.select(sources).where(sources.c.failures > sa.literal_column("0")).order_by(sources.c.name).limit(limit)
+        )
+        found = [source_of(row) for query in (stalled, failing) for row in self._transaction.rows(query)]
+        return tuple({source.name: self._noted(source) for source in found}.values())[:limit]
+
+    def health(self, at_most: int) -> SourcesHealth:
+        row = self._transaction.connection.execute(_HEALTH, {"at_most": at_most}).one()
+        return SourcesHealth(row.total, row.stalled, row.failing, row.waiting, row.heard_at)
 
     def save(self, source: Source) -> None:
         # Lists are read without locks, because every webhook reads one. Writing only what differs from what was
@@ -70,6 +87,28 @@ class Sources:
     def _noted(self, source: Source) -> Source:
         self._read[source.name] = source_values(source)
         return source
+
+
+def _counted(*where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    at_most = sa.bindparam("at_most", type_=sa.Integer)
+    found = sa.select(sources.c.name).where(*where).limit(at_most).subquery()
+    return sa.select(sa.func.count()).select_from(found).scalar_subquery()
+
+
+_CALM = (sources.c.stalled_at.is_(None), sources.c.failures == sa.literal_column("0"))
+_HEALTH = sa.select(
+    _counted().label("total"),
+    _counted(sources.c.stalled_at.is_not(None)).label("stalled"),
+    _counted(sources.c.failures > sa.literal_column("0"), sources.c.stalled_at.is_(None)).label("failing"),
+    _counted(*_CALM, sources.c.checked_at.is_(None), sources.c.synced_at.is_(None)).label("waiting"),
+    sa.select(sources.c.checked_at)
+    .where(*_CALM, sources.c.checked_at.is_not(None))
+    .order_by(sources.c.checked_at)
+    .limit(1)
+    .scalar_subquery()
+    .label("heard_at"),
+)
+"""Asked for every page, so that it is put together once. Zeros are written out for the partial indexes to serve."""
 
 
 def _unknown(name: str) -> NotFound:

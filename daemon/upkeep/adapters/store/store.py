@@ -21,6 +21,7 @@ from upkeep.adapters.store.registry import Registry
 from upkeep.adapters.store.rollouts import Rollouts
 from upkeep.adapters.store.sources import Sources
 from upkeep.adapters.store.tables import metadata, numbers
+from upkeep.adapters.store.tallies import Tallies
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.adapters.store.upgrade import require_current
 from upkeep.adapters.store.work import Work
@@ -63,6 +64,10 @@ class SqlUnit:
     @cached_property
     def rollouts(self) -> Rollouts:
         return Rollouts(self._transaction)
+
+    @cached_property
+    def tallies(self) -> Tallies:
+        return Tallies(self._transaction)
 
     @cached_property
     def journal(self) -> Journal:

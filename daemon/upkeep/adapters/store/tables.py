@@ -43,6 +43,12 @@ sources = Table(
     Column("findings", Json, nullable=False),
 )
 Index("ix_sources_next_poll_at", sources.c.next_poll_at)
+# What every page says of all sources, without reading them.
+_STALLED = sources.c.stalled_at.is_not(None)
+Index("ix_sources_stalled", sources.c.name, sqlite_where=_STALLED, postgresql_where=_STALLED)
+_FAILING = sources.c.failures > 0
+Index("ix_sources_failing", sources.c.name, sqlite_where=_FAILING, postgresql_where=_FAILING)
+Index("ix_sources_checked_at", sources.c.checked_at)
 
 deliveries = Table(
     "deliveries",
@@ -120,6 +126,7 @@ versions = Table(
     Column("note", Words),
 )
 Index("ix_versions_state", versions.c.state, versions.c.created_at)
+Index("ix_versions_template", versions.c.template, versions.c.state, versions.c.major, versions.c.minor)
 
 previews = Table(
     "previews",
@@ -199,6 +206,8 @@ resources = Table(
     Column("majors", Integer, nullable=False),
     Column("since", Moment),
     Column("failed", Integer, nullable=False),
+    # Whether the update it is due for is known to replace something in its stack.
+    Column("replaces", Boolean, nullable=False, server_default=sa.false()),
     # How urgently somebody should look at it, as one number: see fleet.urgency.
     Column("urgency", sa.BigInteger, nullable=False),
     Column("last_deployment", Name),
@@ -236,9 +245,17 @@ Index("ix_resources_kind", resources.c.kind, resources.c.urgency, resources.c.id
 Index("ix_resources_template", resources.c.template, resources.c.urgency, resources.c.id)
 Index("ix_resources_version", resources.c.template, resources.c.major, resources.c.minor)
 Index("ix_resources_counted", resources.c.template, resources.c.standing, resources.c.failed)
+Index("ix_resources_standings", resources.c.standing, resources.c.failed)
+Index("ix_resources_search", resources.c.search, resources.c.id)
 Index("ix_resources_label", resources.c.label, resources.c.id)
+Index("ix_resources_kind_label", resources.c.kind, resources.c.label, resources.c.id)
+Index("ix_resources_template_label", resources.c.template, resources.c.label, resources.c.id)
+Index("ix_resources_owner_label", resources.c.owner, resources.c.label, resources.c.id)
+Index("ix_resources_since", resources.c.since, resources.c.id)
+_SNOOZED = resources.c.snoozed_until.is_not(None)
+Index("ix_resources_snoozed", resources.c.snoozed_until, sqlite_where=_SNOOZED, postgresql_where=_SNOOZED)
 Index("ix_resources_service", resources.c.service)
-Index("ix_resources_environment", resources.c.environment)
+Index("ix_resources_environment", resources.c.environment, resources.c.urgency, resources.c.id)
 
 deployments = Table(
     "deployments",
@@ -286,6 +303,9 @@ Index(
 )
 Index("ix_deployments_resource", deployments.c.resource, deployments.c.number)
 Index("ix_deployments_status", deployments.c.status, deployments.c.number)
+Index("ix_deployments_asked_by", deployments.c.asked_by, deployments.c.number)
+_STANDS_STILL = deployments.c.stalled_at.is_not(None)
+Index("ix_deployments_stalled", deployments.c.number, sqlite_where=_STANDS_STILL, postgresql_where=_STANDS_STILL)
 
 renders = Table(
     "renders",
@@ -385,6 +405,8 @@ journal = Table(
 Index("ix_journal_subject", journal.c.subject, journal.c.id)
 Index("ix_journal_kind", journal.c.kind, journal.c.id)
 Index("ix_journal_actor", journal.c.actor, journal.c.id)
+Index("ix_journal_via", journal.c.via, journal.c.id)
+Index("ix_journal_at", journal.c.at)
 
 outbox = Table(
     "outbox",
@@ -557,5 +579,15 @@ tallies = Table(
     Column("behind_major", Integer, nullable=False),
     Column("ahead", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
+    # Whether no later one of its template is there.
+    Column("last", Boolean, nullable=False),
 )
 Index("ix_tallies_at", tallies.c.at)
+Index(
+    "ix_tallies_last",
+    tallies.c.behind_major,
+    tallies.c.behind_minor,
+    tallies.c.template,
+    sqlite_where=tallies.c.last,
+    postgresql_where=tallies.c.last,
+)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from upkeep.domain.errors import CallerError
 from upkeep.domain.events import JournalEntry
 from upkeep.domain.names import parse_resource_key
+from upkeep.domain.people import Via
 from upkeep.flows.ports import Unit
 
 PAGE = 100
@@ -20,6 +22,14 @@ class ActivityRow:
     entry: JournalEntry
     sentence: str
 
+    @property
+    def change(self) -> tuple[str, str] | None:
+        """What it was before and after, for an event that says so."""
+        facts = self.entry.facts
+        if "before" not in facts or "after" not in facts or facts["before"] == facts["after"]:
+            return None
+        return str(facts["before"] or "none"), str(facts["after"] or "none")
+
 
 @dataclass(frozen=True, slots=True)
 class ActivityView:
@@ -29,20 +39,28 @@ class ActivityView:
     next: int | None
 
 
-def activity(
-    unit: Unit,
-    *,
-    before: int | None = None,
-    subject: str | None = None,
-    kind: str | None = None,
-    actor: str | None = None,
-) -> ActivityView:
-    """The entries below an id, newest first, narrowed to a subject, a kind or an actor."""
-    entries = unit.journal.entries(PAGE + 1, before, subject, kind, actor)
-    shown = entries[:PAGE]
+@dataclass(frozen=True, slots=True)
+class ActivityFilter:
+    """Which entries are shown; every field narrows it further. They happened at `since` or later, and before
+    `until`."""
+
+    subject: str | None = None
+    kind: str | None = None
+    actor: str | None = None
+    via: Via | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def activity(unit: Unit, wanted: ActivityFilter, before: int | None = None, limit: int = PAGE) -> ActivityView:
+    """The entries below an id, newest first."""
+    entries = unit.journal.entries(
+        limit + 1, before, wanted.subject, wanted.kind, wanted.actor, wanted.via, wanted.since, wanted.until
+    )
+    shown = entries[:limit]
     return ActivityView(
         tuple(ActivityRow(entry, sentence(entry)) for entry in shown),
-        shown[-1].id if len(entries) > PAGE else None,
+        shown[-1].id if len(entries) > limit else None,
     )
 
 

@@ -8,6 +8,7 @@ from upkeep.domain.errors import BundleError
 from upkeep.domain.inputs import InputType, ValueType
 from upkeep.domain.names import ResourceKind, ResourceName, TemplateName, Version, environment_key, is_name
 from upkeep.domain.versions import Template, TemplateKind, TemplateVersion, VersionState
+from upkeep.flows.browse.fleet import CHOICES
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
 HOMES = 200
@@ -53,7 +54,7 @@ def creation(
     the only one is chosen; `drafts` offers drafts as well. NotFound for a template or a version that is not there."""
     templates = tuple(_offered(unit, kind, drafts))
     name = template or (templates[0] if len(templates) == 1 else "")
-    owners = tuple(unit.fleet.owners())
+    owners = tuple(unit.fleet.owners(CHOICES))
     if not name:
         return CreationView(templates, None, None, (), None, None, None, (), False, owners)
     family = unit.registry.template(name)

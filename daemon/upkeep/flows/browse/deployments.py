@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from upkeep.domain.changesets import Risk, StackChange, StackEvent, worst_first
 from upkeep.domain.consoles import console_url
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, UpdateType
+from upkeep.domain.errors import CallerError
+from upkeep.domain.names import ResourceKey, parse_resource_key
 from upkeep.domain.resources import Resource
 from upkeep.flows.deploy import left_behind
 from upkeep.flows.ports import Unit
 
-SHOWN = 100
-"""Deployments on the list, newest first."""
+SHOWN = 50
+"""Deployments on a page."""
 
 EVENTS = 500
 """Stack events on a page: the last of them."""
@@ -46,9 +48,47 @@ class DeploymentView:
         return self.deployment.stall is not None and not self.deployment.rollback_failed
 
 
-def deployments(unit: Unit, status: DeploymentStatus | None = None) -> tuple[Deployment, ...]:
-    """The latest, newest first."""
-    return tuple(unit.deployments.recent(SHOWN, status))
+@dataclass(frozen=True, slots=True)
+class DeploymentFilter:
+    """Which deployments are listed; every field narrows it further. `resource` is a key or a short name, `stalled`
+    leaves those that wait for a person."""
+
+    status: DeploymentStatus | None = None
+    resource: str = ""
+    template: str = ""
+    asked_by: str = ""
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentsView:
+    """A page of deployments, newest first; `next` is the id of the one the next page starts behind."""
+
+    rows: tuple[Deployment, ...]
+    next: str | None
+
+
+def deployments(unit: Unit, wanted: DeploymentFilter, before: str | None = None, limit: int = SHOWN) -> DeploymentsView:
+    """Those older than the one with the id `before`."""
+    key = _key_of(wanted.resource)
+    found = unit.deployments.recent(
+        limit + 1,
+        wanted.status,
+        key,
+        before,
+        called="" if key else wanted.resource,
+        template=wanted.template,
+        asked_by=wanted.asked_by,
+        stalled=wanted.stalled,
+    )
+    return DeploymentsView(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def _key_of(text: str) -> ResourceKey | None:
+    try:
+        return parse_resource_key(text)
+    except CallerError:
+        return None
 
 
 def deployment(unit: Unit, deployment_id: str) -> DeploymentView:

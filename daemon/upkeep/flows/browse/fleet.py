@@ -1,20 +1,22 @@
 """The fleet: which resources there are, and how far each is behind."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from upkeep.domain.lag import Lag, Standing
-from upkeep.domain.names import TemplateName, Version
+from upkeep.domain.names import ResourceKey, TemplateName, Version
 from upkeep.domain.plans import Plan
 from upkeep.domain.resources import Counters, Resource
 from upkeep.domain.versions import VersionKey
-from upkeep.flows.measure import offered_to
-from upkeep.flows.plan import moved
-from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
+from upkeep.flows.plan import holding
+from upkeep.flows.ports import FleetFilter, FleetOrder, TemplateFilter, Unit
 
 PAGE = 50
 """Resources on a page."""
+
+CHOICES = 100
+"""Templates and owners that a filter offers; others are typed."""
 
 COUNTED_TO = 1000
 """A larger number of matches is shown as "more than"."""
@@ -32,17 +34,20 @@ class FirstStep(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FleetRow:
     """A resource, and the version *Update to recommended version* leads to; None when it is not behind. `plan` says
-    what that would change in its stack, None while nobody looked or what was seen does not hold any more."""
+    what that would change in its stack, None while nobody looked or what was seen does not hold any more. `stalled`
+    says that its deployment waits for a person."""
 
     resource: Resource
     due: Version | None
     plan: Plan | None = None
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
     """A page of the fleet. `matching` is how many resources the filter leaves, counted up to COUNTED_TO + 1;
-    `drafts` are the versions that wait for a review."""
+    `drafts` are versions that wait for a review, up to CHOICES of them, and so many `templates` and `owners` are
+    offered to filter by."""
 
     wanted: FleetFilter
     counters: Counters
@@ -55,58 +60,82 @@ class FleetView:
     first_step: FirstStep | None
 
 
-def fleet(unit: Unit, wanted: FleetFilter, cursor: str | None = None, limit: int = PAGE) -> FleetView:
-    """The page of resources behind `cursor`, worst first."""
-    page = unit.fleet.page(wanted, FleetOrder.WORST, cursor, limit)
+def fleet(
+    unit: Unit,
+    wanted: FleetFilter,
+    cursor: str | None = None,
+    limit: int = PAGE,
+    order: FleetOrder = FleetOrder.WORST,
+    *,
+    backwards: bool = False,
+) -> FleetView:
+    """The page of resources behind `cursor`."""
+    page = unit.fleet.page(wanted, order, cursor, limit, backwards=backwards)
     counters = unit.fleet.counters()
+    unfiltered = wanted == FleetFilter()
     return FleetView(
         wanted=wanted,
         counters=counters,
         rows=rows_of(unit, page.resources),
         next=page.next,
-        matching=unit.fleet.count(wanted, COUNTED_TO + 1),
-        templates=tuple(template.name for template in unit.registry.templates()),
-        owners=tuple(unit.fleet.owners()),
-        drafts=tuple(unit.registry.drafts()),
+        matching=counters.total if unfiltered else unit.fleet.count(wanted, COUNTED_TO + 1),
+        templates=tuple(unit.registry.names(CHOICES)),
+        owners=tuple(unit.fleet.owners(CHOICES)),
+        drafts=tuple(unit.registry.drafts(limit=CHOICES)),
         first_step=None if counters.total else first_step(unit),
     )
 
 
 def first_step(unit: Unit) -> FirstStep:
     """What to do next on the way to a first resource."""
-    if not unit.sources.list():
+    if not unit.sources.page("", 1):
         return FirstStep.SOURCE
-    templates = unit.registry.templates()
-    if not templates:
+    if not unit.registry.page(TemplateFilter(), "", 1):
         return FirstStep.TEMPLATE
-    return FirstStep.RESOURCE if any(template.recommended for template in templates) else FirstStep.PUBLISH
+    return FirstStep.RESOURCE if unit.registry.page(TemplateFilter(recommended=True), "", 1) else FirstStep.PUBLISH
+
+
+def matching(
+    unit: Unit, wanted: FleetFilter, cursor: str | None, limit: int
+) -> tuple[tuple[FleetRow, ...], str | None]:
+    """A piece of all resources that a filter leaves, by name so that none comes twice or never while the fleet moves,
+    and the cursor of the next piece."""
+    page = unit.fleet.page(wanted, FleetOrder.NAME, cursor, limit)
+    return rows_of(unit, page.resources), page.next
 
 
 def rows_of(unit: Unit, resources: Iterable[Resource]) -> tuple[FleetRow, ...]:
-    """The resources as rows, asking for each template's pointers once."""
-    pointers: dict[tuple[TemplateName, int], Version | None] = {}
-    rows = []
-    for resource in resources:
-        due = None
-        if resource.version is not None and resource.lag.behind:
-            key = (resource.template, resource.version.major)
-            if key not in pointers:
-                pointers[key] = offered_to(unit, *key)
-            due = pointers[key]
-        rows.append(FleetRow(resource, due))
-    return _with_plans(unit, rows)
-
-
-def _with_plans(unit: Unit, rows: Sequence[FleetRow]) -> tuple[FleetRow, ...]:
-    behind = [row.resource.key for row in rows if row.due is not None and row.resource.stack is not None]
-    found = unit.plans.of_resources(behind) if behind else {}
-    seen = {
-        plan.resource: plan
-        for row in rows
-        if row.due is not None and (plan := found.get((row.resource.key, row.due))) is not None
-        if plan.usable and plan.deployment is None and not moved(unit, plan)
+    """The resources as rows, in a few questions however many they are."""
+    shown = tuple(resources)
+    behind = [resource for resource in shown if resource.version is not None and resource.lag.behind]
+    offers = unit.registry.offers({resource.template for resource in behind}) if behind else {}
+    due = {
+        resource.key: offers.get((resource.template, resource.version.major))
+        for resource in behind
+        if resource.version is not None
     }
-    return tuple(replace(row, plan=seen.get(row.resource.key)) for row in rows)
+    under_way = {resource.last_deployment for resource in shown if resource.status.under_way}
+    stalled = unit.deployments.stalled({found for found in under_way if found is not None})
+    plans = _plans(unit, behind, due)
+    return tuple(
+        FleetRow(resource, due.get(resource.key), plans.get(resource.key), resource.last_deployment in stalled)
+        for resource in shown
+    )
+
+
+def _plans(
+    unit: Unit, behind: Iterable[Resource], due: Mapping[ResourceKey, Version | None]
+) -> Mapping[ResourceKey, Plan]:
+    """The plans of updates that are due, as far as what they saw still holds."""
+    deployed = [resource for resource in behind if resource.stack is not None]
+    found = unit.plans.of_resources([resource.key for resource in deployed]) if deployed else {}
+    seen = []
+    for resource in deployed:
+        to = due[resource.key]
+        plan = found.get((resource.key, to)) if to is not None else None
+        if plan is not None and plan.usable and plan.deployment is None:
+            seen.append((plan, resource))
+    return {plan.resource: plan for plan in holding(unit, seen)}
 
 
 def how_far(lag: Lag) -> str:

@@ -1,14 +1,20 @@
 """Templates, their versions, and the review of a draft."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from upkeep.domain.names import TemplateName, Version
+from upkeep.domain.names import Version
 from upkeep.domain.resources import Counters
 from upkeep.domain.sources import Source
-from upkeep.domain.versions import Major, Template, TemplateVersion, VersionState
-from upkeep.flows.browse.fleet import FleetRow, rows_of
-from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
+from upkeep.domain.versions import Major, Template, TemplateVersion, VersionKey, VersionState
+from upkeep.flows.browse.fleet import FirstStep, FleetRow, first_step, rows_of
+from upkeep.flows.ports import FleetFilter, FleetOrder, TemplateFilter, Unit
+
+TEMPLATES_SHOWN = 50
+"""Templates on a page."""
+
+VERSIONS_SHOWN = 25
+"""Versions on a page of their template."""
 
 RESOURCES_SHOWN = 50
 """Resources listed on a template's page; the fleet page has them all."""
@@ -21,7 +27,18 @@ class TemplateRow:
     template: Template
     counters: Counters
     drafts: tuple[Version, ...]
-    latest: TemplateVersion | None
+    newest: tuple[Version, VersionState] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatesView:
+    """A page of templates, by name; `next` is the name the next page starts behind. `waiting` are versions that wait
+    for a review, up to TEMPLATES_SHOWN of them, of whatever template."""
+
+    rows: tuple[TemplateRow, ...]
+    next: str | None
+    waiting: tuple[VersionKey, ...]
+    first_step: FirstStep | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +53,17 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class TemplateView:
-    """A template's page. `waiting` is the newest draft, the one a banner speaks of."""
+    """A template's page. `waiting` is the newest draft, the one a banner speaks of. `versions` are a page of the
+    `total` there are, `next` is the number the next page starts below."""
 
     template: Template
     source: Source | None
     majors: tuple[Major, ...]
     versions: tuple[VersionRow, ...]
+    total: int
+    next: Version | None
     waiting: TemplateVersion | None
+    in_use: Mapping[Version, int]
     counters: Counters
     resources: tuple[FleetRow, ...]
     more: bool
@@ -58,35 +79,46 @@ class VersionView:
     after: Version | None
 
 
-def templates(unit: Unit) -> tuple[TemplateRow, ...]:
-    """All templates, those with a draft waiting first."""
-    waiting: dict[TemplateName, list[Version]] = {}
-    for draft in unit.registry.drafts():
-        waiting.setdefault(draft.template, []).append(draft.version)
-    rows = [
-        TemplateRow(
-            template=template,
-            counters=unit.fleet.counters(template.name),
-            drafts=tuple(sorted(waiting.get(template.name, ()), reverse=True)),
-            latest=next(iter(unit.registry.versions(template.name)), None),
-        )
-        for template in unit.registry.templates()
-    ]
-    return tuple(sorted(rows, key=lambda row: (not row.drafts, row.template.name)))
+def templates(unit: Unit, wanted: TemplateFilter, after: str = "", limit: int = TEMPLATES_SHOWN) -> TemplatesView:
+    """A page of templates, those behind `after`, by name."""
+    found = unit.registry.page(wanted, after, limit + 1)
+    shown = found[:limit]
+    names = [template.name for template in shown]
+    counters, drafts = unit.fleet.counters_of(names), unit.registry.drafts_of(names)
+    newest = unit.registry.newest(names)
+    return TemplatesView(
+        rows=tuple(
+            TemplateRow(
+                template=template,
+                counters=counters.get(template.name, Counters()),
+                drafts=tuple(drafts.get(template.name, ())),
+                newest=newest.get(template.name),
+            )
+            for template in shown
+        ),
+        next=shown[-1].name if len(found) > limit else None,
+        waiting=tuple(unit.registry.drafts(limit=TEMPLATES_SHOWN)),
+        first_step=None if found or wanted != TemplateFilter() else first_step(unit),
+    )
 
 
-def template(unit: Unit, name: str) -> TemplateView:
-    """Everything about one template."""
+def template(unit: Unit, name: str, below: Version | None = None) -> TemplateView:
+    """Everything about one template, and those of its versions that are below a number, if one is given."""
     family = unit.registry.template(name)
     majors = tuple(unit.registry.majors(family.name))
-    versions = unit.registry.versions(family.name)
+    versions = unit.registry.versions(family.name, below=below, limit=VERSIONS_SHOWN + 1)
+    shown = versions[:VERSIONS_SHOWN]
     page = unit.fleet.page(FleetFilter(template=family.name), FleetOrder.WORST, None, RESOURCES_SHOWN)
+    in_use = unit.registry.in_use(family.name)
     return TemplateView(
         template=family,
         source=source_of(unit, family),
         majors=majors,
-        versions=_rows(unit, family, majors, versions),
-        waiting=next((version for version in versions if version.state is VersionState.DRAFT), None),
+        versions=_rows(family, majors, shown, in_use),
+        total=unit.registry.count_versions(family.name),
+        next=shown[-1].version if len(versions) > VERSIONS_SHOWN else None,
+        waiting=next(iter(unit.registry.versions(family.name, state=VersionState.DRAFT, limit=1)), None),
+        in_use=in_use,
         counters=unit.fleet.counters(family.name),
         resources=rows_of(unit, page.resources),
         more=page.next is not None,
@@ -98,7 +130,7 @@ def version(unit: Unit, name: str, number: Version) -> VersionView:
     family = unit.registry.template(name)
     found = unit.registry.version(family.name, number)
     others = [entry.version for entry in unit.registry.versions(family.name)]
-    (row,) = _rows(unit, family, unit.registry.majors(family.name), [found])
+    (row,) = _rows(family, unit.registry.majors(family.name), [found], unit.registry.in_use(family.name))
     return VersionView(
         template=family,
         row=row,
@@ -113,9 +145,8 @@ def source_of(unit: Unit, family: Template) -> Source | None:
 
 
 def _rows(
-    unit: Unit, family: Template, majors: Iterable[Major], versions: Iterable[TemplateVersion]
+    family: Template, majors: Iterable[Major], versions: Iterable[TemplateVersion], in_use: Mapping[Version, int]
 ) -> tuple[VersionRow, ...]:
-    in_use = unit.registry.in_use(family.name)
     minors = {major.major: major.recommended_minor for major in majors}
     return tuple(
         VersionRow(

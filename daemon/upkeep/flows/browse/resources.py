@@ -1,7 +1,7 @@
 """Environments, services, instances and pipelines: what each runs, is asked for, and could take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from upkeep.domain.consoles import console_url
 from upkeep.domain.deployments import Deployment
@@ -9,10 +9,10 @@ from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, Version
 from upkeep.domain.resources import Resource, Service
 from upkeep.domain.sources import Source
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
-from upkeep.flows.browse.fleet import FleetRow, rows_of
+from upkeep.flows.browse.fleet import CHOICES, FleetRow, rows_of
 from upkeep.flows.deploy import left_behind
 from upkeep.flows.measure import offered_to
-from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
+from upkeep.flows.ports import FleetFilter, FleetOrder, ServiceFilter, Unit
 
 PAGE = 50
 """Environments or services on a page."""
@@ -102,19 +102,23 @@ class ResourceView:
         return False
 
 
-def environments(unit: Unit, cursor: str | None = None) -> EnvironmentsView:
+def environments(unit: Unit, wanted: FleetFilter, cursor: str | None = None) -> EnvironmentsView:
     """A page of environments behind `cursor`."""
-    page = unit.fleet.page(FleetFilter(kind=ResourceKind.ENVIRONMENT), FleetOrder.NAME, cursor, PAGE)
+    only = replace(wanted, kind=ResourceKind.ENVIRONMENT)
+    page = unit.fleet.page(only, FleetOrder.NAME, cursor, PAGE)
     return EnvironmentsView(rows_of(unit, page.resources), page.next)
 
 
-def services(unit: Unit, after: str = "") -> ServicesView:
+def services(unit: Unit, wanted: ServiceFilter, after: str = "") -> ServicesView:
     """A page of services whose names come after `after`."""
-    left = sorted((s for s in unit.fleet.services() if s.name > after), key=lambda service: service.name)
-    shown = left[:PAGE]
+    found = unit.fleet.services(wanted, after, PAGE + 1)
+    shown = found[:PAGE]
+    parts: dict[str, list[FleetRow]] = {}
+    for row in rows_of(unit, unit.fleet.of_services([service.name for service in shown])):
+        parts.setdefault(row.resource.key.service or "", []).append(row)
     return ServicesView(
-        tuple(service_row(unit, service) for service in shown),
-        shown[-1].name if len(left) > PAGE else None,
+        tuple(ServiceRow(service, tuple(parts.get(service.name, ()))) for service in shown),
+        shown[-1].name if len(found) > PAGE else None,
     )
 
 
@@ -153,7 +157,7 @@ def resource(unit: Unit, key: ResourceKey, before: str | None = None) -> Resourc
         source=unit.sources.get(family.source) if family.source is not None else None,
         folder_gone=major is not None and major.removed_at is not None,
         leftover=left_behind(unit, found),
-        owners=tuple(unit.fleet.owners()),
+        owners=tuple(unit.fleet.owners(CHOICES)),
     )
 
 

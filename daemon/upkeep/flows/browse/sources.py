@@ -12,6 +12,12 @@ from upkeep.domain.versions import Template
 from upkeep.domain.work import DueWork, WorkKind
 from upkeep.flows.ports import Unit
 
+PAGE = 50
+"""Sources on a page."""
+
+COUNTED_TO = 1000
+"""More sources than this are not counted."""
+
 DELIVERIES = 25
 """Deliveries shown, newest first."""
 
@@ -48,9 +54,11 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class SourcesView:
-    """All sources, worst first, and the deliveries last received, for whatever source."""
+    """A page of sources, those in trouble first, and the deliveries last received, for whatever source; `next` is the
+    name the next page starts behind."""
 
     rows: tuple[SourceRow, ...]
+    next: str | None
     deliveries: tuple[Delivery, ...]
 
 
@@ -65,23 +73,24 @@ class SourceView:
     work: DueWork | None
 
 
-_WORST = (Freshness.STALLED, Freshness.FAILING, Freshness.WAITING, Freshness.SYNCED, Freshness.NONE)
-
-
 def sync_state(unit: Unit, now: datetime) -> SyncState:
     """All sources in one sentence; the worst of them decides it."""
-    states = [state_of(source, now) for source in unit.sources.list()]
-    if not states:
+    health = unit.sources.health(COUNTED_TO)
+    if not health.total:
         return SyncState(Freshness.NONE, "no source yet")
-    worst = min(states, key=lambda state: _WORST.index(state.freshness)).freshness
-    alike = [state for state in states if state.freshness is worst]
-    if worst is Freshness.SYNCED:
-        oldest = min(alike, key=lambda state: state.at or now)
-        return SyncState(worst, oldest.sentence, oldest.at)
-    if len(states) == 1:
-        return alike[0]
-    words = {Freshness.STALLED: "stalled", Freshness.FAILING: "not answering", Freshness.WAITING: "not synced yet"}
-    return SyncState(worst, f"{len(alike)} of {len(states)} sources {words[worst]}")
+    if health.total == 1:
+        (only,) = unit.sources.page("", 1)
+        return state_of(only, now)
+    for freshness, number, words in (
+        (Freshness.STALLED, health.stalled, "stalled"),
+        (Freshness.FAILING, health.failing, "not answering"),
+        (Freshness.WAITING, health.waiting, "not synced yet"),
+    ):
+        if number:
+            return SyncState(freshness, f"{number} of {health.total} sources {words}")
+    if health.heard_at is None:
+        return SyncState(Freshness.SYNCED, "synced")
+    return SyncState(Freshness.SYNCED, f"synced {age(health.heard_at, now)} ago", health.heard_at)
 
 
 def state_of(source: Source, now: datetime) -> SyncState:
@@ -97,14 +106,18 @@ def state_of(source: Source, now: datetime) -> SyncState:
     return SyncState(Freshness.SYNCED, f"synced {age(heard, now)} ago", heard)
 
 
-def sources(unit: Unit, now: datetime, status: DeliveryStatus | None = None) -> SourcesView:
-    """All sources and the last deliveries, of one status if it is named."""
-    rows = [
-        SourceRow(source, state_of(source, now), len(unit.registry.templates(source.name)))
-        for source in unit.sources.list()
-    ]
-    rows.sort(key=lambda row: (_WORST.index(row.state.freshness), row.source.name))
-    return SourcesView(tuple(rows), tuple(unit.deliveries.recent(DELIVERIES, status=status)))
+def sources(unit: Unit, now: datetime, status: DeliveryStatus | None = None, after: str = "") -> SourcesView:
+    """A page of sources by name, above the first of them those that are in trouble; and the last deliveries, of one
+    status if it is named."""
+    found = unit.sources.page(after, PAGE + 1)
+    shown = found[:PAGE]
+    troubled = unit.sources.troubled(PAGE) if not after else ()
+    known = {source.name for source in troubled}
+    listed = (*troubled, *(source for source in shown if source.name not in known))
+    templates = unit.registry.count_templates([source.name for source in listed])
+    rows = [SourceRow(source, state_of(source, now), templates.get(source.name, 0)) for source in listed]
+    deliveries = unit.deliveries.recent(DELIVERIES, status=status)
+    return SourcesView(tuple(rows), shown[-1].name if len(found) > PAGE else None, tuple(deliveries))
 
 
 def source(unit: Unit, name: str, now: datetime) -> SourceView:

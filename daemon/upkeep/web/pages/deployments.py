@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,22 +13,89 @@ from upkeep.domain.differences import lines_of
 from upkeep.domain.errors import CallerError, NotFound
 from upkeep.flows import deploy
 from upkeep.flows.browse import deployments as browse
+from upkeep.flows.browse.deployments import DeploymentFilter
+from upkeep.web import exports
 from upkeep.web.diffs import Reading, download
 from upkeep.web.identity import actor
 from upkeep.web.rooms import rooms
+from upkeep.web.wording import status
+
+STALLED = "stalled"
+"""What the filter calls those that wait for a person."""
+
+COLUMNS = (
+    "deployment",
+    "resource",
+    "action",
+    "from_version",
+    "to_version",
+    "status",
+    "phase",
+    "asked_by",
+    "created_at",
+    "completed_at",
+    "stack",
+    "reason",
+)
+"""The names of what a file tells of each deployment. They stay as they are; new ones come at the end."""
 
 blueprint = Blueprint("deployments", __name__, url_prefix="/deployments")
 
 
 @blueprint.get("")
 def deployments() -> ResponseReturnValue:
-    """The latest deployments."""
-    wanted = request.args.get("status", "")
-    if wanted and wanted not in list(DeploymentStatus):
-        raise CallerError(f"`{wanted}` is no status", cure=f"choose one of {', '.join(DeploymentStatus)}")
+    """Deployments, newest first."""
+    wanted = _wanted()
     with rooms().store.read() as unit:
-        rows = browse.deployments(unit, DeploymentStatus(wanted) if wanted else None)
-    return render_template("deployments.html", rows=rows, wanted=wanted, statuses=list(DeploymentStatus))
+        view = browse.deployments(unit, wanted, request.args.get("after") or None)
+    return render_template(
+        "deployments.html",
+        view=view,
+        wanted=wanted,
+        filtered=wanted != DeploymentFilter(),
+        statuses=[(STALLED, "waits for a person"), *((each, status(each)) for each in DeploymentStatus)],
+    )
+
+
+@blueprint.get("/export.csv")
+def as_csv() -> Response:
+    """All deployments that the filter leaves, newest first."""
+    here, wanted = rooms(), _wanted()
+
+    def read(cursor: str | None) -> tuple[exports.Rows, str | None]:
+        with here.store.read() as unit:
+            view = browse.deployments(unit, wanted, cursor, exports.PIECE)
+        return [_told(found) for found in view.rows], view.next
+
+    return exports.as_csv("deployments.csv", COLUMNS, exports.pieces(read))
+
+
+def _wanted() -> DeploymentFilter:
+    wanted = request.args.get("status", "")
+    if wanted and wanted not in (STALLED, *DeploymentStatus):
+        raise CallerError(f"`{wanted}` is no status", cure=f"choose one of {', '.join((STALLED, *DeploymentStatus))}")
+    return DeploymentFilter(
+        status=DeploymentStatus(wanted) if wanted not in ("", STALLED) else None,
+        stalled=wanted == STALLED,
+        **{name: request.args.get(name, "").strip() for name in ("resource", "template", "asked_by")},
+    )
+
+
+def _told(found: Deployment) -> dict[str, Any]:
+    return {
+        "deployment": found.id,
+        "resource": str(found.resource),
+        "action": found.action.value,
+        "from_version": None if found.initial is None else str(found.initial.version),
+        "to_version": str(found.target.version),
+        "status": found.status.value,
+        "phase": found.phase.value,
+        "asked_by": found.asked_by,
+        "created_at": found.created_at,
+        "completed_at": found.completed_at,
+        "stack": found.stack,
+        "reason": found.stall.reason if found.stall and found.status.under_way else found.message,
+    }
 
 
 @blueprint.get("/<deployment_id>")

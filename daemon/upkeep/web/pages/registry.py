@@ -7,17 +7,21 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from upkeep.domain.differences import lines_of
-from upkeep.domain.errors import Conflict, NotFound, reaction
+from upkeep.domain.errors import CallerError, Conflict, NotFound, reaction
 from upkeep.domain.names import TemplateName, Version, parse_resource_key, parse_version
 from upkeep.domain.outlines import SectionChange, section_changes
+from upkeep.domain.versions import TemplateKind
 from upkeep.flows import plan
 from upkeep.flows import preview as previews
 from upkeep.flows import review as decisions
 from upkeep.flows.browse import comparisons, registry, reviews
 from upkeep.flows.browse.differences import FileDifference
 from upkeep.flows.browse.reviews import Group, ReviewView
+from upkeep.flows.browse.trends import distribution
+from upkeep.flows.ports import TemplateFilter
 from upkeep.web.diffs import Reading, Shown, download
 from upkeep.web.identity import actor
+from upkeep.web.pages.fleet import template_charts
 from upkeep.web.rooms import rooms
 
 blueprint = Blueprint("registry", __name__, url_prefix="/templates")
@@ -25,19 +29,32 @@ blueprint = Blueprint("registry", __name__, url_prefix="/templates")
 
 @blueprint.get("")
 def templates() -> ResponseReturnValue:
-    """All templates."""
+    """All templates, by name."""
+    wanted = TemplateFilter(
+        search=request.args.get("search", "").strip(),
+        kind=_kind(request.args.get("kind", "")),
+        source=request.args.get("source", "").strip(),
+        waiting=request.args.get("waiting") == "yes",
+    )
     with rooms().store.read() as unit:
-        rows = registry.templates(unit)
-        followed = bool(unit.sources.list())
-    return render_template("templates.html", rows=rows, followed=followed)
+        view = registry.templates(unit, wanted, request.args.get("after", ""))
+    return render_template(
+        "templates.html",
+        view=view,
+        wanted=wanted,
+        filtered=wanted != TemplateFilter(),
+        kinds=[(kind, kind) for kind in TemplateKind],
+    )
 
 
 @blueprint.get("/<name>")
 def template(name: str) -> ResponseReturnValue:
     """One template."""
+    below = request.args.get("below")
     with rooms().store.read() as unit:
-        view = registry.template(unit, name)
-    return render_template("template.html", view=view)
+        view = registry.template(unit, name, parse_version(below) if below else None)
+        drawn = () if below else template_charts(unit, view.template.name, distribution(view.template, view.in_use))
+    return render_template("template.html", view=view, charts=drawn)
 
 
 @blueprint.get("/<name>/<number>")
@@ -184,6 +201,12 @@ def delete(name: str, number: str) -> ResponseReturnValue:
         decisions.delete(unit, TemplateName(name), parse_version(number), actor=actor(), now=here.clock())
     flash(f"{name} {number} is deleted. Its number will not be given again.")
     return redirect(url_for(".template", name=name), 303)
+
+
+def _kind(text: str) -> TemplateKind | None:
+    if text and text not in list(TemplateKind):
+        raise CallerError(f"`{text}` is no kind of template", cure=f"choose one of {', '.join(TemplateKind)}")
+    return TemplateKind(text) if text else None
 
 
 def _review(

@@ -10,6 +10,8 @@ from flask.typing import ResponseReturnValue
 from upkeep.domain.names import ResourceKey, ResourceKind, environment_key, instance_key, pipeline_key
 from upkeep.flows.browse import resources as browse
 from upkeep.flows.browse.fleet import first_step
+from upkeep.flows.ports import FleetFilter, ServiceFilter
+from upkeep.web.pages.fleet import STATUSES, wanted_resources
 from upkeep.web.rooms import rooms
 
 blueprint = Blueprint("resources", __name__)
@@ -54,19 +56,27 @@ def _with_key(
 @blueprint.get("/environments")
 def environments() -> ResponseReturnValue:
     """All environments."""
+    wanted = wanted_resources()
+    filtered = wanted != FleetFilter()
     with rooms().store.read() as unit:
-        view = browse.environments(unit, request.args.get("after") or None)
-        missing = None if view.rows else first_step(unit)
-    return render_template("environments.html", view=view, missing=missing)
+        view = browse.environments(unit, wanted, request.args.get("after") or None)
+        missing = None if view.rows or filtered else first_step(unit)
+    return render_template(
+        "environments.html", view=view, missing=missing, wanted=wanted, filtered=filtered, statuses=STATUSES
+    )
 
 
 @blueprint.get("/services")
 def services() -> ResponseReturnValue:
     """All services."""
+    wanted = ServiceFilter(
+        **{name: request.args.get(name, "").strip() for name in ("search", "template", "owner")},
+    )
+    filtered = wanted != ServiceFilter()
     with rooms().store.read() as unit:
-        view = browse.services(unit, request.args.get("after", ""))
-        missing = None if view.rows else first_step(unit)
-    return render_template("services.html", view=view, missing=missing)
+        view = browse.services(unit, wanted, request.args.get("after", ""))
+        missing = None if view.rows or filtered else first_step(unit)
+    return render_template("services.html", view=view, missing=missing, wanted=wanted, filtered=filtered)
 
 
 @blueprint.get("/services/<service>")

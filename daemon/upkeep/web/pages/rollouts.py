@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from upkeep.domain.errors import CallerError, Conflict
 from upkeep.domain.names import ResourceKey, TemplateName, Version, parse_resource_key, parse_version
 from upkeep.domain.people import Act, require
-from upkeep.domain.rollouts import AT_ONCE, FAILURES, Member, Turn
+from upkeep.domain.rollouts import AT_ONCE, FAILURES, Member, RolloutStatus, Turn
 from upkeep.flows import rollout as flow
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 from upkeep.flows.rollout import PARALLEL_AT_MOST, Wish
@@ -18,8 +18,8 @@ from upkeep.web.rooms import rooms
 
 blueprint = Blueprint("rollouts", __name__, url_prefix="/rollouts")
 
-SHOWN = 50
-"""Rollouts on their page."""
+SHOWN = 25
+"""Rollouts on a page."""
 
 TOGETHER_AT_MOST = 500
 """Resources that can be chosen on pages; the command line takes any number."""
@@ -27,10 +27,21 @@ TOGETHER_AT_MOST = 500
 
 @blueprint.get("")
 def rollouts() -> ResponseReturnValue:
-    """The latest rollouts."""
+    """Rollouts, newest first."""
+    status, template = request.args.get("status", ""), request.args.get("template", "").strip()
+    if status and status not in list(RolloutStatus):
+        raise CallerError(f"`{status}` is no status", cure=f"choose one of {', '.join(RolloutStatus)}")
+    only = RolloutStatus(status) if status else None
     with rooms().store.read() as unit:
-        found = unit.rollouts.recent(SHOWN)
-    return render_template("rollouts.html", rows=found, Turn=Turn)
+        found = unit.rollouts.counted(SHOWN + 1, request.args.get("after") or None, template=template, status=only)
+    return render_template(
+        "rollouts.html",
+        rows=found[:SHOWN],
+        next=found[SHOWN - 1][0].id if len(found) > SHOWN else None,
+        filtered=bool(status or template),
+        statuses=[(each, each.lower()) for each in RolloutStatus],
+        Turn=Turn,
+    )
 
 
 @blueprint.get("/new")

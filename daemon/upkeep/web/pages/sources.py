@@ -22,9 +22,13 @@ def sources() -> ResponseReturnValue:
         raise CallerError(f"`{wanted}` is no outcome", cure=f"choose one of {', '.join(DeliveryStatus)}")
     here = rooms()
     with here.store.read() as unit:
-        view = browse.sources(unit, here.clock(), DeliveryStatus(wanted) if wanted else None)
+        view = browse.sources(
+            unit, here.clock(), DeliveryStatus(wanted) if wanted else None, request.args.get("after", "")
+        )
     hook = here.public_url.rstrip("/") + url_for("hooks.github")
-    return render_template("sources.html", view=view, wanted=wanted, outcomes=list(DeliveryStatus), hook=hook)
+    return render_template(
+        "sources.html", view=view, wanted=wanted, outcomes=[(each, each) for each in DeliveryStatus], hook=hook
+    )
 
 
 @blueprint.get("/<name>")

@@ -10,6 +10,32 @@ down_revision = "0004"
 NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 MOMENT = sa.DateTime(timezone=True)
 
+RESOURCES = sa.table("resources", *(sa.column(name, sa.BigInteger) for name in ("urgency", "minors", "majors")))
+AWAKE = 1 << 60
+
+INDEXES = (
+    ("ix_resources_standings", "resources", ["standing", "failed"]),
+    ("ix_resources_search", "resources", ["search", "id"]),
+    ("ix_resources_kind_label", "resources", ["kind", "label", "id"]),
+    ("ix_resources_template_label", "resources", ["template", "label", "id"]),
+    ("ix_resources_owner_label", "resources", ["owner", "label", "id"]),
+    ("ix_resources_since", "resources", ["since", "id"]),
+    ("ix_resources_environment", "resources", ["environment", "urgency", "id"]),
+    ("ix_sources_checked_at", "sources", ["checked_at"]),
+    ("ix_versions_template", "versions", ["template", "state", "major", "minor"]),
+    ("ix_deployments_asked_by", "deployments", ["asked_by", "number"]),
+    ("ix_journal_via", "journal", ["via", "id"]),
+    ("ix_journal_at", "journal", ["at"]),
+)
+
+PARTIAL = (
+    ("ix_sources_stalled", "sources", ["name"], "stalled_at IS NOT NULL"),
+    ("ix_sources_failing", "sources", ["name"], "failures > 0"),
+    ("ix_resources_snoozed", "resources", ["snoozed_until"], "snoozed_until IS NOT NULL"),
+    ("ix_deployments_stalled", "deployments", ["number"], "stalled_at IS NOT NULL"),
+    ("ix_tallies_last", "tallies", ["behind_major", "behind_minor", "template"], "last"),
+)
+
 
 def upgrade() -> None:
     for name, kind in (
@@ -20,6 +46,13 @@ def upgrade() -> None:
         ("snoozed_minor", sa.Integer()),
     ):
         op.add_column("resources", sa.Column(name, kind, nullable=True))
+    op.add_column("resources", sa.Column("replaces", sa.Boolean(), server_default=sa.false(), nullable=False))
+    # What is behind and not snoozed stands above what is.
+    op.execute(
+        sa.update(RESOURCES)
+        .where(sa.or_(RESOURCES.c.minors > 0, RESOURCES.c.majors > 0))
+        .values(urgency=RESOURCES.c.urgency + sa.literal(AWAKE, sa.BigInteger))
+    )
     with op.batch_alter_table("users") as users:
         users.alter_column("password_hash", existing_type=sa.Text(), nullable=True)
         users.add_column(sa.Column("provider", NAME, nullable=True))
@@ -68,6 +101,13 @@ def upgrade() -> None:
         sa.Column("behind_major", sa.Integer(), nullable=False),
         sa.Column("ahead", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("last", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("template", "at", name=op.f("pk_tallies")),
     )
     op.create_index("ix_tallies_at", "tallies", ["at"], unique=False)
+    op.drop_index("ix_resources_environment", "resources")
+    for name, table, columns in INDEXES:
+        op.create_index(name, table, columns, unique=False)
+    for name, table, columns, condition in PARTIAL:
+        where = sa.text(condition)
+        op.create_index(name, table, columns, unique=False, sqlite_where=where, postgresql_where=where)
