@@ -12,7 +12,7 @@ from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters
 from upkeep.domain.sources import Source
 from upkeep.domain.versions import Major, Template, TemplateVersion, VersionState, recommended_after_publish
-from upkeep.domain.work import WorkKind
+from upkeep.domain.work import DueWork, WorkKind
 from upkeep.flows.browse.differences import FileDifference, differences, text_difference
 from upkeep.flows.browse.fleet import FleetRow, rows_of
 from upkeep.flows.browse.plans import Checks, checks_of
@@ -21,9 +21,6 @@ from upkeep.flows.preview import subject_of
 
 RESOURCES_SHOWN = 50
 """Resources listed on a template's page; the fleet page has them all."""
-
-WORK_SEARCHED = 500
-"""Rows of the queue that are looked through for a preview that is still owed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,8 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class TemplateView:
-    """A template's page. `waiting` is the newest draft, the one a banner speaks of."""
+    """A template's page. `waiting` is the newest draft, the one a banner speaks of. `sync` is its source's while that
+    is asked for or running; `previewing` says that what the draft would change is being worked out."""
 
     template: Template
     source: Source | None
@@ -58,6 +56,8 @@ class TemplateView:
     counters: Counters
     resources: tuple[FleetRow, ...]
     more: bool
+    sync: DueWork | None
+    previewing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +119,18 @@ def template(unit: Unit, name: str) -> TemplateView:
     majors = tuple(unit.registry.majors(family.name))
     versions = unit.registry.versions(family.name)
     page = unit.fleet.page(FleetFilter(template=family.name), FleetOrder.WORST, None, RESOURCES_SHOWN)
+    waiting = next((version for version in versions if version.state is VersionState.DRAFT), None)
     return TemplateView(
         template=family,
         source=source_of(unit, family),
         majors=majors,
         versions=_rows(unit, family, majors, versions),
-        waiting=next((version for version in versions if version.state is VersionState.DRAFT), None),
+        waiting=waiting,
         counters=unit.fleet.counters(family.name),
         resources=rows_of(unit, page.resources),
         more=page.next is not None,
+        sync=unit.work.find(WorkKind.SYNC, family.source) if family.source is not None else None,
+        previewing=waiting is not None and _owed(unit, family.name, waiting.version),
     )
 
 
@@ -244,5 +247,5 @@ def _consequence(unit: Unit, family: Template, draft: TemplateVersion) -> tuple[
 
 
 def _owed(unit: Unit, name: TemplateName, number: Version) -> bool:
-    subject = subject_of(name, number)
-    return any(row.kind is WorkKind.PREVIEW and row.subject == subject for row in unit.work.list(WORK_SEARCHED))
+    found = unit.work.find(WorkKind.PREVIEW, subject_of(name, number))
+    return found is not None and found.under_way

@@ -15,8 +15,6 @@ from upkeep.flows.ports import Unit
 DELIVERIES = 25
 """Deliveries shown, newest first."""
 
-WORK_SEARCHED = 500
-
 
 class Freshness(StrEnum):
     """How much the registry can be relied on to be what the branches hold."""
@@ -110,11 +108,10 @@ def sources(unit: Unit, now: datetime, status: DeliveryStatus | None = None) -> 
 def source(unit: Unit, name: str, now: datetime) -> SourceView:
     """Everything about one source."""
     found = unit.sources.get(parse_source_name(name))
-    work = unit.work.list(WORK_SEARCHED)
     return SourceView(
         source=found,
         state=state_of(found, now),
         templates=tuple(unit.registry.templates(found.name)),
         deliveries=tuple(unit.deliveries.recent(DELIVERIES, found.name)),
-        work=next((row for row in work if row.kind is WorkKind.SYNC and row.subject == found.name), None),
+        work=unit.work.find(WorkKind.SYNC, found.name),
     )

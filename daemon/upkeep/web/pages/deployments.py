@@ -7,10 +7,12 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from upkeep.domain.changesets import worst_first
-from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.deployments import DeploymentStatus, steps
 from upkeep.domain.errors import CallerError, NotFound
 from upkeep.flows import deploy
 from upkeep.flows.browse import deployments as browse
+from upkeep.flows.browse import stamps
+from upkeep.web import live
 from upkeep.web.identity import actor
 from upkeep.web.rooms import rooms
 
@@ -23,8 +25,11 @@ def deployments() -> ResponseReturnValue:
     wanted = request.args.get("status", "")
     if wanted and wanted not in list(DeploymentStatus):
         raise CallerError(f"`{wanted}` is no status", cure=f"choose one of {', '.join(DeploymentStatus)}")
+    status = DeploymentStatus(wanted) if wanted else None
     with rooms().store.read() as unit:
-        rows = browse.deployments(unit, DeploymentStatus(wanted) if wanted else None)
+        if live.unchanged(stamps.deployments(unit, status)):
+            return live.NOTHING_NEW
+        rows = browse.deployments(unit, status)
     return render_template("deployments.html", rows=rows, wanted=wanted, statuses=list(DeploymentStatus))
 
 
@@ -32,8 +37,10 @@ def deployments() -> ResponseReturnValue:
 def deployment(deployment_id: str) -> ResponseReturnValue:
     """One deployment."""
     with rooms().store.read() as unit:
+        if live.unchanged(stamps.deployment(unit, deployment_id)):
+            return live.NOTHING_NEW
         view = browse.deployment(unit, deployment_id)
-    return render_template("deployment.html", view=view, deployment=view.deployment)
+    return render_template("deployment.html", view=view, deployment=view.deployment, steps=steps(view.deployment))
 
 
 @blueprint.get("/<deployment_id>/template")

@@ -7,7 +7,8 @@ from upkeep.domain.errors import Conflict, reaction
 from upkeep.domain.names import TemplateName, Version, parse_version
 from upkeep.flows import plan
 from upkeep.flows import review as decisions
-from upkeep.flows.browse import registry
+from upkeep.flows.browse import registry, stamps
+from upkeep.web import live
 from upkeep.web.identity import actor
 from upkeep.web.rooms import rooms
 
@@ -27,6 +28,8 @@ def templates() -> ResponseReturnValue:
 def template(name: str) -> ResponseReturnValue:
     """One template."""
     with rooms().store.read() as unit:
+        if live.unchanged(stamps.template(unit, name)):
+            return live.NOTHING_NEW
         view = registry.template(unit, name)
     return render_template("template.html", view=view)
 
@@ -42,6 +45,9 @@ def version(name: str, number: str) -> ResponseReturnValue:
 @blueprint.get("/<name>/<number>/review")
 def review(name: str, number: str) -> ResponseReturnValue:
     """A draft, with what publishing it would do."""
+    with rooms().store.read() as unit:
+        if live.unchanged(stamps.review(unit, name, parse_version(number))):
+            return live.NOTHING_NEW
     return _review(name, parse_version(number))
 
 

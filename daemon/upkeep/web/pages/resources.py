@@ -16,9 +16,11 @@ from upkeep.domain.resources import Inputs
 from upkeep.flows import deploy, enroll, preview
 from upkeep.flows import plan as plans
 from upkeep.flows.browse import resources as browse
+from upkeep.flows.browse import stamps
 from upkeep.flows.browse.fleet import first_step
 from upkeep.flows.browse.plans import plan_of
 from upkeep.flows.browse.updates import UpdateView, filled_in, update_form
+from upkeep.web import live
 from upkeep.web.identity import actor
 from upkeep.web.rooms import rooms
 from upkeep.web.wording import resource_url
@@ -162,12 +164,17 @@ def _require_yes() -> None:
 
 def _show(key: ResourceKey) -> ResponseReturnValue:
     with rooms().store.read() as unit:
+        if live.unchanged(stamps.resource(unit, key)):
+            return live.NOTHING_NEW
         view = browse.resource(unit, key)
     return render_template("resource.html", view=view, resource=view.resource, key=key)
 
 
 def _update(key: ResourceKey) -> ResponseReturnValue:
     if request.method == "GET":
+        with rooms().store.read() as unit:
+            if live.unchanged(stamps.update(unit, key, request.args.get("plan", ""))):
+                return live.NOTHING_NEW
         return _form(key)
     require(actor(), Act.UPDATE)
     if request.form.get("plan"):
