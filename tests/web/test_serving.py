@@ -14,6 +14,7 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 import pytest
 
 from tests.builders import a_source
+from tests.web.gunicorn import gunicorn
 from tests.web.page import Page
 from tests.web.test_hooks import push_payload, signature
 from upkeep.adapters.clock import now as now_utc
@@ -42,25 +43,8 @@ def kept(database):
 
 @pytest.fixture(scope="module")
 def port(database):
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.set_inheritable(True)
-    environment = {**os.environ, "TEST_DATABASE": database[0], "TEST_STATE": str(database[1])}
-    command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
-    command += ["--worker-class", "gthread", "--threads", "4", "--workers", "2", "--no-control-socket"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
-    number = listening.getsockname()[1]
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            if ask(number, "GET", "/healthz")[0] == 200:
-                break
-        except OSError:
-            assert server.poll() is None, "gunicorn ended"
-            assert time.monotonic() < deadline, "gunicorn does not answer"
-    yield number
-    server.terminate()
-    assert server.wait(20) == 0
-    listening.close()
+    with gunicorn(*database) as number:
+        yield number
 
 
 def ask(port, method, path, body=None, headers=None, chunked=False):
