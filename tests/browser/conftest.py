@@ -33,7 +33,7 @@ def chromium() -> "Iterator[Browser]":
 
 @pytest.fixture(scope="session")
 def house(chromium: "Browser", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[House]":
-    """The real daemon. Tests that use it stand in one group, so that it starts once."""
+    """The real daemon. Tests that use it stand in `stories`, which one process tells, so that it starts once."""
     from tests.browser.house import house
 
     with house(tmp_path_factory.mktemp("house")) as opened:
@@ -108,4 +108,3 @@ def _windows(browser: "Browser", address: str) -> "Iterator[Windows]":
     yield opened
     opened.close()
     assert opened.complaints == []
-

@@ -1,5 +1,7 @@
 """The real daemon with a repository of templates, and short ways to what a story begins with."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +29,7 @@ NEEDED = """\
           minimum: 1
       required: [retention]
 """
-"""An input that a later version asks for and has no default."""
+"""An input without a default that another major asks for; a minor may not."""
 
 
 @dataclass
@@ -52,7 +54,7 @@ class House:
         clone = self.told.stage.clone
         before = clone.head()
         files = builders.environment_files(schema, body)
-        builders.write_files(clone.folder, builders.under(f"{template}/v1", files))
+        builders.write_files(clone.folder, builders.under(f"{template}/v{draft[0]}", files))
         clone.commit(message)
         self.told.story.push(before)
         self.await_version(template, draft)
@@ -89,14 +91,14 @@ class House:
             )
         self.await_end(asked)
 
-    def behind(self, name: str, message: str = "Keep flow logs", *, schema: str = SCHEMA) -> str:
+    def behind(self, name: str, message: str = "Keep flow logs", *, schema: str = SCHEMA, draft: str = "1.1") -> str:
         """An environment, on the first version of a template of its own whose next version waits as a draft; returns
         the template's name."""
         template = f"{name}-env"
         self.push(template, "Add a network", draft="1.0")
         self.publish(template, "1.0")
         self.environment(name, template)
-        self.push(template, message, schema=schema, body=BODY.replace("Outputs:", LOGS + "Outputs:"), draft="1.1")
+        self.push(template, message, schema=schema, body=BODY.replace("Outputs:", LOGS + "Outputs:"), draft=draft)
         return template
 
     def update(self, name: str, version: str) -> Deployment:
@@ -113,6 +115,19 @@ class House:
                 return unit.deployments.get(asked.id).status
 
         eventually(f"deployment {asked.id}", status, lambda found: found is DeploymentStatus.SUCCEEDED)
+
+    @contextmanager
+    def worker_that_dies(self) -> Iterator[None]:
+        """The worker sleeps meanwhile, is killed at the end, and is started again by who watches over it."""
+        worker = eventually("the worker", lambda: self.told.pid_of("worker"), lambda pid: pid is not None)
+        assert worker is not None
+        # Whoever holds the database while it falls asleep, it is not the worker.
+        with self.store.write():
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGKILL)
 
     def end_sessions(self, name: str) -> None:
         """Let everybody of a name be signed out, as time does."""

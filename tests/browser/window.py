@@ -64,6 +64,8 @@ class Windows:
             viewport={"width": size[0], "height": size[1]},
             storage_state=known,
             timezone_id="Europe/Vienna",
+            # Colours that are on their way from light to dark are neither.
+            reduced_motion="reduce",
         )
         context.set_default_timeout(PATIENCE)
         context.on("console", self._said)

@@ -1,4 +1,4 @@
-"""Pages that are asked for again while something is under way: what has no news costs nothing, and news comes at once."""
+"""Pages that are asked for again while something is under way: no news costs nothing, and news comes at once."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -2,11 +2,7 @@
 
 import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener

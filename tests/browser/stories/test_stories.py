@@ -11,8 +11,6 @@ from upkeep.adapters.clock import now
 from upkeep.domain.names import TemplateName, environment_key, parse_version
 from upkeep.domain.people import Role
 
-pytestmark = pytest.mark.xdist_group("house")
-
 UPDATE = "Update to recommended version"
 
 
@@ -81,8 +79,8 @@ def test_a_plan_that_does_not_hold_any_more_is_not_deployed_but_worked_out_anew(
 @pytest.mark.parametrize("script", [True, False], ids=["with scripts", "without scripts"])
 def test_an_update_asks_for_what_is_new_and_for_nothing_else(house, person, script):
     name = "asked" if script else "asked-plainly"
-    template = house.behind(name, schema=SCHEMA + NEEDED)
-    house.publish(template, "1.1")
+    template = house.behind(name, schema=SCHEMA + NEEDED, draft="2.0")
+    house.publish(template, "2.0")
     owner = person(Role.DEVELOPER, f"/environments/{name}/update", script=script)
     assert not owner.get_by_label("cidr").is_visible()
     owner.get_by_role("button", name=UPDATE).click()
@@ -90,7 +88,7 @@ def test_an_update_asks_for_what_is_new_and_for_nothing_else(house, person, scri
     owner.get_by_label("Days to keep logs").fill("30")
     owner.get_by_role("button", name=UPDATE).click()
     owner.get_by_role("heading", level=1).get_by_text("succeeded").wait_for()
-    assert runs(house, name) == ("1.1", {"cidr": "10.1.0.0/16", "retention": 30})
+    assert runs(house, name) == ("2.0", {"cidr": "10.1.0.0/16", "retention": 30})
 
 
 def test_who_has_not_signed_in_does_so_first_and_comes_to_the_page_they_wanted(house, windows):
