@@ -26,9 +26,9 @@ from upkeep.adapters.store import migrate, open_store
 from upkeep.domain.people import Role
 
 ROUNDS = 5
-REQUESTS = 60
+REQUESTS = 25
 FOLLOWERS = 200
-WATCHED_FOR = 8.0
+WATCHED_FOR = 5.0
 PASSWORD = "correct horse battery"
 PATH = f"/deployments/{furnished.WAITING}"
 

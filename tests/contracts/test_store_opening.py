@@ -130,6 +130,35 @@ def test_what_an_older_program_left_under_way_is_followed_after_an_upgrade(
     assert (resource.tags, resource.drift, resource.stack) == ({}, None, None)
 
 
+def test_who_is_signed_in_stays_so_through_an_upgrade(empty_database_url: str, tmp_path: Path) -> None:
+    database = open_database(empty_database_url)
+    with database.transaction(writing=True) as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(store_package.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.execute(
+            sa.text("INSERT INTO users VALUES ('ada', 'admin', '$argon2id$', '2026-01-02 03:04:05', 'ada@example.com')")
+        )
+        connection.execute(
+            sa.text("INSERT INTO sessions VALUES ('f0', 'ada', '2026-01-02 03:04:05', '2026-01-02 15:04:05')")
+        )
+    database.close()
+    migrate(empty_database_url, state=tmp_path)
+    store = open_store(empty_database_url, state=tmp_path)
+    with store.write() as unit:
+        (ada,) = unit.people.list()
+        assert (ada.name, ada.role, ada.password_hash, ada.email) == ("ada", "admin", "$argon2id$", "ada@example.com")
+        assert (ada.provider, ada.teams) == (None, frozenset())
+        session = unit.people.session("f0")
+        assert session is not None
+        assert (session.user, session.seen_at) == ("ada", None)
+        # Sessions still belong to users: what was switched off for the upgrade is on again.
+        unit.people.remove("ada")
+        assert unit.people.session("f0") is None
+    store.close()
+
+
 def test_processes_that_migrate_at_once_do_not_collide(empty_database_url: str, tmp_path: Path) -> None:
     def run() -> None:
         migrate(empty_database_url, state=tmp_path)

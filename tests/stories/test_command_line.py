@@ -22,6 +22,7 @@ from upkeep.domain import findings
 from upkeep.domain.names import environment_key
 from upkeep.domain.sources import Origin, Stall
 from upkeep.domain.versions import VersionState
+from upkeep.flows.measure import measure
 from upkeep.flows.ports import Unit
 
 ENVIRONMENT, SERVICE = builders.ENVIRONMENT_TEMPLATE, builders.SERVICE_TEMPLATE
@@ -335,6 +336,24 @@ def test_what_is_forgotten_leaves_the_books_and_keeps_its_stack(shell: Shell) ->
     assert (shell.folder / "state/local/environment/live/template.yaml").is_file()
 
 
+def test_what_is_behind_is_snoozed_and_woken(shell: Shell) -> None:
+    register(shell, ENVIRONMENT, ("1.0", DRAFT), ("1.1", DRAFT))
+    for number in ("1.0", "1.1"):
+        shell.run("version", "publish", ENVIRONMENT, number)
+    with shell.store() as unit:
+        given.running(unit, environment_key("test"), ENVIRONMENT, "1.0")
+        measure(unit, ENVIRONMENT)
+    assert "test: snoozed until 2" in shell.run("environment", "snooze", "test", "--for", "30d")
+    said = shell.run("environment", "snooze", "test", "--for", "version")
+    assert "test: snoozed until something newer than 1.1 is recommended" in said
+    row = shell.ask("environment", "get", "test")
+    assert (row["snoozed_by"], row["snoozed_for"], row["snoozed_until"]) == ("olga", "1.1", None)
+    assert "test: not snoozed" in shell.run("environment", "wake", "test")
+    assert shell.ask("environment", "get", "test")["snoozed_by"] is None
+    assert "exists already" not in shell.refused("instance", "snooze", "checkout/test", code=1)
+    assert "pipeline" in shell.refused("pipeline", "wake", "checkout", code=1)
+
+
 def test_many_resources_are_updated_together_and_a_rollout_is_paused_resumed_and_stopped(shell: Shell) -> None:
     register(shell, ENVIRONMENT, ("1.0", DRAFT), ("1.1", DRAFT))
     shell.run("version", "publish", ENVIRONMENT, "1.0")
@@ -430,6 +449,46 @@ def test_users_get_their_password_from_a_file_or_from_standard_input(shell: Shel
         found = unit.people.find("ada")
     assert found is not None
     assert wiring.open_passwords().verify(found.password_hash, "correct horse battery")
+
+
+def test_users_get_roles_teams_passwords_and_another_try(shell: Shell) -> None:
+    for name, role in (("ada", "admin"), ("vic", "viewer")):
+        shell.run("user", "add", name, "--role", role, "--password-stdin", typed="correct horse battery")
+    shell.run("user", "change", "vic", "--role", "developer", "--team", "shop", "--team", "web", "--email", "v@x.org")
+    row = shell.ask("user", "list")[1]
+    assert (row["role"], row["teams"], row["email"], row["provider"]) == (
+        "developer",
+        "shop, web",
+        "v@x.org",
+        "password",
+    )
+    shell.run("user", "change", "vic", "--no-teams", "--email", "")
+    row = shell.ask("user", "list")[1]
+    assert (row["role"], row["teams"], row["email"]) == ("developer", "", None)
+    assert "last admin" in shell.refused("user", "change", "ada", "--role", "viewer", code=5)
+    assert "no user `eve`" in shell.refused("user", "change", "eve", "--role", "viewer", code=1)
+    shell.run("user", "password", "vic", "--password-stdin", typed="another long one")
+    assert "shorter than" in shell.refused("user", "password", "vic", "--password-stdin", typed="short", code=1)
+    shell.run("user", "end-sessions", "vic")
+    shell.run("user", "unlock", "vic")
+    shell.run("user", "unlock", "--address", "203.0.113.9")
+    assert "whose wait" in shell.refused("user", "unlock", code=1)
+
+
+def test_a_token_is_created_listed_without_its_secret_and_revoked(shell: Shell) -> None:
+    assert "no user `ada`" in shell.refused("token", "create", "ci", "--user", "ada", code=1)
+    shell.run("user", "add", "ada", "--role", "developer", "--password-stdin", typed="correct horse battery")
+    secret = shell.run("token", "create", "ci", "--user", "ada", "--scope", "update", "--expires-in", "30d").strip()
+    assert secret.startswith("upkeep_")
+    listed = shell.run("token", "list", "-o", "json")
+    assert secret not in listed
+    (row,) = json.loads(listed)
+    assert (row["user"], row["label"], row["scopes"], row["used_at"]) == ("ada", "ci", "update", None)
+    assert "cannot do more" in shell.refused("token", "create", "x", "--user", "ada", "--scope", "admin", code=5)
+    assert "not a duration" in shell.refused("token", "create", "x", "--user", "ada", "--expires-in", "soon", code=1)
+    shell.run("token", "revoke", row["id"])
+    assert shell.ask("token", "list") == []
+    assert "no token" in shell.refused("token", "revoke", row["id"], code=1)
 
 
 def test_a_password_that_cannot_be_read_is_told_in_words(shell: Shell) -> None:

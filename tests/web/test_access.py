@@ -1,16 +1,22 @@
 """Every route, every role, and no session at all. A route that is not listed here fails until it is."""
 
+import re
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from tests.builders import object_id
 from tests.web.furnished import DONE, FAILED, PAUSED, ROLLOUT, WAITING
+from tests.web.page import Page
+from upkeep.domain.people import Actor, Role, Rules, Scope, Session, Via
+from upkeep.flows import admit as admission
+from upkeep.web.app import create_app
 
 ROLES = ("viewer", "developer", "admin")
 
-SIGN_IN = "to sign in"
-"""What strangers get of everything that is not open."""
+PASSWORD = "correct horse battery"
 
 OPEN = {
     ("GET", "health.live", "/healthz"): 200,
@@ -19,6 +25,8 @@ OPEN = {
     ("POST", "hooks.github_source", "/hooks/github/templates"): 401,
     ("GET", "static", "/static/upkeep.css"): 200,
     ("POST", "identity.sign_in", "/sign-in"): 401,
+    ("GET", "identity.github", "/sign-in/github"): 404,
+    ("GET", "identity.github_back", "/sign-in/github/back"): 404,
 }
 """What asks for no session, and what it answers without a signature or a password."""
 
@@ -37,6 +45,9 @@ LOOKS = {
     ("GET", "resources.instance_update"): "/services/checkout/instances/test/update",
     ("GET", "resources.pipeline"): "/services/checkout/pipeline",
     ("GET", "resources.pipeline_update"): "/services/checkout/pipeline/update",
+    ("GET", "resources.environment_new"): "/environments/new",
+    ("GET", "resources.service_new"): "/services/new",
+    ("GET", "resources.instance_new"): "/services/checkout/instances/new",
     ("GET", "deployments.deployments"): "/deployments",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
@@ -47,11 +58,39 @@ LOOKS = {
     ("GET", "sources.sources"): "/sources",
     ("GET", "sources.source"): "/sources/templates",
     ("GET", "activity.show"): "/activity",
+    ("GET", "people.account"): "/account",
 }
 """What everybody who is signed in may look at."""
 
+OWNED = {
+    endpoint
+    for endpoint in (
+        "rollouts.resume",
+        "rollouts.stop",
+        "resources.environment_plan",
+        "resources.environment_update",
+        "resources.instance_update",
+        "resources.pipeline_update",
+        "resources.instance_plan",
+        "resources.pipeline_plan",
+        "drift.environment",
+        "drift.instance",
+        "drift.pipeline",
+        "deployments.cancel",
+        "deployments.continue_rollback",
+        "resources.instance_forget",
+        "resources.service_forget",
+    )
+}
+"""Acts on what belongs to a team of the developer's and none of the outsider's."""
+
+ADMINS_LOOK = {("GET", "people.people"): "/people", ("GET", "people.person"): "/people/leaver"}
+"""What admins alone may look at."""
+
 DEVELOPERS = {"developer", "admin"}
 ADMINS = {"admin"}
+
+ONE_INSTANCE = {"instances~items": "0", "instances.0~name": "live", "instances.0~environment": "production"}
 
 ACTS = {
     ("POST", "rollouts.start"): (
@@ -78,16 +117,72 @@ ACTS = {
     ("POST", "resources.environment_forget"): ("/environments/empty/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.instance_forget"): ("/services/checkout/instances/test/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.service_forget"): ("/services/checkout/forget", {"sure": "yes"}, DEVELOPERS),
+    ("POST", "resources.environment_snooze"): ("/environments/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.environment_wake"): ("/environments/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.instance_snooze"): ("/services/checkout/instances/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.instance_wake"): ("/services/checkout/instances/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.instance_owner"): ("/services/checkout/instances/test/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.pipeline_snooze"): ("/services/checkout/pipeline/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.pipeline_wake"): ("/services/checkout/pipeline/wake", {}, DEVELOPERS),
+    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "others"}, DEVELOPERS),
+    ("POST", "resources.environment_delete"): ("/environments/test/delete", {"confirmed": "test"}, DEVELOPERS),
+    ("POST", "resources.instance_delete"): (
+        "/services/checkout/instances/test/delete",
+        {"confirmed": "checkout/test"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.service_delete"): ("/services/checkout/delete", {"confirmed": "checkout"}, DEVELOPERS),
+    ("POST", "resources.service_repository"): (
+        "/services/checkout/repository",
+        {"repository_id": "shop/checkout"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.environment_new"): (
+        "/environments/new",
+        {"do": "create", "template": "network-env", "version": "1.1", "name": "fresh"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.service_new"): (
+        "/services/new",
+        {"do": "create", "template": "web-svc", "version": "1.0", "name": "shop", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.instance_new"): (
+        "/services/checkout/instances/new",
+        {"do": "create", "version": "1.0", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
     ("POST", "registry.check"): ("/templates/network-env/1.2/check", {}, ADMINS),
     ("POST", "registry.publish"): ("/templates/network-env/1.2/publish", {"seen": "the draft's"}, ADMINS),
     ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
     ("POST", "registry.recommend"): ("/templates/network-env/1.0/recommend", {}, ADMINS),
     ("POST", "registry.delete"): ("/templates/network-env/1.3/delete", {}, ADMINS),
+    ("POST", "people.change_password"): (
+        "/account/password",
+        {"old_password": PASSWORD, "new_password": PASSWORD, "again_password": PASSWORD},
+        set(ROLES),
+    ),
+    ("POST", "people.end_other_sessions"): ("/account/sessions/end-others", {}, set(ROLES)),
+    ("POST", "people.end_session"): ("/account/sessions/end", {"session": "their own"}, set(ROLES)),
+    ("POST", "people.create_token"): ("/account/tokens", {"label": "ci", "scope": "read"}, set(ROLES)),
+    ("POST", "people.revoke_token"): ("/account/tokens/their-own/revoke", {}, set(ROLES)),
+    ("POST", "people.add"): ("/people", {"name": "new", "role": "viewer", "password": PASSWORD}, ADMINS),
+    ("POST", "people.change"): ("/people/leaver/change", {"role": "developer", "teams": "a, b"}, ADMINS),
+    ("POST", "people.set_password"): ("/people/leaver/password", {"password": PASSWORD}, ADMINS),
+    ("POST", "people.end_sessions"): ("/people/leaver/sessions/end", {}, ADMINS),
+    ("POST", "people.unlock"): ("/people/leaver/unlock", {}, ADMINS),
+    ("POST", "people.remove"): ("/people/leaver/remove", {"sure": "yes"}, ADMINS),
     ("POST", "identity.sign_out"): ("/sign-out", {}, set(ROLES)),
 }
 """What changes something, and who may."""
 
 IN_THE_WAY = {
+    "resources.instance_snooze",
+    "resources.pipeline_snooze",
+    "resources.environment_delete",
+    "resources.instance_delete",
+    "resources.service_delete",
     "resources.instance_update",
     "resources.instance_plan",
     "resources.pipeline_plan",
@@ -97,8 +192,8 @@ IN_THE_WAY = {
     "resources.instance_forget",
     "resources.service_forget",
 }
-"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, or there
-is no stack."""
+"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, there is
+no stack, it is not behind, or something depends on it."""
 
 
 def everything(store) -> Counter[str]:
@@ -110,7 +205,29 @@ def everything(store) -> Counter[str]:
         work = [repr(row) for row in unit.work.list(100)]
         sources = [repr(source) for source in unit.sources.list()]
         deployments = [repr(deployment) for deployment in unit.deployments.recent(100)]
-    return Counter(versions + resources + events + work + sources + deployments)
+        users = [repr(replace(user, seen_at=None)) for user in unit.people.list()]
+        keys = [repr(token) for token in unit.people.tokens()] + [each.token_hash for each in unit.people.sessions()]
+    return Counter(versions + resources + events + work + sources + deployments + users + keys)
+
+
+def prepared(store, passwords, clock, role, path, fields) -> tuple[str, dict[str, str]]:
+    """An act with what it needs of one's own: a password, another session, a token, somebody with a session to end."""
+    if not path.startswith(("/account", "/people/")):
+        return path, filled(store, fields)
+    with store.write() as unit:
+        users = {user.name for user in unit.people.list()}
+        if path == "/account/password" and role in users:
+            unit.people.save(replace(unit.people.find(role), password_hash=passwords.hash(PASSWORD)))
+        whose = role if path.startswith("/account") else "leaver"
+        other = Session(admission.digest(f"{path} {whose}"), whose, clock(), clock() + timedelta(hours=1))
+        if whose in users and unit.people.session(other.token_hash) is None:
+            unit.people.add_session(other)
+        if path.startswith("/account/tokens/"):
+            token, _ = admission.create_token(
+                unit, "mine", [Scope.READ], actor=Actor(role, Role(role), Via.WEB), now=clock()
+            )
+            path = f"/account/tokens/{token.id}/revoke"
+    return path, fields | ({"session": other.token_hash} if "session" in fields else {})
 
 
 def filled(store, fields: dict[str, str]) -> dict[str, str]:
@@ -128,7 +245,7 @@ def test_every_route_is_listed(app):
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    listed = {(method, endpoint) for method, endpoint, _ in OPEN} | LOOKS.keys() | ACTS.keys()
+    listed = {(method, endpoint) for method, endpoint, _ in OPEN} | LOOKS.keys() | ADMINS_LOOK.keys() | ACTS.keys()
     assert routes == listed | {("GET", "identity.sign_in")}
 
 
@@ -144,7 +261,7 @@ def test_open_routes_answer_strangers(visit):
 @pytest.mark.usefixtures("furnished")
 def test_strangers_are_sent_to_sign_in_and_come_back_afterwards(visit, store):
     stranger = visit()
-    for path in LOOKS.values():
+    for path in (LOOKS | ADMINS_LOOK).values():
         answer = stranger.get(path)
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/sign-in?next={path}"), path
     before = everything(store)
@@ -163,17 +280,76 @@ def test_everybody_who_is_signed_in_may_look(visit, role):
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.usefixtures("furnished")
-def test_a_role_may_do_what_is_its_own_and_nothing_else(visit, store, role):
+def test_admins_alone_look_at_people(visit, role):
+    visitor = visit(role)
+    for path in ADMINS_LOOK.values():
+        assert visitor.get(path).status_code == (200 if role == "admin" else 403), path
+    assert ("All people who may come in" in visitor.page("/account").text) == (role == "admin")
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.usefixtures("furnished")
+def test_a_role_may_do_what_is_its_own_and_nothing_else(visit, store, passwords, clock, role):
     visitor = visit(role)
     for (_, endpoint), (path, fields, allowed) in ACTS.items():
+        path, fields = prepared(store, passwords, clock, role, path, fields)
         before = everything(store)
-        answer = visitor.post(path, filled(store, fields))
+        answer = visitor.post(path, fields)
         if role in allowed and endpoint not in IN_THE_WAY:
-            assert answer.status_code == 303, f"{path}: {answer.text}"
+            assert answer.status_code == (201 if endpoint == "people.create_token" else 303), f"{path}: {answer.text}"
             assert everything(store) != before, path
         else:
             assert answer.status_code == (409 if role in allowed else 403), f"{path}: {answer.text}"
             assert everything(store) == before, path
+
+
+@pytest.mark.usefixtures("furnished")
+def test_a_developer_touches_only_what_is_theirs_or_nobody_s(visit, store):
+    outsider = visit("outsider")
+    for (_, endpoint), (path, fields, allowed) in ACTS.items():
+        if allowed != DEVELOPERS:
+            continue
+        before = everything(store)
+        answer = outsider.post(path, filled(store, fields))
+        if endpoint in OWNED:
+            assert answer.status_code == 403, f"{path}: {answer.text}"
+            assert re.search("belongs to (platform|shop), and outsider may", Page(answer.text).text, re.IGNORECASE), (
+                path
+            )
+            assert everything(store) == before, path
+        elif endpoint == "rollouts.start":
+            assert answer.status_code == 409, f"{path}: {answer.text}"
+        else:
+            assert answer.status_code in (303, 409), f"{path}: {answer.text}"
+
+
+@pytest.mark.usefixtures("furnished")
+def test_pages_offer_only_what_is_not_refused(visit):
+    outsider, developer = visit("outsider"), visit("developer")
+    offers = ("Update to recommended version", "Check for drift", "Change inputs", "Update", "Resume", "Stop", "Cancel")
+    for path in (
+        "/environments/test",
+        "/services/checkout/instances/test",
+        "/environments/test/update",
+        f"/deployments/{WAITING}",
+        f"/rollouts/{PAUSED}",
+    ):
+        page, theirs = outsider.page(path), developer.page(path)
+        assert [offer for offer in offers if page.has_button(offer) or offer in page.links] == [], path
+        assert [offer for offer in offers if theirs.has_button(offer) or offer in theirs.links], path
+    # What nobody owns is everybody's.
+    fleet = outsider.get("/").text
+    assert "/environments/test/update" not in fleet
+    assert "/environments/production/update" in fleet
+    assert "It belongs to platform: ask them or an admin" in outsider.page("/environments/test").text
+
+
+@pytest.mark.usefixtures("furnished")
+def test_without_the_rule_every_developer_touches_everything(rooms, visit, store):
+    visit()
+    lenient = create_app(replace(rooms, rules=Rules(owners_only=False)))
+    outsider = visit("outsider", lenient)
+    assert outsider.post("/environments/test/drift").status_code == 303
 
 
 @pytest.mark.usefixtures("furnished")
@@ -211,6 +387,7 @@ def test_the_token_of_another_session_does_not_count(visit):
         f"/deployments/{object_id('x')}/template",
         "/sources/unknown",
         "/rollouts/unknown",
+        "/sign-in/github",
         "/rollouts/new?key=environment/unknown",
         "/nowhere",
     ],

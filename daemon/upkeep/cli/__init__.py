@@ -29,6 +29,7 @@ _COMMANDS = {
     "rollout": "upkeep.cli.rollout:rollout",
     "lag": "upkeep.cli.lag:lag",
     "user": "upkeep.cli.user:user",
+    "token": "upkeep.cli.token:token",
     "notify": "upkeep.cli.notify:notify",
     "completion": "upkeep.cli.completion:completion",
 }

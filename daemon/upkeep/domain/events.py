@@ -166,6 +166,19 @@ class OwnerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceSnoozed:
+    subject: str
+    until: str | None
+    """A time in ISO 8601; None when it lasts as long as `version` is the recommended one."""
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceWoken:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentAsked:
     subject: str
     deployment: str
@@ -255,13 +268,56 @@ class UserRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class UserChanged:
+    subject: str
+    changes: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserRenamed:
+    subject: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChanged:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsEnded:
+    subject: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsLifted:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCreated:
+    subject: str
+    label: str
+    scopes: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    subject: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignedIn:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignInRefused:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +348,8 @@ Event = (
     | ResourceForgotten
     | RepositoryChanged
     | OwnerChanged
+    | ResourceSnoozed
+    | ResourceWoken
     | DeploymentAsked
     | DeploymentSettled
     | DeploymentStalled
@@ -304,6 +362,13 @@ Event = (
     | RolloutEnded
     | UserAdded
     | UserRemoved
+    | UserChanged
+    | UserRenamed
+    | PasswordChanged
+    | SessionsEnded
+    | WaitsLifted
+    | TokenCreated
+    | TokenRevoked
     | SignedIn
     | SignInRefused
     | SignedOut
@@ -322,7 +387,7 @@ def facts_of(event: Event) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """An event as the audit trail keeps it: who, through which door, when."""
+    """An event as the audit trail keeps it: who, through which door, when. Its facts name the `token`, if one acted."""
 
     id: int
     at: datetime

@@ -30,12 +30,7 @@ def install(app: Flask) -> None:
     app.extensions[_PROGRAM] = digest.hexdigest()
     app.after_request(_tagged)
     app.add_template_global(_tag, "live_tag")
-    app.add_template_global(asked_again, "asked_again")
-
-
-def asked_again() -> bool:
-    """Whether a page that is open looks for news, and no person came to it."""
-    return bool(request.if_none_match)
+    app.add_template_global(identity.asked_again, "asked_again")
 
 
 def unchanged(stamp: str) -> bool:

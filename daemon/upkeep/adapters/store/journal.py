@@ -27,7 +27,7 @@ class Journal:
                 subject=event.subject,
                 actor=actor.name,
                 via=actor.via,
-                facts=facts_of(event),
+                facts=facts_of(event) | ({} if actor.token is None else {"token": actor.token}),
             )
             .returning(journal.c.id)
         )

@@ -12,10 +12,11 @@ from upkeep.domain.findings import Finding, Severity
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, SourceName, TemplateName, Version, parse_resource_key
 from upkeep.domain.notices import Link, Notice, OwedNotice
-from upkeep.domain.people import Actor, Role, Session, User, Via
+from upkeep.domain.people import Actor, Role, Scope, Session, Token, User, Via
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Repository, Resource, Service
 from upkeep.domain.rollouts import Member, Rollout, RolloutStatus, Stage, Turn
+from upkeep.domain.snoozes import Snooze
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source, Stall
 from upkeep.domain.versions import (
     Commit,
@@ -315,6 +316,7 @@ def resource_values(resource: Resource) -> Values:
         "drift_reason": resource.drift.reason if resource.drift else None,
         "drift_checked_at": resource.drift_checked_at,
         "drift_handle": resource.drift_handle,
+        **snooze_values(resource.snooze),
     }
 
 
@@ -343,8 +345,28 @@ def resource_of(row: Any) -> Resource:
         drift=_drift_of(row),
         drift_checked_at=row.drift_checked_at,
         drift_handle=row.drift_handle,
+        snooze=_snooze_of(row),
         id=row.id,
     )
+
+
+def snooze_values(snooze: Snooze | None) -> Values:
+    """The columns of a snooze in a row of `resources`."""
+    version = snooze.version if snooze else None
+    return {
+        "snoozed_at": snooze.at if snooze else None,
+        "snoozed_by": snooze.by if snooze else None,
+        "snoozed_until": snooze.until if snooze else None,
+        "snoozed_major": version.major if version else None,
+        "snoozed_minor": version.minor if version else None,
+    }
+
+
+def _snooze_of(row: Any) -> Snooze | None:
+    if row.snoozed_at is None:
+        return None
+    version = _version(row.snoozed_major, row.snoozed_minor)
+    return Snooze(row.snoozed_at, row.snoozed_by, row.snoozed_until, version)
 
 
 def _drift_of(row: Any) -> Drift | None:
@@ -607,12 +629,26 @@ def user_values(user: User) -> Values:
         "password_hash": user.password_hash,
         "created_at": user.created_at,
         "email": user.email,
+        "provider": user.provider,
+        "provider_id": user.provider_id,
+        "teams": sorted(user.teams),
+        "seen_at": user.seen_at,
     }
 
 
 def user_of(row: Any) -> User:
     """A row of `users`, read."""
-    return User(row.name, Role(row.role), row.password_hash, row.created_at, row.email)
+    return User(
+        row.name,
+        Role(row.role),
+        row.password_hash,
+        row.created_at,
+        row.email,
+        row.provider,
+        row.provider_id,
+        frozenset(row.teams or ()),
+        row.seen_at,
+    )
 
 
 def session_values(session: Session) -> Values:
@@ -622,9 +658,40 @@ def session_values(session: Session) -> Values:
         "user": session.user,
         "created_at": session.created_at,
         "expires_at": session.expires_at,
+        "seen_at": session.seen_at,
+        "address": session.address,
+        "agent": session.agent,
     }
 
 
 def session_of(row: Any) -> Session:
     """A row of `sessions`, read."""
-    return Session(row.token_hash, row.user, row.created_at, row.expires_at)
+    return Session(row.token_hash, row.user, row.created_at, row.expires_at, row.seen_at, row.address, row.agent)
+
+
+def token_values(token: Token) -> Values:
+    """A row of `tokens`."""
+    return {
+        "id": token.id,
+        "token_hash": token.token_hash,
+        "user": token.user,
+        "label": token.label,
+        "scopes": sorted(token.scopes),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "used_at": token.used_at,
+    }
+
+
+def token_of(row: Any) -> Token:
+    """A row of `tokens`, read."""
+    return Token(
+        row.id,
+        row.token_hash,
+        row.user,
+        row.label,
+        frozenset(Scope(scope) for scope in row.scopes),
+        row.created_at,
+        row.expires_at,
+        row.used_at,
+    )

@@ -456,6 +456,7 @@ users = Table(
     Column("provider", Name),
     Column("provider_id", Name),
     Column("teams", Json),
+    Column("seen_at", Moment),
     sa.UniqueConstraint("provider", "provider_id"),
 )
 

@@ -83,8 +83,24 @@ def _migrate_sqlite(database: SqliteDatabase, path: Path) -> None:
             driver = connection.connection.driver_connection
             assert driver is not None
             driver.execute("PRAGMA journal_mode=WAL")
-        with engine.connect() as connection, connection.begin():
-            _upgrade(database, connection)
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            # SQLite changes a column by making the table anew, and dropping the old one would take all rows along that
+            # refer to it. Only changeable outside transactions: https://sqlite.org/lang_altertable.html#otheralter
+            driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    _upgrade(database, connection)
+                    _require_whole(connection)
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _require_whole(connection: sa.Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if broken:
+        raise RuntimeError(f"the migration left rows that refer to nothing: {broken[:5]}")
 
 
 def _migrate_postgres(database: PostgresDatabase) -> None:

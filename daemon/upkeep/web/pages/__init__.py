@@ -1,6 +1,19 @@
 """One module for each family of pages."""
 
-from upkeep.web.pages import activity, deployments, drift, fleet, registry, resources, rollouts, sources
+from upkeep.web.pages import (
+    activity,
+    creation,
+    deployments,
+    drift,
+    fleet,
+    ownership,
+    people,
+    registry,
+    resources,
+    rollouts,
+    sources,
+    updates,
+)
 
 BLUEPRINTS = (
     fleet.blueprint,
@@ -11,5 +24,9 @@ BLUEPRINTS = (
     rollouts.blueprint,
     sources.blueprint,
     activity.blueprint,
+    people.blueprint,
 )
 """All of them, for the application to serve."""
+
+ON_RESOURCES = (creation, ownership, updates)
+"""What people do with resources: these add their pages to `resources.blueprint`."""

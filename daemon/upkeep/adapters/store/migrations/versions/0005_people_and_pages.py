@@ -25,6 +25,7 @@ def upgrade() -> None:
         users.add_column(sa.Column("provider", NAME, nullable=True))
         users.add_column(sa.Column("provider_id", NAME, nullable=True))
         users.add_column(sa.Column("teams", sa.Text(), nullable=True))
+        users.add_column(sa.Column("seen_at", MOMENT, nullable=True))
         users.create_unique_constraint(op.f("uq_users_provider_provider_id"), ["provider", "provider_id"])
     for name, kind in (("seen_at", MOMENT), ("address", sa.Text()), ("agent", sa.Text())):
         op.add_column("sessions", sa.Column(name, kind, nullable=True))
