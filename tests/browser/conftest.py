@@ -1,12 +1,11 @@
 """Windows of a real Chromium onto two kinds of Upkeep: the real daemon, and pages with something of everything."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import builders
 from tests.web import furnished
 from tests.web.gunicorn import gunicorn
 from upkeep.adapters.clock import now as now_utc
@@ -61,8 +60,11 @@ def gallery(chromium: "Browser", tmp_path_factory: pytest.TempPathFactory) -> It
     furnished.furnish(store, now_utc())
     hashed = Argon2Passwords().hash(PASSWORD)
     with store.write() as unit:
+        furnished.people(unit)
         for role in Role:
-            unit.people.add(builders.a_user(str(role), role, hashed))
+            known_as = unit.people.find(str(role))
+            assert known_as is not None
+            unit.people.save(replace(known_as, password_hash=hashed))
     with gunicorn(url, state) as port:
         address = f"http://127.0.0.1:{port}"
         known = {}

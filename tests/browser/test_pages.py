@@ -7,15 +7,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser.window import DESK, PHONE
+from tests.web import test_access
 from tests.web.furnished import DONE, FAILED, PAUSED, WAITING
-from tests.web.test_access import LOOKS
+from tests.web.test_access import ADMINS_LOOK, LOOKS, OPEN
 from upkeep.domain.people import Role
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """Tags of axe's rules: https://github.com/dequelabs/axe-core/blob/develop/doc/API.md#axe-core-tags"""
 
-FILES = {"deployments.rendered", "deployments.changes"}
-"""What is looked at by downloading it."""
+FILES = (".csv", ".json", "/template", ".diff")
+"""How the addresses of what is downloaded end."""
 
 STATES = (
     "/?search=nothing-fits-this",
@@ -33,9 +34,18 @@ STATES = (
 )
 """What a page of the list shows as well, when there is nothing, an error, or something to wait for."""
 
-PAGES = [path for (method, endpoint), path in LOOKS.items() if method == "GET" and endpoint not in FILES] + [*STATES]
+LISTED = LOOKS | ADMINS_LOOK
+
+PAGES = [path for path in LISTED.values() if not path.partition("?")[0].endswith(FILES)] + [*STATES]
 
 SIZES = {"desk": DESK, "phone": PHONE}
+
+
+def test_every_page_is_looked_at():
+    """What `test_access` shows to be all routes."""
+    tables = [table for table in vars(test_access).values() if isinstance(table, dict)]
+    routes = {key[:2] for table in tables for key in table if isinstance(key, tuple) and key[0] == "GET"}
+    assert routes - {key[:2] for key in OPEN} == LISTED.keys()
 
 
 @cache

@@ -1,5 +1,8 @@
 """Pages that are asked for again while something is under way: no news costs nothing, and news comes at once."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -83,6 +86,14 @@ def test_a_tag_is_still_good_after_a_restart(rooms, visit, viewer, path):
     again = create_app(rooms).test_client()
     again.set_cookie(cookie.key, cookie.value)
     assert again.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_a_tag_is_the_same_in_every_process():
+    said = "from upkeep.domain.people import Actor, Role, Via; from upkeep.web.live import asker; "
+    said += "print(asker(Actor('dev', Role.DEVELOPER, Via.WEB, teams=frozenset('abcdefgh'))))"
+    seeds = ({**os.environ, "PYTHONHASHSEED": str(seed)} for seed in (1, 2))
+    one, other = (subprocess.run([sys.executable, "-c", said], env=seed, capture_output=True) for seed in seeds)
+    assert one.stdout == other.stdout != b""
 
 
 @pytest.mark.parametrize("path", PAGES)

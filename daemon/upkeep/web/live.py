@@ -6,12 +6,14 @@ program's files and on the minute (ages are shown), so that they outlive a resta
 """
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from flask import Flask, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 
+from upkeep.domain.people import Actor
 from upkeep.domain.plans import digest_of
 from upkeep.web import identity
 from upkeep.web.rooms import rooms
@@ -36,9 +38,15 @@ def install(app: Flask) -> None:
 def unchanged(stamp: str) -> bool:
     """Whether whoever asks has the page as these rows make it. `stamp` names the rows."""
     now: datetime = rooms().clock()
-    seen = (current_app.extensions[_PROGRAM], identity.actor(), request.full_path, g.get("sync_state"))
+    seen = (current_app.extensions[_PROGRAM], asker(identity.actor()), request.full_path, g.get("sync_state"))
     g.tag = digest_of([*seen, now.strftime("%Y-%m-%dT%H:%M"), stamp])[:32]
     return request.if_none_match.contains_weak(g.tag)
+
+
+def asker(actor: Actor) -> tuple[object, ...]:
+    """Who asks, as a tag has it: all that decides what a page offers, in the same words in every process."""
+    # A set is written in another order by another process.
+    return (replace(actor, teams=frozenset(), scopes=None), sorted(actor.teams), sorted(actor.scopes or ()))
 
 
 def _tag() -> str:

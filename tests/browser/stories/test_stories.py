@@ -133,15 +133,33 @@ def test_a_right_that_was_lost_since_the_page_was_opened_is_refused_in_words(hou
             unit.people.save(user)
 
 
-def test_an_ended_session_asks_to_sign_in_and_goes_on_where_it_was(house, person):
+def test_an_ended_session_asks_to_sign_in_shows_what_was_typed_and_goes_on_where_it_was(house, person):
     template = house.behind("expired")
     admin = person(Role.ADMIN, f"/templates/{template}/1.1/review")
+    admin.get_by_label("Note to the owners").fill("half a novel")
     house.end_sessions("admin")
     admin.get_by_role("button", name="Publish 1.1").click()
+    admin.get_by_role("alert").get_by_text("nothing was changed").wait_for()
+    assert admin.get_by_label("Note", exact=True).input_value() == "half a novel"
     sign_in(admin, "admin", house.password(Role.ADMIN))
     admin.get_by_role("heading", name=f"Review {template} 1.1").wait_for()
     with house.store.read() as unit:
         assert unit.registry.template(TemplateName(template)).recommended == parse_version("1.0")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with scripts", "without scripts"])
+def test_what_is_behind_is_snoozed_and_woken(house, person, script):
+    name = "tired" if script else "tired-plainly"
+    template = house.behind(name)
+    house.publish(template, "1.1")
+    owner = person(Role.DEVELOPER, f"/environments/{name}", script=script)
+    owner.get_by_label("Snooze for").select_option("30 days")
+    owner.get_by_role("button", name="Snooze", exact=True).click()
+    owner.get_by_text("nobody is told of it until then").wait_for()
+    owner.get_by_role("button", name=UPDATE).wait_for()
+    owner.get_by_role("button", name="End the snooze").click()
+    owner.get_by_role("button", name="Snooze", exact=True).wait_for()
+    assert owner.get_by_text("nobody is told of it until then").count() == 0
 
 
 def test_moments_stand_in_the_zone_of_the_reader_with_utc_in_the_title(house, person):
