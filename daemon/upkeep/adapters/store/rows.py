@@ -239,16 +239,18 @@ def preview_values(preview: Preview) -> Values:
         "minor": preview.version.minor,
         "at": preview.at,
         "groups": [
-            {"resources": g.resources, "running": g.running, "diff": g.diff, "failure": g.failure}
+            {"resources": g.resources, "running": g.running, "diff": g.diff, "failure": g.failure, "whole": g.whole}
             for g in preview.groups
         ],
     }
 
 
 def preview_of(row: Any) -> Preview:
-    """A row of `previews`, read."""
+    """A row of `previews`, read. Those of an earlier release have no whole diffs."""
     groups = tuple(
-        PreviewGroup(tuple(kept["resources"]), tuple(kept["running"]), kept["diff"], kept["failure"])
+        PreviewGroup(
+            tuple(kept["resources"]), tuple(kept["running"]), kept["diff"], kept["failure"], kept.get("whole", "")
+        )
         for kept in row.groups
     )
     return Preview(TemplateName(row.template), Version(row.major, row.minor), row.at, groups)
