@@ -16,7 +16,7 @@ from upkeep.domain import events
 from upkeep.domain.changesets import StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import DeploymentStatus
-from upkeep.domain.names import environment_key, instance_key, parse_version
+from upkeep.domain.names import environment_key, parse_version
 from upkeep.domain.people import DAEMON
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
@@ -140,11 +140,6 @@ def an_event(unit: Unit) -> None:
     unit.deployments.keep_events(WAITING, [StackEvent("late", early, "Service", "AWS::ECS::Service", "CREATE_FAILED")])
 
 
-def deployed_again(unit: Unit) -> None:
-    resource = unit.fleet.get(instance_key("checkout", "test"))
-    unit.fleet.save(replace(resource, last_deployment=DONE))
-
-
 def another(unit: Unit) -> None:
     unit.deployments.add(builders.a_deployment(unit.fleet.get(TEST), "1.1"))
 
@@ -195,7 +190,6 @@ NEWS = {
     "it waits": (ATTEMPT, deployment(message="waits for something else")),
     "it ends": (ATTEMPT, deployment(status=DeploymentStatus.SUCCEEDED, completed_at=builders.NOON)),
     "an event that comes late": (ATTEMPT, an_event),
-    "the resource is deployed again": (ATTEMPT, deployed_again),
     "the list: it ends": ("/deployments", deployment(status=DeploymentStatus.FAILED)),
     "the list: another": ("/deployments", another),
     "the instance: it ends": (INSTANCE, deployment(status=DeploymentStatus.FAILED)),

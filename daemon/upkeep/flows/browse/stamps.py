@@ -16,9 +16,9 @@ from upkeep.flows.preview import subject_of
 
 
 def deployment(unit: Unit, deployment_id: str) -> str:
-    """A deployment's page."""
+    """A deployment's page. While it is under way, nothing else happens to its resource."""
     found = unit.deployments.get(deployment_id)
-    return digest_of([found, unit.deployments.told(found.id), unit.fleet.find(found.resource)])
+    return digest_of([found, unit.deployments.told(found.id)])
 
 
 def deployments(unit: Unit, status: DeploymentStatus | None = None) -> str:
