@@ -15,8 +15,8 @@ from upkeep.domain.people import Role
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """Tags of axe's rules: https://github.com/dequelabs/axe-core/blob/develop/doc/API.md#axe-core-tags"""
 
-FILES = (".csv", ".json", "/template", ".diff")
-"""How the addresses of what is downloaded end."""
+FILES = (".raw", ".rendered_file", ".changes", ".as_csv", ".as_json")
+"""How the endpoints of what is downloaded end."""
 
 STATES = (
     "/?search=nothing-fits-this",
@@ -36,7 +36,7 @@ STATES = (
 
 LISTED = LOOKS | ADMINS_LOOK
 
-PAGES = [path for path in LISTED.values() if not path.partition("?")[0].endswith(FILES)] + [*STATES]
+PAGES = [path for (_, endpoint), path in LISTED.items() if not endpoint.endswith(FILES)] + [*STATES]
 
 SIZES = {"desk": DESK, "phone": PHONE}
 
