@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, replace
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.builders import (
     an_instance,
 )
 from upkeep.adapters.store import SqlStore
+from upkeep.adapters.store.rows import preview_of
 from upkeep.domain import events
 from upkeep.domain.bundles import Bundle, BundleFile
 from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange, StackEvent
@@ -110,7 +112,10 @@ VERSION = TemplateVersion(
     note=ODD,
 )
 PREVIEW = Preview(
-    TEMPLATE, Version(3, 6), NOON, (PreviewGroup(("environment/a",), ("1.0",), ODD), PreviewGroup((), (), "", "no"))
+    TEMPLATE,
+    Version(3, 6),
+    NOON,
+    (PreviewGroup(("environment/a",), ("1.0",), ODD, whole=ODD), PreviewGroup((), (), "", "no")),
 )
 SERVICE = Service(a_service().name, TEMPLATE, ODD, NOON, "team-a", Repository("main", "org/app", "arn:aws:x"))
 INSTANCE = Resource(
@@ -719,6 +724,12 @@ def test_a_change_that_does_not_end_well_leaves_nothing(each_store: SqlStore) ->
         raise CallerError("no")
     with each_store.read() as unit:
         assert unit.people.find("ada") is None
+
+
+def test_a_preview_that_was_kept_before_there_were_whole_diffs_is_read():
+    kept = {"resources": ["environment/a"], "running": ["1.0"], "diff": ODD, "failure": None}
+    row = SimpleNamespace(template=TEMPLATE, major=3, minor=6, at=NOON, groups=[kept])
+    assert preview_of(row).groups == (PreviewGroup(("environment/a",), ("1.0",), ODD),)
 
 
 def test_tokens_are_listed_by_age_note_their_use_and_go_with_their_user(each_store: SqlStore) -> None:

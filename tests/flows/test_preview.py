@@ -8,7 +8,7 @@ from tests.builders import ENVIRONMENT_TEMPLATE, SERVICE_TEMPLATE
 from tests.flows.given import environment_bundle, registered, running, service_bundle
 from upkeep.adapters.jinja import JinjaRenderer
 from upkeep.domain.deployments import DeploymentStatus
-from upkeep.domain.errors import LostLease, TransientError
+from upkeep.domain.errors import Conflict, Forbidden, LostLease, NotFound, TransientError
 from upkeep.domain.names import Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.previews import PreviewGroup
 from upkeep.domain.versions import VersionState
@@ -234,3 +234,31 @@ def test_asking_for_drafts_asks_for_those_of_the_major_only(fleet, now):
         preview.ask_for_drafts(unit, ENVIRONMENT_TEMPLATE, 1, now)
     with fleet.read() as unit:
         assert [work.subject for work in unit.work.list(10)] == ["network-env@1.1"]
+
+
+def test_the_whole_of_each_difference_is_kept_as_long_as_there_is_room(fleet, renderer, now, monkeypatch):
+    same, other = previewed(fleet, renderer, now)
+    for group in (same, other):
+        old = [line for block in group.blocks for line in block.old]
+        new = [line for block in group.blocks for line in block.new]
+        assert (old[0], old[-1], len(old)) == ("Resources:", "    Value: !Ref Network", 8)
+        assert (new[0], new[-1]) == ("Resources:", "    Value: !Ref Network")
+        assert "  FlowLog:" in new
+    monkeypatch.setattr(preview, "WHOLE_AT_MOST", len(same.whole) + len(other.whole) - 1)
+    bigger, smaller = previewed(fleet, renderer, now)
+    assert (bigger.whole, smaller.whole) == (same.whole, "")
+    assert smaller.diff == other.diff
+    assert [block for block in smaller.blocks if not block.same] == [block for block in other.blocks if not block.same]
+
+
+def test_a_draft_is_previewed_anew_when_an_admin_asks(fleet, now):
+    with fleet.write() as unit:
+        preview.renew(unit, ENVIRONMENT_TEMPLATE, V11, actor=builders.ADMIN, now=now)
+        assert [work.subject for work in unit.work.list(10)] == ["network-env@1.1"]
+    for version, actor, refusal in (
+        (Version(1, 0), builders.ADMIN, Conflict),
+        (Version(9, 0), builders.ADMIN, NotFound),
+        (V11, builders.DEVELOPER, Forbidden),
+    ):
+        with pytest.raises(refusal), fleet.write() as unit:
+            preview.renew(unit, ENVIRONMENT_TEMPLATE, version, actor=actor, now=now)

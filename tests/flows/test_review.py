@@ -8,6 +8,7 @@ from upkeep.domain.errors import Conflict, Forbidden, NotFound
 from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key
 from upkeep.domain.notices import Routing
+from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.versions import VersionState
 from upkeep.flows import review
 
@@ -191,3 +192,17 @@ def test_the_last_version_can_be_deleted_and_leaves_no_pointer_behind(store, now
 def test_a_template_with_versions_is_not_deleted(drafts, now):
     with pytest.raises(Exception, match="still has versions"), drafts.write() as unit:
         review.delete_template(unit, VPC, actor=ADMIN, now=now)
+
+
+def test_an_approval_that_saw_other_effects_is_refused_and_one_that_saw_these_is_not(drafts, now):
+    groups = (PreviewGroup(("environment/test",), ("1.0",), "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n"),)
+    with drafts.write() as unit:
+        blind = review.evidence(unit, VPC, Version(1, 1))
+        unit.registry.save_preview(Preview(VPC, Version(1, 1), now, groups))
+        seen = review.evidence(unit, VPC, Version(1, 1))
+        unit.registry.save_preview(Preview(VPC, Version(1, 1), now + timedelta(hours=1), groups))
+        assert review.evidence(unit, VPC, Version(1, 1)) == seen != blind
+    with pytest.raises(Conflict, match="worked out anew"):
+        publish(drafts, "1.1", now, seen_evidence=blind)
+    assert publish(drafts, "1.1", now, seen_evidence=seen).recommended == Version(1, 1)
+    assert publish(drafts, "1.0", now, seen_evidence=None).version.state is VersionState.PUBLISHED

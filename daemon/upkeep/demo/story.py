@@ -262,7 +262,7 @@ class Story:
         page = browser.open(resource_path(key))
         latest = next((target for _, target in page.links if _DEPLOYMENT.search(target)), None)
         expect(f"the page of {key} has a deployment", True, latest is not None)
-        page = browser.open(f"{latest}/template")
+        page = browser.open(f"{latest}/template.yaml")
         expect(f"the rendered template of {key}", 200, page.status)
         resources: Mapping[str, Any] = documents.load_template(page.body, key).value["Resources"]
         return resources

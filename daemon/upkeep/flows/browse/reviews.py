@@ -53,6 +53,10 @@ class Group:
     risk: Risk
     risks: Mapping[str, Risk]
 
+    def danger(self, section: str, resource: bool) -> int:
+        """How much a section of the template can cost: a number that grows with the risk of its stack resource."""
+        return _ORDER.index(self.risks.get(section, Risk.NOT_CHECKED)) if resource else 0
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewView:
@@ -212,14 +216,14 @@ def _dangers(checks: Checks) -> tuple[Danger, ...]:
             for change in row.plan.changes
             if change.risk in (Risk.REPLACES, Risk.MAY_REPLACE)
         ]
-    return tuple(sorted(found, key=lambda danger: (not danger.stateful, -_ORDER.index(danger.change.risk))))
+    return tuple(sorted(found, key=lambda danger: (-_ORDER.index(danger.change.risk), not danger.stateful)))
 
 
 def _affected(present: Iterable[Resource], groups: Iterable[Group], checks: Checks) -> tuple[Affected, ...]:
     rendered = {key: _word(group.preview) for group in groups for key in group.keys}
     risks = {row.resource.key: Risk.NOT_CHECKED if row.stale else row.risk for row in checks.rows}
     rows = [
-        Affected(resource, rendered.get(resource.key, "not known yet"), risks.get(resource.key, Risk.NOT_CHECKED))
+        Affected(resource, rendered.get(resource.key, "not rendered yet"), risks.get(resource.key, Risk.NOT_CHECKED))
         for resource in present
     ]
     return tuple(sorted(rows, key=_fares))

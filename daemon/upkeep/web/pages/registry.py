@@ -225,7 +225,8 @@ def _sections(reading: Reading, view: ReviewView, group: Group) -> Iterator[tupl
         return
     own = url_for(".rendered", name=view.template.name, number=view.draft.version, key=first)
     divided = section_changes(preview.blocks) if preview.whole and not reading.full else ()
-    for section in divided or (SectionChange("", False, "", "changed", (), preview.blocks),):
+    worst_first = sorted(divided, key=lambda section: -group.danger(section.name, section.resource))
+    for section in worst_first or (SectionChange("", False, "", "changed", (), preview.blocks),):
         label = f"{section.name} of {first}" if section.name else f"the change of {first}"
         yield section, reading.lay(f"{first} {section.resource} {section.name}", label, section.blocks, own)
 
