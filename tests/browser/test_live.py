@@ -84,14 +84,14 @@ def test_a_review_shows_the_preview_once_it_is_there_and_keeps_the_note(store, g
     with store.write() as unit:
         unit.work.ask(WorkKind.PREVIEW, f"{ENV}@1.2", now())
     page = views.open(f"/templates/{ENV}/1.2/review", known=gallery.known[Role.ADMIN])
-    page.get_by_text("A fresh one is being worked out").wait_for()
+    page.get_by_text("a fresh one is on its way").wait_for()
     page.get_by_label("Note to the owners").fill("half a novel")
     with store.write() as unit:
         claim = unit.work.claim([WorkKind.PREVIEW], now(), timedelta(minutes=1))
         before = unit.registry.find_preview(ENV, parse_version("1.2"))
         unit.registry.save_preview(Preview(ENV, parse_version("1.2"), now(), before.groups[:1]))
         unit.work.done(claim)
-    page.get_by_text("A fresh one is being worked out").wait_for(state="detached")
+    page.get_by_text("a fresh one is on its way").wait_for(state="detached")
     page.get_by_text("cannot be rendered").first.wait_for(state="detached")
     assert page.get_by_label("Note to the owners").input_value() == "half a novel"
     with store.write() as unit:

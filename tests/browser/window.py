@@ -18,7 +18,7 @@ except ModuleNotFoundError:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESK, PHONE = (1280, 900), (390, 844)
-PATIENCE = 15_000
+PATIENCE = 30_000
 """Milliseconds that anything may take on a slow and busy machine."""
 
 POLICY = "default-src 'none'"
