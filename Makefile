@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test
+.PHONY: run test screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/ready-to-run
@@ -18,6 +18,10 @@ test: $(VENV)/ready-to-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --maxprocesses 8
+
+# The pictures in docs/screenshots, taken anew from the running demonstration. Needs Chromium.
+screenshots: $(VENV)/ready-to-test
+	$(BIN)/python -m tests.browser.screenshots
 
 $(VENV)/ready-to-run: setup.cfg pyproject.toml $(BIN)/pip
 	@echo "Setting up $(VENV): a minute the first time ..."

@@ -14,6 +14,19 @@ from tests.databases import Databases
 from tests.emulator.harness import KEY, SECRET, CannotRun, Emulator
 from upkeep.adapters.store import SqlStore, open_store
 
+TOLD_TOGETHER = "tests/browser/stories/"
+"""Tests that share a daemon: one process tells them all, so that it starts once."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go wherever there is time for them, one by one, but for those that are told together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: TOLD_TOGETHER if nodeid.startswith(TOLD_TOGETHER) else nodeid
+    return scheduler
+
 
 @pytest.fixture
 def now() -> datetime:

@@ -43,13 +43,15 @@ class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
             log.setLevel(logging.NOTSET)
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """One line a request; those that only ask whether we live are left out."""
+        """One line a request; those that only ask whether we live, or whether there is news, are left out."""
         path = environ.get("PATH_INFO", "")
-        level = logging.DEBUG if path in ("/healthz", "/readyz") or path.startswith("/static/") else logging.INFO
+        status = int(str(resp.status).split(" ", 1)[0])
+        silent = path in ("/healthz", "/readyz") or path.startswith("/static/") or status == 304
+        level = logging.DEBUG if silent else logging.INFO
         facts = {
             "method": environ.get("REQUEST_METHOD"),
             "path": path,
-            "status": int(str(resp.status).split(" ", 1)[0]),
+            "status": status,
             "milliseconds": round(request_time.total_seconds() * 1000, 1),
             "delivery": environ.get("HTTP_X_GITHUB_DELIVERY"),
         }

@@ -14,28 +14,33 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def served(database: str, state: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Serve a database with two processes of four threads while the block lasts; gives the port, and the process that
-    these are children of."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.set_inheritable(True)
-    environment = {**os.environ, "TEST_DATABASE": database, "TEST_STATE": str(state)}
-    command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
-    command += ["--worker-class", "gthread", "--threads", "4", "--workers", "2", "--no-control-socket"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
-    number = listening.getsockname()[1]
+def served(database: str, state: Path, *, threads: int = 4) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Serve a database with two processes of so many threads while the block lasts; gives the port, and the process
+    that these are children of. Nothing of it is left at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.set_inheritable(True)
+        environment = {**os.environ, "TEST_DATABASE": database, "TEST_STATE": str(state)}
+        command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
+        command += ["--worker-class", "gthread", "--threads", str(threads), "--workers", "2", "--no-control-socket"]
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
+        try:
+            port = listening.getsockname()[1]
+            _await(port, server)
+            yield port, server
+        finally:
+            server.terminate()
+            assert server.wait(20) == 0
+
+
+def _await(port: int, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
-            if ask(number, "GET", "/healthz")[0] == 200:
-                break
+            if ask(port, "GET", "/healthz")[0] == 200:
+                return
         except OSError:
             assert server.poll() is None, "gunicorn ended"
             assert time.monotonic() < deadline, "gunicorn does not answer"
-    yield number, server
-    server.terminate()
-    assert server.wait(20) == 0
-    listening.close()
 
 
 def ask(port, method, path, body=None, headers=None, chunked=False):

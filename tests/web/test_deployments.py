@@ -56,7 +56,7 @@ def test_what_waits_for_a_person_says_what_to_do_and_goes_on_when_told(visit, st
     developer = visit("developer")
     page = developer.page(f"/deployments/{WAITING}")
     assert "It waits for a person: access denied. Give the role a right." in page.text
-    assert "Phasewaiting for a person" in page.text
+    assert "waiting for a person" in page.text
     assert 'http-equiv="refresh"' not in developer.get(f"/deployments/{WAITING}").text
     assert "waits for a person: access denied" in developer.page("/services/checkout/instances/test").text
     assert developer.press(page, "Go on").headers["Location"] == f"/deployments/{WAITING}"

@@ -213,7 +213,7 @@ def test_a_rendered_template_is_a_file(visit):
     assert answer.mimetype == "text/plain"
     assert answer.headers["Content-Disposition"] == "attachment; filename=test-1.0.yaml"
     assert viewer.get(f"/deployments/{FAILED}/template.yaml").status_code == 404
-    assert viewer.page(f"/deployments/{DONE}/template").ids == ["content", "L1"]
+    assert viewer.page(f"/deployments/{DONE}/template").ids == ["sync-state", "content", "L1"]
     assert viewer.get(f"/deployments/{FAILED}/template").status_code == 404
 
 

@@ -41,10 +41,12 @@ class Daemon:
     process: subprocess.Popen[str] | None = None
     address: str = ""
     _held: int = -1
+    _said_before: int = 0
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises Otherwise when it will not be."""
         lifeline, self._held = os.pipe()
+        self._said_before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("a") as log:
             # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop it in order. Should we be
             # killed, the lifeline ends it.
@@ -110,7 +112,7 @@ class Daemon:
     def _announced(self) -> str:
         if self.process is not None and (code := self.process.poll()) is not None:
             raise Otherwise(f"the daemon: expected it to serve, saw exit {code}")
-        found = _ANNOUNCED.search(self.log.read_text(errors="replace"))
+        found = _ANNOUNCED.search(self.log.read_bytes()[self._said_before :].decode(errors="replace"))
         return found["address"] if found else ""
 
     def _ready(self) -> bool:

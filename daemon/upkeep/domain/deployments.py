@@ -150,6 +150,47 @@ class Deployment:
         return self.action is Action.CREATE and self.status.failed and self.stack_status in DEAD_ENDS
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of the way of a deployment. `at` is when it began, None while it is still to come; `now` says that the
+    deployment is there."""
+
+    phase: Phase
+    at: datetime | None
+    now: bool = False
+
+
+def steps(found: Deployment) -> tuple[Step, ...]:
+    """The way of a deployment in its order. Once it has ended, what it never came to is left out."""
+    way: list[tuple[Phase, datetime | None]] = [(Phase.ASKED, found.created_at)]
+    if found.replaces is not None:
+        way.append((Phase.CLEARING, found.begun_at))
+    if found.action is Action.DELETE:
+        way.append((Phase.DELETING, found.begun_at))
+    else:
+        proposing_at = found.begun_at if found.replaces is None else found.replaced_at
+        way += [
+            (Phase.PROPOSING, proposing_at),
+            (Phase.PROPOSED, found.proposed_at),
+            (Phase.EXECUTING, found.executed_at),
+        ]
+    if found.phase is Phase.GOING_BACK or found.cancelled_at is not None:
+        way = [(phase, at) for phase, at in way if at is not None]
+        way.append((Phase.GOING_BACK, found.cancelled_at))
+    way.append((Phase.ENDED, found.completed_at))
+    if not found.status.under_way:
+        return tuple(Step(phase, at) for phase, at in way if at is not None)
+    return _walked(way, found.phase)
+
+
+def _walked(way: list[tuple[Phase, datetime | None]], phase: Phase) -> tuple[Step, ...]:
+    phases = [step for step, _ in way]
+    begun = [position for position, (_, at) in enumerate(way) if at is not None]
+    # What stands still does so at the last step that it began.
+    here = phases.index(phase) if phase in phases else max(begun)
+    return tuple(Step(step, at, position == here) for position, (step, at) in enumerate(way))
+
+
 ROLLBACK_FAILED = "UPDATE_ROLLBACK_FAILED"
 ROLLED_BACK = "UPDATE_ROLLBACK_COMPLETE"
 

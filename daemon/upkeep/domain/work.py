@@ -44,3 +44,8 @@ class DueWork:
     attempts: int
     leased_until: datetime | None
     failure: str | None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it is being done or about to be. What failed and waits for its next try is not."""
+        return self.leased_until is not None or self.failure is None

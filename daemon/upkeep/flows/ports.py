@@ -245,6 +245,8 @@ class RegistryBook(Protocol):
 
     def save_preview(self, preview: Preview) -> None: ...
     def find_preview(self, template: TemplateName, version: Version) -> Preview | None: ...
+    def previewed_at(self, template: TemplateName, version: Version) -> datetime | None:
+        """When its preview was made; None while there is none."""
 
 
 class FleetOrder(StrEnum):
@@ -406,6 +408,9 @@ class DeploymentBook(Protocol):
     def keep_events(self, deployment_id: str, events: Iterable[StackEvent]) -> int:
         """Add those whose ids are not there yet; returns how many these were."""
 
+    def told(self, deployment_id: str) -> int:
+        """How many events its stack told so far."""
+
     def stack_events(self, deployment_id: str, limit: int) -> Sequence[StackEvent]:
         """The last ones, oldest first."""
 
@@ -450,6 +455,9 @@ class PlanBook(Protocol):
 
     def latest(self, template: TemplateName, version: Version) -> Mapping[ResourceKey, Plan]:
         """The last one made or asked for to move each resource to a version."""
+
+    def standing(self, template: TemplateName, version: Version) -> tuple[int, int]:
+        """A number that grows with each plan asked for to move a resource to a version, and how many are made."""
 
     def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
         """The last one of each of these resources and each version it was to move to."""
@@ -534,6 +542,7 @@ class WorkBook(Protocol):
     def next_due_at(self) -> datetime | None:
         """When the earliest unleased work is due, or the earliest lease ends."""
 
+    def find(self, kind: WorkKind, subject: str) -> DueWork | None: ...
     def list(self, limit: int) -> Sequence[DueWork]: ...
 
 

@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request, url_for
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import api, faults, health, hooks, identity, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, live, pages, wording
 from upkeep.web.rooms import EXTENSION, Rooms
 
 __all__ = ["Rooms", "create_app"]
@@ -24,6 +24,7 @@ _POLICY = "; ".join(
         "style-src 'self'",
         "script-src 'self'",
         "img-src 'self' data:",
+        "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -63,6 +64,7 @@ def create_app(rooms: Rooms) -> Flask:
     app.after_request(_guarded)
     faults.install(app)
     wording.install(app)
+    live.install(app)
     app.add_template_global(_asset_of(app), "asset")
     return app
 

@@ -65,6 +65,11 @@ def present_session() -> Session | None:
     return found
 
 
+def asked_again() -> bool:
+    """Whether a page that is open looks for news (see `live`), and no person came to it."""
+    return bool(request.if_none_match)
+
+
 def admit() -> None:
     """Before every request: recognise who asks, and let nobody pass who has no session."""
     if request.endpoint in OPEN or api.asked_for():
@@ -94,6 +99,9 @@ def _recognise() -> None:
     with here.store.read() as unit:
         secret = session.get(_SECRET, "")
         g.actor, g.session = admission.recognise(unit, secret, via=Via.WEB, now=now, rules=here.rules, spans=here.spans)
+    if asked_again():
+        # A session that nobody uses shall end, also while a page of it stays open.
+        return
     try:
         admission.note_seen(here.store, g.session, client_address(), now=now)
     except TransientError as error:

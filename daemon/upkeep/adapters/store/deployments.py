@@ -128,6 +128,10 @@ class Deployments:
         fresh = [event for event in events if event.id not in known]
         return sum(self._transaction.insert(stack_events, stack_event_values(deployment_id, event)) for event in fresh)
 
+    def told(self, deployment_id: str) -> int:
+        query = sa.select(sa.func.count()).where(stack_events.c.deployment == deployment_id)
+        return int(self._transaction.connection.execute(query).scalar_one())
+
     def stack_events(self, deployment_id: str, limit: int) -> Sequence[StackEvent]:
         query = (
             sa.select(stack_events)

@@ -64,6 +64,13 @@ class Plans:
         )
         return {found.resource: found for found in map(_plan_of, self._transaction.rows(query))}
 
+    def standing(self, template: TemplateName, version: Version) -> tuple[int, int]:
+        query = sa.select(sa.func.max(plans.c.number), sa.func.count(plans.c.made_at)).where(
+            plans.c.template == template, plans.c.major == version.major, plans.c.minor == version.minor
+        )
+        last, made = self._transaction.connection.execute(query).one()
+        return last or 0, made
+
     def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
         query = sa.select(*_TOLD).where(plans.c.resource.in_([str(key) for key in keys]))
         # Sorted here, for a database may walk all numbers rather than sort a few rows.

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -344,6 +345,10 @@ class Registry:
     def find_preview(self, template: TemplateName, version: Version) -> Preview | None:
         row = self._transaction.row(sa.select(previews).where(_is(previews, template, version)))
         return None if row is None else preview_of(row)
+
+    def previewed_at(self, template: TemplateName, version: Version) -> datetime | None:
+        row = self._transaction.row(sa.select(previews.c.at).where(_is(previews, template, version)))
+        return None if row is None else row.at
 
     def _remove_bundle(self, tree: str) -> None:
         mine = sa.select(bundle_files.c.digest).where(bundle_files.c.tree == tree, bundle_files.c.digest.is_not(None))

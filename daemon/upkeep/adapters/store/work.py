@@ -88,6 +88,10 @@ class Work:
         row = self._transaction.row(sa.select(work.c.due_at).order_by(work.c.due_at).limit(1))
         return None if row is None else row.due_at
 
+    def find(self, kind: WorkKind, subject: str) -> DueWork | None:
+        row = self._transaction.row(sa.select(work).where(_row(kind, subject)))
+        return None if row is None else due_work_of(row)
+
     def list(self, limit: int) -> Sequence[DueWork]:
         query = sa.select(work).order_by(work.c.due_at, work.c.id).limit(limit)
         return tuple(due_work_of(row) for row in self._transaction.rows(query))

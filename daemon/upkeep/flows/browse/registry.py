@@ -7,7 +7,9 @@ from upkeep.domain.names import Version
 from upkeep.domain.resources import Counters
 from upkeep.domain.sources import Source
 from upkeep.domain.versions import Major, Template, TemplateVersion, VersionKey, VersionState
+from upkeep.domain.work import DueWork, WorkKind
 from upkeep.flows.browse.fleet import FirstStep, FleetRow, first_step, rows_of
+from upkeep.flows.browse.reviews import preview_owed
 from upkeep.flows.ports import FleetFilter, FleetOrder, TemplateFilter, Unit
 
 TEMPLATES_SHOWN = 50
@@ -54,7 +56,8 @@ class VersionRow:
 @dataclass(frozen=True, slots=True)
 class TemplateView:
     """A template's page. `waiting` is the newest draft, the one a banner speaks of. `versions` are a page of the
-    `total` there are, `next` is the number the next page starts below."""
+    `total` there are, `next` is the number the next page starts below. `sync` is its source's
+    while that is asked for or running; `previewing` says that what the draft would change is being worked out."""
 
     template: Template
     source: Source | None
@@ -67,6 +70,8 @@ class TemplateView:
     counters: Counters
     resources: tuple[FleetRow, ...]
     more: bool
+    sync: DueWork | None
+    previewing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ def template(unit: Unit, name: str, below: Version | None = None) -> TemplateVie
     shown = versions[:VERSIONS_SHOWN]
     page = unit.fleet.page(FleetFilter(template=family.name), FleetOrder.WORST, None, RESOURCES_SHOWN)
     in_use = unit.registry.in_use(family.name)
+    waiting = next(iter(unit.registry.versions(family.name, state=VersionState.DRAFT, limit=1)), None)
     return TemplateView(
         template=family,
         source=source_of(unit, family),
@@ -117,11 +123,13 @@ def template(unit: Unit, name: str, below: Version | None = None) -> TemplateVie
         versions=_rows(family, majors, shown, in_use),
         total=unit.registry.count_versions(family.name),
         next=shown[-1].version if len(versions) > VERSIONS_SHOWN else None,
-        waiting=next(iter(unit.registry.versions(family.name, state=VersionState.DRAFT, limit=1)), None),
+        waiting=waiting,
         in_use=in_use,
         counters=unit.fleet.counters(family.name),
         resources=rows_of(unit, page.resources),
         more=page.next is not None,
+        sync=unit.work.find(WorkKind.SYNC, family.source) if family.source is not None else None,
+        previewing=waiting is not None and preview_owed(unit, family.name, waiting.version),
     )
 
 

@@ -22,9 +22,6 @@ from upkeep.flows.ports import Unit
 from upkeep.flows.preview import subject_of
 from upkeep.flows.review import evidence
 
-WORK_SEARCHED = 500
-"""Rows of the queue that are looked through for a preview that is still owed."""
-
 _ORDER = list(Risk)
 
 
@@ -150,7 +147,7 @@ def review(unit: Unit, name: str, number: Version, compare_with: Version | None 
         compared=compared_versions(unit, family, draft, compare_with, lower=True),
         preview=preview,
         groups=groups,
-        rendering=_owed(unit, family.name, number),
+        rendering=preview_owed(unit, family.name, number),
         deployed_since=_deployed_since(present, preview),
         newer=max((v for v in drafts if v.major == number.major and v > number), default=None),
         checks=checks,
@@ -275,6 +272,7 @@ def _consequence(unit: Unit, family: Template, draft: TemplateVersion) -> tuple[
     return behind, newly, total
 
 
-def _owed(unit: Unit, name: TemplateName, number: Version) -> bool:
-    subject = subject_of(name, number)
-    return any(row.kind is WorkKind.PREVIEW and row.subject == subject for row in unit.work.list(WORK_SEARCHED))
+def preview_owed(unit: Unit, name: TemplateName, number: Version) -> bool:
+    """Whether what a draft would change is being worked out."""
+    found = unit.work.find(WorkKind.PREVIEW, subject_of(name, number))
+    return found is not None and found.under_way

@@ -21,8 +21,6 @@ COUNTED_TO = 1000
 DELIVERIES = 25
 """Deliveries shown, newest first."""
 
-WORK_SEARCHED = 500
-
 
 class Freshness(StrEnum):
     """How much the registry can be relied on to be what the branches hold."""
@@ -123,11 +121,10 @@ def sources(unit: Unit, now: datetime, status: DeliveryStatus | None = None, aft
 def source(unit: Unit, name: str, now: datetime) -> SourceView:
     """Everything about one source."""
     found = unit.sources.get(parse_source_name(name))
-    work = unit.work.list(WORK_SEARCHED)
     return SourceView(
         source=found,
         state=state_of(found, now),
         templates=tuple(unit.registry.templates(found.name)),
         deliveries=tuple(unit.deliveries.recent(DELIVERIES, found.name)),
-        work=next((row for row in work if row.kind is WorkKind.SYNC and row.subject == found.name), None),
+        work=unit.work.find(WorkKind.SYNC, found.name),
     )

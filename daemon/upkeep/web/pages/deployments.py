@@ -8,13 +8,14 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from upkeep.domain.changesets import worst_first
-from upkeep.domain.deployments import Deployment, DeploymentStatus
+from upkeep.domain.deployments import Deployment, DeploymentStatus, steps
 from upkeep.domain.differences import lines_of
 from upkeep.domain.errors import CallerError, NotFound
 from upkeep.flows import deploy
 from upkeep.flows.browse import deployments as browse
+from upkeep.flows.browse import stamps
 from upkeep.flows.browse.deployments import DeploymentFilter
-from upkeep.web import exports
+from upkeep.web import exports, live
 from upkeep.web.diffs import Reading, download
 from upkeep.web.identity import actor
 from upkeep.web.rooms import rooms
@@ -45,9 +46,11 @@ blueprint = Blueprint("deployments", __name__, url_prefix="/deployments")
 @blueprint.get("")
 def deployments() -> ResponseReturnValue:
     """Deployments, newest first."""
-    wanted = _wanted()
+    wanted, after = _wanted(), request.args.get("after") or None
     with rooms().store.read() as unit:
-        view = browse.deployments(unit, wanted, request.args.get("after") or None)
+        if live.unchanged(stamps.deployments(unit, wanted, after)):
+            return live.NOTHING_NEW
+        view = browse.deployments(unit, wanted, after)
     return render_template(
         "deployments.html",
         view=view,
@@ -102,8 +105,10 @@ def _told(found: Deployment) -> dict[str, Any]:
 def deployment(deployment_id: str) -> ResponseReturnValue:
     """One deployment."""
     with rooms().store.read() as unit:
+        if live.unchanged(stamps.deployment(unit, deployment_id)):
+            return live.NOTHING_NEW
         view = browse.deployment(unit, deployment_id)
-    return render_template("deployment.html", view=view, deployment=view.deployment)
+    return render_template("deployment.html", view=view, deployment=view.deployment, steps=steps(view.deployment))
 
 
 @blueprint.get("/<deployment_id>/template")

@@ -14,11 +14,12 @@ from upkeep.domain.versions import TemplateKind
 from upkeep.flows import plan
 from upkeep.flows import preview as previews
 from upkeep.flows import review as decisions
-from upkeep.flows.browse import comparisons, registry, reviews
+from upkeep.flows.browse import comparisons, registry, reviews, stamps
 from upkeep.flows.browse.differences import FileDifference
 from upkeep.flows.browse.reviews import Group, ReviewView
 from upkeep.flows.browse.trends import distribution
 from upkeep.flows.ports import TemplateFilter
+from upkeep.web import live
 from upkeep.web.diffs import Reading, Shown, download
 from upkeep.web.identity import actor
 from upkeep.web.pages.fleet import template_charts
@@ -52,6 +53,8 @@ def template(name: str) -> ResponseReturnValue:
     """One template."""
     below = request.args.get("below")
     with rooms().store.read() as unit:
+        if live.unchanged(stamps.template(unit, name)):
+            return live.NOTHING_NEW
         view = registry.template(unit, name, parse_version(below) if below else None)
         drawn = () if below else template_charts(unit, view.template.name, distribution(view.template, view.in_use))
     return render_template("template.html", view=view, charts=drawn)
@@ -125,6 +128,9 @@ def preview(name: str, number: str) -> ResponseReturnValue:
 @blueprint.get("/<name>/<number>/review")
 def review(name: str, number: str) -> ResponseReturnValue:
     """A draft, with what publishing it would do."""
+    with rooms().store.read() as unit:
+        if live.unchanged(stamps.review(unit, name, parse_version(number))):
+            return live.NOTHING_NEW
     return _review(name, parse_version(number))
 
 

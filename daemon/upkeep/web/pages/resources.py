@@ -9,8 +9,10 @@ from flask.typing import ResponseReturnValue
 
 from upkeep.domain.names import ResourceKey, ResourceKind, environment_key, instance_key, pipeline_key
 from upkeep.flows.browse import resources as browse
+from upkeep.flows.browse import stamps
 from upkeep.flows.browse.fleet import first_step
 from upkeep.flows.ports import FleetFilter, ServiceFilter
+from upkeep.web import live
 from upkeep.web.pages.fleet import STATUSES, wanted_resources
 from upkeep.web.rooms import rooms
 
@@ -91,5 +93,7 @@ def service(service: str) -> ResponseReturnValue:
 def show(key: ResourceKey) -> ResponseReturnValue:
     """One environment, instance or pipeline."""
     with rooms().store.read() as unit:
+        if live.unchanged(stamps.resource(unit, key)):
+            return live.NOTHING_NEW
         view = browse.resource(unit, key, request.args.get("before"))
     return render_template("resource.html", view=view, resource=view.resource, key=key)

@@ -10,8 +10,10 @@ from upkeep.domain.names import ResourceKey, TemplateName, Version, parse_resour
 from upkeep.domain.people import Act, require
 from upkeep.domain.rollouts import AT_ONCE, FAILURES, Member, RolloutStatus, Turn
 from upkeep.flows import rollout as flow
+from upkeep.flows.browse import stamps
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 from upkeep.flows.rollout import PARALLEL_AT_MOST, Wish
+from upkeep.web import live
 from upkeep.web.identity import actor
 from upkeep.web.pages.fleet import wanted_resources
 from upkeep.web.rooms import rooms
@@ -94,6 +96,8 @@ def start() -> ResponseReturnValue:
 def rollout(rollout_id: str) -> ResponseReturnValue:
     """One rollout and how far it is."""
     with rooms().store.read() as unit:
+        if live.unchanged(stamps.rollout(unit, rollout_id)):
+            return live.NOTHING_NEW
         found = unit.rollouts.get(rollout_id)
         foreign = flow.foreign(unit, found, actor())
     return render_template("rollout.html", rollout=found, Turn=Turn, foreign=foreign)

@@ -7,6 +7,8 @@ from upkeep.domain.deliveries import DeliveryStatus
 from upkeep.domain.errors import CallerError
 from upkeep.flows import follow
 from upkeep.flows.browse import sources as browse
+from upkeep.flows.browse import stamps
+from upkeep.web import live
 from upkeep.web.identity import actor
 from upkeep.web.places import inside
 from upkeep.web.rooms import rooms
@@ -36,6 +38,8 @@ def source(name: str) -> ResponseReturnValue:
     """One source."""
     here = rooms()
     with here.store.read() as unit:
+        if live.unchanged(stamps.source(unit, name)):
+            return live.NOTHING_NEW
         view = browse.source(unit, name, here.clock())
     return render_template("source.html", view=view, source=view.source)
 

@@ -18,9 +18,11 @@ from upkeep.domain.previews import PreviewGroup
 from upkeep.domain.resources import Inputs
 from upkeep.flows import deploy, preview
 from upkeep.flows import plan as plans
+from upkeep.flows.browse import stamps
 from upkeep.flows.browse.comparisons import resource_difference
 from upkeep.flows.browse.plans import plan_of
 from upkeep.flows.browse.updates import UpdateView, update_form
+from upkeep.web import live
 from upkeep.web.diffs import Reading
 from upkeep.web.identity import actor
 from upkeep.web.pages.resources import of_each
@@ -67,6 +69,9 @@ def focus_after(change: str, *shown: Form | None) -> str:
 def update(key: ResourceKey) -> ResponseReturnValue:
     """The form that moves a resource."""
     if request.method == "GET":
+        with rooms().store.read() as unit:
+            if live.unchanged(stamps.update(unit, key, request.args.get("plan", ""))):
+                return live.NOTHING_NEW
         return _form(key)
     require(actor(), Act.UPDATE)
     if request.form.get("plan"):
