@@ -18,8 +18,8 @@ from threading import Thread
 
 from tests import builders
 from tests.web import furnished
-from tests.web.served import served
 from tests.web.page import Page
+from tests.web.served import served
 from upkeep.adapters.clock import now
 from upkeep.adapters.passwords import Argon2Passwords
 from upkeep.adapters.store import migrate, open_store
