@@ -121,11 +121,12 @@ def test_numbers_of_a_chart_stand_beside_it(visit, store, now):
         counters = Counters(total=5, up_to_date=1, behind_minor=3, behind_major=1)
         for name in (WHOLE_FLEET, TemplateName("network-env")):
             unit.tallies.keep(Tally(name, now - timedelta(days=1), counters))
-    page = visit("viewer").page("/")
+    viewer = visit("viewer")
+    page = viewer.page("/")
     assert "Behind over time, all templates" in page.text
     assert "Now 1 are behind a major and 3 behind a minor version" in page.text
     assert "Templates with most behind" in page.text
-    page = visit("viewer").page("/templates/network-env")
+    page = viewer.page("/templates/network-env")
     assert "Versions of network-env in use" in page.text
     assert "1.1 recommended" in page.text
 
