@@ -21,10 +21,20 @@ def served(database: str, state: Path) -> Iterator[tuple[int, subprocess.Popen[b
     listening.set_inheritable(True)
     environment = {**os.environ, "TEST_DATABASE": database, "TEST_STATE": str(state)}
     command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
-    command += ["--worker-class", "gthread", "--threads", "4", "--workers", "2", "--no-control-socket"]
+    command += [
+        "--config",
+        "python:tests.web.serving_hooks",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "4",
+        "--workers",
+        "2",
+        "--no-control-socket",
+    ]
     server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
     number = listening.getsockname()[1]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             if ask(number, "GET", "/healthz")[0] == 200:
