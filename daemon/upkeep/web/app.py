@@ -39,6 +39,7 @@ def create_app(rooms: Rooms) -> Flask:
     app.config.update(
         SECRET_KEY=_signing_key(rooms),
         MAX_CONTENT_LENGTH=LARGEST_FORM,
+        MAX_FORM_MEMORY_SIZE=LARGEST_FORM,
         SESSION_COOKIE_NAME="__Host-upkeep" if https else "upkeep",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
