@@ -52,7 +52,7 @@ def test_a_dry_run_tells_whom_a_rollout_takes_and_the_rollout_takes_them(program
     members = developer.post("/dry-run", {"template": "network-env"})["items"]
     seen = [{"resource": each["resource"], "to": each["to"]} for each in members if each["turn"] == "waiting"]
     assert seen
-    fewer = {"template": "network-env", "seen": seen[1:]}
+    fewer = {"template": "network-env", "seen": seen[1:], "max_parallel": 5.0}
     assert developer.post("/rollouts", fewer, 409)["slug"] == "conflict"
     begun = developer.post("/rollouts", {"template": "network-env", "seen": seen}, 202)
     assert begun["waiting"] == len(seen)
