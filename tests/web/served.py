@@ -21,6 +21,7 @@ def served(database: str, state: Path, *, threads: int = 4) -> Iterator[tuple[in
         listening.set_inheritable(True)
         environment = {**os.environ, "TEST_DATABASE": database, "TEST_STATE": str(state)}
         command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
+        command += ["--config", "python:tests.web.serving_hooks"]
         command += ["--worker-class", "gthread", "--threads", str(threads), "--workers", "2", "--no-control-socket"]
         server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
         try:
@@ -33,7 +34,7 @@ def served(database: str, state: Path, *, threads: int = 4) -> Iterator[tuple[in
 
 
 def _await(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             if ask(port, "GET", "/healthz")[0] == 200:

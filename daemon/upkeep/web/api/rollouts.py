@@ -14,7 +14,7 @@ from upkeep.flows.ports import Unit
 from upkeep.flows.rollout import PARALLEL_AT_MOST, Wish
 from upkeep.web.api.lists import DEFAULT, MOST, Listed, cut, page, place_of
 from upkeep.web.api.operations import Call, Noun
-from upkeep.web.api.words import ANSWER, ORDER, QUERY, Id, Key, Name, Number, Owner, Whole
+from upkeep.web.api.words import ANSWER, ORDER, QUERY, Count, Id, Key, Name, Number, Owner, Whole
 
 noun = Noun("rollouts", "Many resources of one template moved to newer versions, a few at a time.")
 
@@ -100,9 +100,9 @@ class RolloutOrder(BaseModel):
     """Only this environment and what lives in it."""
     resources: list[Key] | None = Field(None, max_length=500)
     """Only these."""
-    max_parallel: int = Field(AT_ONCE, ge=1, le=PARALLEL_AT_MOST)
+    max_parallel: Count = Field(AT_ONCE, ge=1, le=PARALLEL_AT_MOST)
     """How many updates are under way at the same time."""
-    stop_after: int = Field(FAILURES, ge=1, le=1_000_000)
+    stop_after: Count = Field(FAILURES, ge=1, le=1_000_000)
     """After how many failures no more are asked for."""
     seen: list[Seen] | None = Field(None, max_length=500)
     """Whom a dry run would update, as it was looked at; refused when that has changed."""

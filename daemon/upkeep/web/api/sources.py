@@ -16,7 +16,7 @@ from upkeep.flows.browse.sources import Freshness, sync_state
 from upkeep.web.api.lists import DEFAULT, MOST, Listed, by_name, cut, page, place_of
 from upkeep.web.api.operations import Call, Noun
 from upkeep.web.api.versions import Finding
-from upkeep.web.api.words import ANSWER, ORDER, QUERY, Name, Whole
+from upkeep.web.api.words import ANSWER, ORDER, QUERY, Count, Name, Whole
 
 noun = Noun("sources", "Repositories that templates are read from, and what GitHub delivered for them.")
 
@@ -113,7 +113,7 @@ class SourceOrder(BaseModel):
     """Read only what is below this folder."""
     drafts: Drafts = Field(Drafts.PER_COMMIT, strict=False)
     """Make a draft of every commit that changes a version folder, or of the last one of a push."""
-    poll_every_seconds: int = Field(300, ge=10, le=604_800)
+    poll_every_seconds: Count = Field(300, ge=10, le=604_800)
 
 
 @noun.get("/sync-state")

@@ -29,6 +29,10 @@ def _number(text: Any) -> Any:
     return int(text)
 
 
+def _counted(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_\-]{0,99}$", max_length=100)]
 """The name of a template, source, environment, service or instance."""
 
@@ -58,6 +62,9 @@ Sentence = Annotated[str, Field(max_length=2000)]
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
 """A parameter that is `true` or `false`."""
+
+Count = Annotated[int, BeforeValidator(_counted)]
+"""A whole number in a body. JSON Schema counts 5.0 as one (2020-12, section 6.1.1 of its validation)."""
 
 Whole = Annotated[int, BeforeValidator(_number)]
 """A parameter that is a whole number."""
