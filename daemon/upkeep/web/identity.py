@@ -49,7 +49,7 @@ _SECRET = "secret"  # noqa: S105  (names the place in the cookie)
 _ERRAND = "errand"
 _ENDED = "ended"
 
-_NOT_SHOWN = ("password", "secret", "csrf_token", "next", "seen")
+_NOT_SHOWN = ("password", "secret", "csrf_token", "next", "seen", "evidence")
 """Parts of the names of form fields that nobody typed, or nobody should see."""
 
 

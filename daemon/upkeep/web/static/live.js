@@ -1,7 +1,7 @@
 // Follows what is under way: asks for the page again with the tag of what it shows, and where there is news brings the
 // regions marked data-live up to it. Without this script the page loads itself again.
 
-const SOON = 2000;
+const SOON = 3000;
 const SELDOM = 8000;
 const UNSEEN = 30000;
 const LOST_AT_MOST = 15000;
