@@ -136,6 +136,24 @@ def test_what_was_approved_is_what_runs(running, stacks, now):
         assert unit.plans.approved_by(deployment.id).id == made.id
 
 
+def test_a_resource_is_known_to_be_replaced_from_its_plan_until_it_is_deployed(running, stacks, now):
+    def replaces():
+        with running.read() as unit:
+            return unit.fleet.get(TEST).replaces
+
+    assert not replaces()
+    made = planned(running, stacks, now)
+    assert replaces()
+    approve(running, made, now)
+    assert not replaces()
+
+
+def test_a_plan_that_is_not_for_the_version_it_is_due_for_says_nothing_of_its_update(running, stacks, now):
+    planned(running, stacks, now, to=Version(1, 0), inputs={"cidr": "10.7.0.0/16"})
+    with running.read() as unit:
+        assert not unit.fleet.get(TEST).replaces
+
+
 def test_a_plan_is_approved_once(running, stacks, now):
     made = planned(running, stacks, now)
     settled(running, stacks, approve(running, made, now), now)
