@@ -125,7 +125,7 @@ def test_numbers_of_a_chart_stand_beside_it(visit, store, now):
     page = viewer.page("/")
     assert "Behind over time, all templates" in page.text
     assert "Now 1 are behind a major and 3 behind a minor version" in page.text
-    assert "Templates with most behind" in page.text
+    assert "Templates with most behind, a minute ago" in page.text
     page = viewer.page("/templates/network-env")
     assert "Versions of network-env in use" in page.text
     assert "1.1 recommended" in page.text
@@ -147,3 +147,4 @@ def test_a_chart_is_well_formed_and_escapes_what_it_is_given(now):
         assert all(len(row) == len(chart.columns) for row in chart.rows)
         assert "style" not in chart.drawing
     assert charts.over_time(History(now, now, (), ()), "all") is None
+    assert charts.over_time(replace(past, since=now - timedelta(hours=1)), "all") is None

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from markupsafe import Markup, escape
 
-from upkeep.domain.tallies import Tally
+from upkeep.domain.tallies import SPAN, Tally
 from upkeep.flows.browse.trends import History, Share
 
 WIDTH = 420
@@ -64,7 +64,7 @@ def of_templates(tallies: Sequence[Tally]) -> Chart:
         )
         for tally in tallies
     ]
-    title = "Templates with most behind"
+    title = "Templates with most behind, a minute ago"
     told = f"{len(tallies)} templates; each bar shows those behind a major, hatched, then those behind a minor"
     rows = tuple(
         (
@@ -80,10 +80,11 @@ def of_templates(tallies: Sequence[Tally]) -> Chart:
 
 
 def over_time(history: History, of: str) -> Chart | None:
-    """How many resources were behind after each publish; None while less than two moments are known."""
-    moments = tuple(_moments(history))
-    if not history.tallies or history.until <= history.since:
+    """How many resources were behind after each publish; None before two spans are known, of which nothing can be drawn
+    that is true."""
+    if not history.tallies or history.until - history.since < 2 * SPAN:
         return None
+    moments = tuple(_moments(history))
     title = f"Behind over time, {of}"
     last = history.tallies[-1].counters
     published: dict[datetime, list[str]] = {}

@@ -29,7 +29,7 @@ COMPARE_EVERY = timedelta(minutes=1)
 UPDATE_EVERY = timedelta(seconds=30)
 """How often it is looked whether updates may begin by themselves."""
 
-TALLY_EVERY = timedelta(minutes=5)
+TALLY_EVERY = timedelta(minutes=1)
 """How often it is written down how the fleet stands."""
 
 WAKE_EVERY = timedelta(minutes=1)
