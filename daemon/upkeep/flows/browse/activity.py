@@ -28,7 +28,8 @@ class ActivityRow:
         facts = self.entry.facts
         if "before" not in facts or "after" not in facts or facts["before"] == facts["after"]:
             return None
-        return str(facts["before"] or "none"), str(facts["after"] or "none")
+        told = _short if self.entry.kind == "source_synced" else str
+        return told(facts["before"] or "none"), told(facts["after"] or "none")
 
 
 @dataclass(frozen=True, slots=True)
