@@ -7,8 +7,9 @@ command line opens few of them and should start at once.
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from upkeep.adapters import clock
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from upkeep.adapters.channels import Channel
     from upkeep.adapters.cloudformation import Accounts
     from upkeep.adapters.git import GitRepositories
+    from upkeep.adapters.servicemodel import ServiceModel
+    from upkeep.web.proton.protocol import ProtonDoor
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
 
@@ -198,8 +201,44 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
             clock=clock.now,
             webhook_secrets=webhook_secrets(settings),
             public_url=settings.public_url,
+            proton=open_proton(settings),
         )
     )
+
+
+def open_proton(settings: Settings) -> "ProtonDoor":
+    """The API that Proton had; closed, with the reason, when the SDK has no model of it."""
+    from upkeep.web.proton.arns import Names
+    from upkeep.web.proton.protocol import CLOSED, ProtonDoor
+
+    try:
+        model = proton_model()
+    except StalledError as missing:
+        return replace(CLOSED, closed=str(missing))
+    chosen = settings.proton
+    names = Names(chosen.region or settings.cloudformation.region or "us-east-1", chosen.account_id)
+    role = settings.cloudformation.pipelines.role_arn
+    return ProtonDoor(model, open_key_pairs(settings), names, chosen.host, pipeline_role=role)
+
+
+@cache
+def proton_model() -> "ServiceModel":
+    """The service model of Proton, read once in a process and shared with those it forks. StalledError when there is
+    none."""
+    from upkeep.adapters import servicemodel
+
+    return servicemodel.load()
+
+
+def open_key_pairs(settings: Settings) -> Callable[[str], str]:
+    """How the secret of a key pair is found from its access key."""
+    from upkeep.adapters.keypairs import DerivedSecrets, kept_master
+
+    kept = settings.proton.kept
+    if kept is None:
+        _make_state(settings)
+        return DerivedSecrets(kept_master(settings.state / "proton.key"))
+    return DerivedSecrets(_revealed(kept, "proton.key").encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,18 @@ class SyncAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateAdded:
+    subject: str
+    template_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateConnected:
+    subject: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateDiscovered:
     subject: str
     template_kind: str
@@ -255,6 +267,37 @@ class UserRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleChanged:
+    subject: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagsChanged:
+    subject: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsTold:
+    subject: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptionChanged:
+    subject: str
+    fields: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentDeleted:
+    subject: str
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenCreated:
     subject: str
     label: str
@@ -317,6 +360,13 @@ Event = (
     | RolloutEnded
     | UserAdded
     | UserRemoved
+    | TemplateAdded
+    | TemplateConnected
+    | RoleChanged
+    | TagsChanged
+    | OutputsTold
+    | DescriptionChanged
+    | DeploymentDeleted
     | TokenCreated
     | TokenRevoked
     | SignedIn

@@ -183,6 +183,18 @@ class _Reader:
         return ""
 
 
+def write_environment_spec(inputs: Inputs) -> str:
+    """The document that asks for these inputs."""
+    return documents.dump({"proton": "EnvironmentSpec", "spec": dict(inputs)})
+
+
+def write_service_spec(pipeline: Inputs | None, instances: Iterable[InstanceSpec]) -> str:
+    """The document that asks for a pipeline and instances with these inputs."""
+    listed = [{"name": one.name, "environment": one.environment, "spec": dict(one.inputs)} for one in instances]
+    asked = {} if pipeline is None else {"pipeline": dict(pipeline)}
+    return documents.dump({"proton": "ServiceSpec", **asked, "instances": listed})
+
+
 # --------------------------------------------------------------------------------------------------- merging
 
 

@@ -154,6 +154,26 @@ def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datet
     return asked + [_delete(unit, resource, actor, now) for resource in gone]
 
 
+def add_instance(
+    unit: Unit,
+    service: Service,
+    wanted: InstanceSpec,
+    *,
+    version: Version | None = None,
+    tags: Mapping[str, str] | None = None,
+    actor: Actor,
+    now: datetime,
+) -> Deployment:
+    """Add one instance to a service, at the recommended version unless one is named, and to its spec."""
+    require(actor, Act.ENROLL)
+    taken = chosen_version(unit, service.template, TemplateKind.SERVICE, version, actor)
+    given = specs.parse_service_spec(service.spec)
+    listed = [one for one in given.instances if one.name != wanted.name]
+    text = specs.write_service_spec(given.pipeline, (*listed, wanted))
+    unit.fleet.save_service(replace(service, spec=text))
+    return _create_instance(unit, service, wanted, taken, tags or {}, actor, now)
+
+
 def change_repository(unit: Unit, name: str, repository: Repository, *, actor: Actor, now: datetime) -> None:
     """Name another application repository for a service. Templates see it from the next deployment of each part on;
     Proton never let it be changed (aws-proton-public-roadmap #37)."""

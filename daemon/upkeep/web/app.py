@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
 from upkeep.web import faults, health, hooks, identity, pages, wording
+from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
 __all__ = ["Rooms", "create_app"]
@@ -52,7 +53,8 @@ def create_app(rooms: Rooms) -> Flask:
     )
     csrf = CSRFProtect(app)
     csrf.exempt(hooks.blueprint)
-    for blueprint in (hooks.blueprint, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
+    csrf.exempt(proton.blueprint)
+    for blueprint in (hooks.blueprint, proton.blueprint, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.before_request(_refuse_unreadable)
     app.before_request(identity.admit)
@@ -79,7 +81,7 @@ def _asset_of(app: Flask) -> Callable[[str], str]:
 
 def _refuse_unreadable() -> None:
     """NUL is no part of any name or sentence, and no database here would keep it."""
-    if request.blueprint == hooks.blueprint.name:
+    if request.blueprint in (hooks.blueprint.name, proton.blueprint.name):
         return
     texts = [request.path, *request.args.values(), *request.form.values()]
     if any("\0" in text for text in texts):

@@ -12,7 +12,18 @@ from upkeep.web.rooms import rooms
 
 blueprint = Blueprint("identity", __name__)
 
-OPEN = frozenset({"static", "identity.sign_in", "health.live", "health.ready", "hooks.github", "hooks.github_source"})
+OPEN = frozenset(
+    {
+        "static",
+        "identity.sign_in",
+        "health.live",
+        "health.ready",
+        "hooks.github",
+        "hooks.github_source",
+        "proton.call",
+        "proton.call_at_host",
+    }
+)
 """Endpoints that ask for no session: what comes before one, and what is known by its signature instead."""
 
 _SECRET = "secret"  # noqa: S105  (names the place in the cookie)

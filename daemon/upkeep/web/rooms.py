@@ -10,6 +10,7 @@ from flask import current_app
 from upkeep.domain.notices import Routing
 from upkeep.flows.admit import Passwords
 from upkeep.flows.ports import Renderer, Secrets, Store
+from upkeep.web.proton.protocol import CLOSED, ProtonDoor
 
 EXTENSION = "upkeep"
 
@@ -19,7 +20,8 @@ class Rooms:
     """The neighbours of the web. `clock` gives the time of a request, aware and in UTC.
 
     `webhook_secrets` are the ones every source accepts, several while they are rotated; a source's own secrets
-    stand in the source and are followed through `secrets`. `public_url` is where people reach this site.
+    stand in the source and are followed through `secrets`. `public_url` is where people reach this site;
+    `proton` is how the API that Proton had is served.
     """
 
     store: Store
@@ -30,6 +32,7 @@ class Rooms:
     clock: Callable[[], datetime]
     webhook_secrets: tuple[str, ...] = ()
     public_url: str = "http://localhost:8080"
+    proton: ProtonDoor = CLOSED
 
 
 def rooms() -> Rooms:

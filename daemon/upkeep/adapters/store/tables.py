@@ -545,6 +545,14 @@ Index("ix_plans_resource", plans.c.resource, plans.c.number)
 Index("ix_plans_version", plans.c.template, plans.c.major, plans.c.minor, plans.c.number)
 Index("ix_plans_deployment", plans.c.deployment)
 
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("subject", Name, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("facts", Json, nullable=False),
+)
+
 tallies = Table(
     "tallies",
     metadata,

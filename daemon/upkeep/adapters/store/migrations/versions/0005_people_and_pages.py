@@ -71,3 +71,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("template", "at", name=op.f("pk_tallies")),
     )
     op.create_index("ix_tallies_at", "tallies", ["at"], unique=False)
+    op.create_table(
+        "annotations",
+        sa.Column("subject", NAME, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_annotations")),
+    )

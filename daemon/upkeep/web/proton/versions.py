@@ -1,0 +1,98 @@
+"""Template versions: https://docs.aws.amazon.com/proton/latest/APIReference/API_ServiceTemplateVersion.html.
+
+Each operation is there for environment templates and for service templates. Publishing is an update of the status.
+"""
+
+from functools import partial
+
+from upkeep.domain.errors import CallerError
+from upkeep.domain.names import Version
+from upkeep.domain.people import Act, require
+from upkeep.domain.versions import Template, TemplateKind, TemplateVersion, VersionState
+from upkeep.flows import review
+from upkeep.web.proton import words
+from upkeep.web.proton.protocol import Answer, Call, reads, writes
+from upkeep.web.proton.repeats import amend
+from upkeep.web.proton.templates import family_of
+
+
+def get(kind: TemplateKind, call: Call) -> Answer:
+    """One version."""
+    return _answer(call, *_named(kind, call))
+
+
+def listed(kind: TemplateKind, call: Call) -> Answer:
+    """A page of a template's versions, of one major if it is named. As Proton did, without a major it lists the newest
+    version of each major."""
+    family = family_of(call, call.given["templateName"], kind)
+    major = call.text("majorVersion")
+    known = list(call.unit.registry.versions(family.name, int(major) if major else None))
+    if major is None:
+        known = list({one.version.major: one for one in reversed(known)}.values())
+    shown, following = call.page(known, lambda one: f"{one.version.major:09}.{one.version.minor:09}")
+    rows = [words.version(call, family, each, summary=True) for each in shown]
+    return {"templateVersions": rows, "nextToken": following}
+
+
+def update(kind: TemplateKind, call: Call) -> Answer:
+    """Publish a draft, or describe a version anew."""
+    family, found = _named(kind, call)
+    status = call.text("status") or found.state
+    if status == VersionState.PUBLISHED:
+        review.publish(
+            call.unit,
+            family.name,
+            found.version,
+            seen_tree=None,
+            note=call.text("description"),
+            routing=call.routing,
+            actor=call.actor,
+            now=call.now,
+        )
+    elif status != found.state:
+        raise CallerError(f"a version that is {found.state} cannot become {status}", cure="drafts can be PUBLISHED")
+    _refuse_other_environments(call, found)
+    require(call.actor, Act.REVIEW)
+    amend(call, _subject(found), found.created_at, "description", "supportedComponentSources")
+    return _answer(call, *_named(kind, call))
+
+
+def delete(kind: TemplateKind, call: Call) -> Answer:
+    """Delete a version that nothing runs."""
+    family, found = _named(kind, call)
+    answer = _answer(call, family, found)
+    review.delete(call.unit, family.name, found.version, actor=call.actor, now=call.now)
+    call.unit.annotations.remove(_subject(found))
+    return answer
+
+
+for _kind, _word in ((TemplateKind.ENVIRONMENT, "Environment"), (TemplateKind.SERVICE, "Service")):
+    reads(f"Get{_word}TemplateVersion")(partial(get, _kind))
+    reads(f"List{_word}TemplateVersions")(partial(listed, _kind))
+    writes(f"Update{_word}TemplateVersion")(partial(update, _kind))
+    writes(f"Delete{_word}TemplateVersion")(partial(delete, _kind))
+
+
+def _named(kind: TemplateKind, call: Call) -> tuple[Template, TemplateVersion]:
+    family = family_of(call, call.given["templateName"], kind)
+    number = Version(int(call.given["majorVersion"]), int(call.given["minorVersion"]))
+    return family, call.unit.registry.version(family.name, number)
+
+
+def _answer(call: Call, family: Template, found: TemplateVersion) -> Answer:
+    return {f"{family.kind}TemplateVersion": words.version(call, family, found)}
+
+
+def _refuse_other_environments(call: Call, found: TemplateVersion) -> None:
+    """Where a service can live stands in its bundle, and what is published is what was reviewed."""
+    given = call.given.get("compatibleEnvironmentTemplates", ())
+    named = {(one["templateName"], int(one["majorVersion"])) for one in given}
+    if named and named != {(one.template, one.major) for one in found.compatible_environments}:
+        raise CallerError(
+            "compatible environments are part of a version's bundle and are not changed afterwards",
+            cure="change .template-registration.yaml in git, or register another version",
+        )
+
+
+def _subject(found: TemplateVersion) -> str:
+    return f"version/{found.template}/{found.version}"

@@ -1,0 +1,129 @@
+"""The API that Proton had, served on loopback over a furnished store, and boto3 clients of it."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from werkzeug.serving import make_server
+
+from tests.web.furnished import furnish, people
+from upkeep.adapters import servicemodel
+from upkeep.adapters.clock import now as present
+from upkeep.adapters.jinja import JinjaRenderer
+from upkeep.adapters.keypairs import DerivedSecrets
+from upkeep.adapters.passwords import Argon2Passwords
+from upkeep.adapters.secrets import KeptSecrets
+from upkeep.adapters.store import SqlStore, migrate, open_store
+from upkeep.domain.notices import Routing
+from upkeep.domain.people import Actor, Role, Scope, Via, scopes_of
+from upkeep.flows.admit import create_token
+from upkeep.web.app import Rooms, create_app
+from upkeep.web.proton.arns import Names
+from upkeep.web.proton.protocol import ProtonDoor
+
+REGION, ACCOUNT = "eu-west-1", "123456789012"
+ARN = f"arn:aws:proton:{REGION}:{ACCOUNT}:"
+
+secret_of = DerivedSecrets(b"a master key for tests")
+
+ROOT = Actor("root", Role.ADMIN, Via.CLI)
+
+
+@dataclass
+class Served:
+    """A running API. `url` is what clients are given as endpoint."""
+
+    store: SqlStore
+    url: str
+
+    def key_pair(self, user: str, *scopes: Scope) -> tuple[str, str]:
+        """A key pair of a user, with all scopes of their role unless some are named."""
+        with self.store.write() as unit:
+            whose = unit.people.find(user)
+            assert whose is not None
+            token, secret = create_token(
+                unit,
+                f"a key of {user}",
+                scopes or scopes_of(whose.role),
+                user=user,
+                secret_of=secret_of,
+                actor=ROOT,
+                now=present(),
+            )
+        return token.id, secret
+
+    def client(self, user: str = "admin", *scopes: Scope, **changes: Any) -> Any:
+        """boto3's client, signing with a fresh key pair of a user."""
+        key, secret = self.key_pair(user, *scopes)
+        settings = {
+            "region_name": REGION,
+            "endpoint_url": self.url,
+            "aws_access_key_id": key,
+            "aws_secret_access_key": secret,
+            "config": Config(retries={"total_max_attempts": 1}),
+        }
+        return boto3.session.Session().client("proton", **(settings | changes))
+
+
+@pytest.fixture(scope="session")
+def model() -> servicemodel.ServiceModel:
+    return servicemodel.load()
+
+
+@pytest.fixture(scope="session")
+def _renderer() -> Iterator[JinjaRenderer]:
+    with JinjaRenderer(time_for=timedelta(seconds=5), memory_bytes=512 << 20, output_bytes=2 << 20) as opened:
+        yield opened
+
+
+@pytest.fixture
+def proton_rooms(tmp_path: Path, _renderer: JinjaRenderer, model: servicemodel.ServiceModel) -> Iterator[Rooms]:
+    state = tmp_path / "state"
+    state.mkdir()
+    url = f"sqlite:///{state / 'upkeep.db'}"
+    migrate(url, state=state)
+    store = open_store(url, state=state)
+    with store.write() as unit:
+        people(unit)
+    yield Rooms(
+        store=store,
+        renderer=_renderer,
+        passwords=Argon2Passwords(),
+        secrets=KeptSecrets(),
+        routing=Routing(),
+        clock=present,
+        proton=ProtonDoor(model, secret_of, Names(REGION, ACCOUNT)),
+    )
+    store.close()
+
+
+@pytest.fixture
+def served(proton_rooms: Rooms) -> Iterator[Served]:
+    """The API over a store with people and nothing else."""
+    yield from _serve(proton_rooms)
+
+
+@pytest.fixture
+def furnished(proton_rooms: Rooms) -> Iterator[Served]:
+    """The API over a store in which there is something of everything."""
+    furnish(proton_rooms.store, present().replace(microsecond=0))  # type: ignore[arg-type]
+    yield from _serve(proton_rooms)
+
+
+def _serve(rooms: Rooms) -> Iterator[Served]:
+    server = make_server("127.0.0.1", 0, create_app(rooms), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    assert isinstance(rooms.store, SqlStore)
+    yield Served(rooms.store, f"http://127.0.0.1:{server.server_port}/proton")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
