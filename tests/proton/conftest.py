@@ -125,5 +125,3 @@ def _serve(rooms: Rooms) -> Iterator[Served]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-

@@ -19,6 +19,9 @@ OPEN = {
     ("POST", "hooks.github_source", "/hooks/github/templates"): 401,
     ("GET", "static", "/static/upkeep.css"): 200,
     ("POST", "identity.sign_in", "/sign-in"): 401,
+    # Nobody opened this door here, and without a host of its own it is not at `/`.
+    ("POST", "proton.call", "/proton"): 503,
+    ("POST", "proton.call_at_host", "/"): 405,
 }
 """What asks for no session, and what it answers without a signature or a password."""
 
