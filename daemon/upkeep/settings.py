@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import time, timedelta
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -39,6 +40,7 @@ from upkeep.domain.documents import Document
 from upkeep.domain.errors import CallerError, SettingsError, UpkeepError
 from upkeep.domain.names import SourceName, parse_source_name
 from upkeep.domain.notices import Routing
+from upkeep.domain.people import Role, Rules
 from upkeep.domain.policies import WEEK, Day, Policies, Policy, UpdateMode, Window
 from upkeep.domain.resources import Placement
 from upkeep.domain.rollouts import Stage
@@ -58,6 +60,7 @@ _STRICT = ConfigDict(extra="forbid", validate_default=True)
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _HOUR = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_GITHUB_GROUP = re.compile(r"[\w-]+(/[\w.-]+)?")
 _SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB)", re.IGNORECASE)
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
@@ -165,6 +168,20 @@ def _check_form(url: str) -> None:
     check_address(url, allow_local=True)
 
 
+def _check_network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise _fault(f"`{text}` is no address and no network", "write it like 10.0.0.7 or 10.0.0.0/8") from None
+    return text
+
+
+def _check_group(text: str) -> str:
+    if not _GITHUB_GROUP.fullmatch(text):
+        raise _fault(f"`{text}` is no organisation and no team", "write it like acme or acme/platform")
+    return text
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
 Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
@@ -173,6 +190,9 @@ HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
 Hour = Annotated[str, AfterValidator(_check_hour)]
 TimeZone = Annotated[str, AfterValidator(_check_zone)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+Network = Annotated[str, AfterValidator(_check_network)]
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
@@ -544,6 +564,81 @@ class Updates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class GitHub:
+    """Sign-in with GitHub. `roles` are by `organisation` or `organisation/team`; whoever is in none is refused."""
+
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret: SecretStr | None = None
+    client_secret_file: FilePath | None = None
+    client_secret_env: VariableName | None = None
+    url: HttpUrl = "https://github.com"
+    roles: dict[Annotated[str, AfterValidator(_check_group)], Role]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "GitHub":
+        _exactly_one(
+            client_secret=self.client_secret,
+            client_secret_file=self.client_secret_file,
+            client_secret_env=self.client_secret_env,
+        )
+        if not self.roles:
+            raise _fault("`roles` is empty, so that nobody could sign in", "name an organisation or a team")
+        return self
+
+    @property
+    def kept(self) -> KeptText:
+        """Where the secret stands."""
+        return KeptText(value=self.client_secret, file=self.client_secret_file, env=self.client_secret_env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Proxy:
+    """Users named by a proxy in front, in the headers of each request. `otherwise` is the role of those in no group
+    of `roles`; without it they are refused."""
+
+    user_header: HeaderName
+    email_header: HeaderName | None = None
+    groups_header: HeaderName | None = None
+    roles: dict[str, Role] = field(default_factory=dict)
+    otherwise: Role | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Proxy":
+        if self.roles and not self.groups_header:
+            raise _fault("`roles` are given without `groups_header`", "name the header that lists a user's groups")
+        if not self.roles and self.otherwise is None:
+            raise _fault("there is no role for anybody", "give `roles` by group, or one for all as `otherwise`")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Access:
+    """Who comes in and how, for how long, and what binds them beyond their roles."""
+
+    passwords: bool = True
+    session_for: Annotated[Duration, AfterValidator(_at_least(timedelta(minutes=1)))] = timedelta(hours=12)
+    idle_for: Annotated[Duration, AfterValidator(_at_least(timedelta(minutes=1)))] = timedelta(hours=2)
+    owners_only: bool = True
+    authors_may_publish: bool = True
+    trusted_proxies: tuple[Network, ...] = ()
+    github: GitHub | None = None
+    proxy: Proxy | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Access":
+        if self.proxy is not None and not self.trusted_proxies:
+            raise _fault("`proxy` is given without `trusted_proxies`", "name the addresses that it asks from")
+        if not self.passwords and self.github is None and self.proxy is None:
+            raise _fault("nobody could sign in", "allow passwords, GitHub or a proxy")
+        return self
+
+    @property
+    def rules(self) -> Rules:
+        """As the flows know them."""
+        return Rules(owners_only=self.owners_only, authors_may_publish=self.authors_may_publish)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Log:
     """What is logged, and how: JSON lines, a console's coloured lines, or whichever fits where it goes."""
 
@@ -570,6 +665,7 @@ class Settings:
     drift: Drift = field(default_factory=Drift)
     notices: Notices = field(default_factory=Notices)
     updates: Updates = field(default_factory=Updates)
+    access: Access = field(default_factory=Access)
     log: Log = field(default_factory=Log)
 
     @property
@@ -863,6 +959,8 @@ def _fault_of(details: ErrorDetails, data: Any, place: _Place) -> _Fault:
         return place.fault(
             key, f"`{dotted}` is too {'small' if bound == 'at least' else 'large'}", f"write {bound} {limit}"
         )
+    if kind == "string_pattern_mismatch" and key[-1:] and str(key[-1]).endswith("_header"):
+        return place.fault(key, f"`{dotted}` is not the name of a header", "use letters, digits and `-`")
     if kind == "string_pattern_mismatch":
         return place.fault(key, f"`{dotted}` is not the name of an environment variable", "use letters, digits and `_`")
     return place.fault(key, f"`{dotted}`: {details['msg'][:1].lower()}{details['msg'][1:]}")
@@ -891,8 +989,14 @@ def _siblings(key: Key, data: Any) -> list[str]:
         if isinstance(part, int) or typing.get_origin(section) is dict:
             section = _section_within(section, data)
         else:
-            section = typing.get_type_hints(section)[part]
+            section = _required(typing.get_type_hints(section)[part])
     return [each.name for each in dataclasses.fields(section)]
+
+
+def _required(section: Any) -> Any:
+    """What an optional section is when it is given."""
+    inner = [each for each in typing.get_args(section) if each is not type(None)]
+    return inner[0] if len(inner) == 1 and dataclasses.is_dataclass(inner[0]) else section
 
 
 def _section_within(collection: Any, data: Any) -> Any:

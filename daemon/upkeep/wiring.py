@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from upkeep.adapters import clock
@@ -17,10 +18,10 @@ from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.errors import Conflict, SettingsError, StalledError
 from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
-from upkeep.flows.admit import Passwords
+from upkeep.flows.admit import Passwords, Spans
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store
 from upkeep.flows.settle import Terms
-from upkeep.settings import ConsoleNotices, KeptText, Settings, SlackBot, SlackWebhook
+from upkeep.settings import ConsoleNotices, GitHub, KeptText, Settings, SlackBot, SlackWebhook
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from upkeep.adapters.git import GitRepositories
     from upkeep.adapters.servicemodel import ServiceModel
     from upkeep.web.proton.protocol import ProtonDoor
+    from upkeep.web.rooms import Entrance
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
 
@@ -189,8 +191,9 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
     """The web application. Made in the process that serves it, after the fork."""
     from upkeep.chronicle import ChronicledStore
     from upkeep.web.app import create_app
-    from upkeep.web.rooms import Rooms
+    from upkeep.web.rooms import Headers, Rooms
 
+    access = settings.access
     return create_app(
         Rooms(
             store=ChronicledStore(open_store(settings, stack)),
@@ -202,6 +205,20 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
             webhook_secrets=webhook_secrets(settings),
             public_url=settings.public_url,
             proton=open_proton(settings),
+            rules=access.rules,
+            spans=Spans(access.session_for, access.idle_for),
+            passwords_open=access.passwords,
+            trusted_proxies=tuple(ip_network(network) for network in access.trusted_proxies),
+            github=None if access.github is None else _github(access.github),
+            proxy=None
+            if access.proxy is None
+            else Headers(
+                access.proxy.user_header,
+                access.proxy.email_header,
+                access.proxy.groups_header,
+                access.proxy.roles,
+                access.proxy.otherwise,
+            ),
         )
     )
 
@@ -239,6 +256,17 @@ def open_key_pairs(settings: Settings) -> Callable[[str], str]:
         _make_state(settings)
         return DerivedSecrets(kept_master(settings.state / "proton.key"))
     return DerivedSecrets(_revealed(kept, "proton.key").encode())
+
+
+def _github(chosen: GitHub) -> "Entrance":
+    from upkeep.adapters.github import GitHubSignIn
+    from upkeep.web.rooms import Entrance
+
+    organisations = frozenset(group.partition("/")[0] for group in chosen.roles)
+    provider = GitHubSignIn(
+        chosen.client_id, chosen.kept.credential, _secrets_of(chosen.kept), organisations, chosen.url
+    )
+    return Entrance(provider, chosen.roles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,14 @@ from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
 from upkeep.domain.errors import CallerError, Conflict, NotFound, TransientError
 from upkeep.domain.findings import Severity
+from upkeep.domain.guesses import Guesses
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import SourceName, TemplateName, Version, environment_key
 from upkeep.domain.notices import Link, Notice
 from upkeep.domain.people import Role, Scope, Session, Token, User
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Repository, Resource, Service
+from upkeep.domain.snoozes import Snooze
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source, Stall
 from upkeep.domain.versions import (
     CompatibleEnvironment,
@@ -134,6 +136,7 @@ INSTANCE = Resource(
     drift=Drift(DriftState.DRIFTED, ("Network", "Bucket"), ODD),
     drift_checked_at=LATER,
     drift_handle="detection-1",
+    snooze=Snooze(NOON, "dev", NOON + timedelta(days=7), Version(1, 4)),
     id=1,
 )
 DEPLOYMENT = Deployment(
@@ -163,7 +166,7 @@ DEPLOYMENT = Deployment(
     continue_token="d2-1",
 )
 USER = User(
-    "ada", Role.ADMIN, "$argon2id$", NOON, "ada@example.com", "github", "583231", frozenset({"payments", "höhe"})
+    "ada", Role.ADMIN, "$argon2id$", NOON, "ada@example.com", "github", "583231", frozenset({"payments", "höhe"}), LATER
 )
 SESSION = Session("f" * 64, "ada", NOON, LATER, NOON, "2001:db8::1", ODD)
 TOKEN = Token("0a1b", "e" * 64, "ada", ODD, frozenset({Scope.READ, Scope.REVIEW}), NOON, LATER, NOON)
@@ -647,14 +650,59 @@ def test_ended_sessions_are_swept_when_new_ones_begin(each_store: SqlStore) -> N
         assert unit.people.session("e" * 64) is None
 
 
-def test_failed_sign_ins_are_counted_from_a_time_on_and_forgotten_after_a_day(each_store: SqlStore) -> None:
+def test_failed_sign_ins_are_counted_by_name_address_and_time_and_forgotten_after_a_day(each_store: SqlStore) -> None:
     with each_store.write() as unit:
+        people = unit.people
         for minutes in (0, 5, 10):
-            unit.people.note_failed_sign_in("ada", NOON + timedelta(minutes=minutes))
-        assert unit.people.failed_sign_ins("ada", NOON + timedelta(minutes=5)) == 2
-        assert unit.people.failed_sign_ins("bob", NOON) == 0
-        unit.people.note_failed_sign_in("bob", NOON + timedelta(days=1, minutes=6))
-        assert unit.people.failed_sign_ins("ada", NOON) == 1
+            people.note_failed_sign_in("ada", f"192.0.2.{minutes}", NOON + timedelta(minutes=minutes))
+        people.note_failed_sign_in("bob", "192.0.2.10", NOON)
+        assert people.failed_sign_ins(NOON + timedelta(minutes=5), "ada").count == 2
+        assert people.failed_sign_ins(NOON, "ada") == Guesses(3, NOON + timedelta(minutes=10))
+        assert people.failed_sign_ins(NOON, "ada", "192.0.2.5") == Guesses(1, NOON + timedelta(minutes=5))
+        assert people.failed_sign_ins(NOON, None, "192.0.2.10").count == 2
+        assert people.failed_sign_ins(NOON, "eve") == Guesses(0, None)
+        people.forget_failed_sign_ins("ada", "192.0.2.10")
+        assert people.failed_sign_ins(NOON, None, "192.0.2.10").count == 1
+        people.note_failed_sign_in("bob", "", NOON + timedelta(days=1, minutes=3))
+        assert people.failed_sign_ins(NOON, "ada").count == 1
+        people.forget_failed_sign_ins("ada")
+        assert people.failed_sign_ins(NOON, "ada").count == 0
+        assert people.failed_sign_ins(NOON, "bob").count == 1
+
+
+def test_sessions_are_listed_note_their_use_and_end_together(each_store: SqlStore) -> None:
+    with each_store.write() as unit:
+        unit.people.add(USER)
+        unit.people.add(a_user("bob", Role.VIEWER))
+        for letter, user in (("f", "ada"), ("e", "ada"), ("d", "bob")):
+            unit.people.add_session(replace(SESSION, token_hash=letter * 64, user=user))
+        unit.people.note_seen("ada", "f" * 64, "198.51.100.7", LATER)
+        assert [session.seen_at for session in unit.people.sessions("ada")] == [NOON, LATER]
+        assert unit.people.sessions("ada")[1].address == "198.51.100.7"
+        user = unit.people.find("ada")
+        assert user is not None
+        assert user.seen_at == LATER
+        assert len(unit.people.sessions()) == 3
+        assert unit.people.remove_sessions("ada", "f" * 64) == 1
+        assert [session.token_hash for session in unit.people.sessions()] == ["d" * 64, "f" * 64]
+
+
+def test_a_user_who_is_renamed_keeps_everything(each_store: SqlStore) -> None:
+    with each_store.write() as unit:
+        unit.people.add(USER)
+        unit.people.add(a_user("bob", Role.VIEWER))
+        unit.people.add_session(SESSION)
+        unit.people.add_token(TOKEN)
+        unit.people.rename("ada", "countess")
+        assert unit.people.find_vouched("github", "583231") == replace(USER, name="countess")
+        assert unit.people.session(SESSION.token_hash) == replace(SESSION, user="countess")
+        assert unit.people.find_token(TOKEN.token_hash) == replace(TOKEN, user="countess")
+        assert unit.people.find("ada") is None
+        assert unit.people.find_vouched("proxy", "583231") is None
+    with pytest.raises(Conflict), each_store.write() as unit:
+        unit.people.rename("countess", "bob")
+    with each_store.read() as unit:
+        assert unit.people.find("countess") is not None
 
 
 def test_a_random_key_is_made_up_once(each_store: SqlStore) -> None:

@@ -13,6 +13,7 @@ from upkeep.domain.errors import CallerError, Conflict
 from upkeep.domain.lag import UNMEASURED, Lag, Standing
 from upkeep.domain.names import ResourceKind, TemplateName, Version, environment_key
 from upkeep.domain.resources import Resource
+from upkeep.domain.snoozes import Snooze
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
 ALL = FleetFilter()
@@ -163,6 +164,24 @@ def test_counters_agree_with_filters(unit: Unit) -> None:
 
 def test_owners_are_listed_once(unit: Unit) -> None:
     assert unit.fleet.owners() == ("Team_A", "team-a", "team-b")
+
+
+def test_a_snooze_is_kept_and_ended_for_those_that_run_a_version_and_slept_for_a_lower_one(unit: Unit) -> None:
+    for name, asleep in (
+        ("days", Snooze(NOON, "dev", until=NOON + timedelta(days=7))),
+        ("lower", Snooze(NOON, "dev", version=Version(1, 9))),
+        ("same", Snooze(NOON, "dev", version=Version(2, 1))),
+        ("higher", Snooze(NOON, "dev", version=Version(3, 0))),
+    ):
+        unit.fleet.add(an_environment(name, "1.5", lag=minor(1), snooze=asleep))
+        assert unit.fleet.get(environment_key(name)).snooze == asleep
+    unit.fleet.add(an_environment("elsewhere", "1.4", lag=minor(1), snooze=Snooze(NOON, "dev", version=Version(1, 9))))
+    unit.fleet.end_snoozes(ENVIRONMENTS, Version(1, 5), Version(2, 1))
+    sleeping = {
+        name: unit.fleet.get(environment_key(name)).snooze is not None
+        for name in ("days", "lower", "same", "higher", "elsewhere")
+    }
+    assert sleeping == {"days": True, "lower": False, "same": True, "higher": True, "elsewhere": True}
 
 
 def test_a_lag_is_written_on_all_that_run_a_version(unit: Unit) -> None:

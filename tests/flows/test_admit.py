@@ -5,7 +5,7 @@ import pytest
 
 from tests.builders import ADMIN, DEVELOPER
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, NotFound, SignedOut, TooManyRequests
-from upkeep.domain.people import Act, Actor, Role, Rules, Scope, Via, require
+from upkeep.domain.people import Act, Actor, Role, Rules, Scope, Via, Vouched, require
 from upkeep.flows import admit
 from upkeep.flows.browse.activity import sentence
 
@@ -18,6 +18,9 @@ class Plain:
 
     def verify(self, encoded, password):
         return encoded == f"plain:{password}"
+
+    def outdated(self, encoded):
+        return False
 
 
 @pytest.fixture
@@ -34,10 +37,10 @@ def sign_in(store, now, password="correct horse", name="dana"):
 def test_a_session_says_who_holds_it_until_it_ends(people, now):
     secret = sign_in(people, now)
     with people.read() as unit:
-        actor = admit.recognise(unit, secret, via=Via.WEB, now=now)
+        actor, _ = admit.recognise(unit, secret, via=Via.WEB, now=now)
         assert (actor.name, actor.role) == ("dana", Role.ADMIN)
         with pytest.raises(SignedOut):
-            admit.recognise(unit, secret, via=Via.WEB, now=now + admit.SESSION_FOR)
+            admit.recognise(unit, secret, via=Via.WEB, now=now + admit.SPANS.session_for)
         with pytest.raises(SignedOut):
             admit.recognise(unit, secret + "x", via=Via.WEB, now=now)
 
@@ -61,19 +64,70 @@ def test_wrong_passwords_and_unknown_names_are_refused_alike_and_kept(people, no
         assert [entry.kind for entry in unit.journal.entries(5)][:2] == ["sign_in_refused", "sign_in_refused"]
 
 
-def test_after_five_wrong_passwords_a_name_waits(people, now):
-    for _ in range(admit.FAILURES_ALLOWED):
-        sign_in(people, now, "wrong")
-    with pytest.raises(TooManyRequests, match="wait 15 minutes"):
+def test_after_five_wrong_passwords_a_name_waits_longer_each_time_and_never_for_good(people, now):
+    at = now
+    for _ in range(5):
+        assert sign_in(people, at, "wrong") is None
+    waits = []
+    for _ in range(7):
+        with pytest.raises(TooManyRequests) as refused:
+            sign_in(people, at)
+        waits.append(refused.value.retry_after)
+        at += refused.value.retry_after
+        assert sign_in(people, at, "wrong") is None
+    minutes = [wait / timedelta(minutes=1) for wait in waits]
+    assert minutes == [0.5, 1, 2, 4, 8, 15, 15]
+    assert sign_in(people, at + timedelta(minutes=15)) is not None
+    assert sign_in(people, at + timedelta(minutes=15), "wrong") is None
+    assert sign_in(people, at + timedelta(minutes=15)) is not None
+
+
+def test_a_stranger_elsewhere_does_not_keep_a_person_out(people, now):
+    for _ in range(12):
+        try:
+            admit.sign_in(people, Plain(), "dana", "wrong", address="203.0.113.9", now=now)
+        except TooManyRequests:
+            break
+    with pytest.raises(TooManyRequests, match="for dana"):
+        admit.sign_in(people, Plain(), "dana", "correct horse", address="203.0.113.9", now=now)
+    assert admit.sign_in(people, Plain(), "dana", "correct horse", address="192.0.2.1", now=now) is not None
+
+
+def test_guesses_at_one_name_from_everywhere_slow_it_down_for_moments_only(people, now):
+    for number in range(60):
+        with people.write() as unit:
+            unit.people.note_failed_sign_in("dana", f"203.0.113.{number}", now)
+    with pytest.raises(TooManyRequests) as refused:
         sign_in(people, now)
-    assert sign_in(people, now + admit.FAILURES_WITHIN + timedelta(seconds=1)) is not None
+    assert refused.value.retry_after <= timedelta(seconds=30)
+    assert sign_in(people, now + refused.value.retry_after) is not None
+
+
+def test_an_address_that_tries_many_names_waits(people, now):
+    for number in range(20):
+        assert admit.sign_in(people, Plain(), f"name{number}", "wrong", address="203.0.113.9", now=now) is None
+    with pytest.raises(TooManyRequests, match=r"from 203\.0\.113\.9"):
+        admit.sign_in(people, Plain(), "dana", "correct horse", address="203.0.113.9", now=now)
+    with people.write() as unit:
+        admit.lift_waits(unit, address="203.0.113.9", actor=ADMIN, now=now)
+    assert admit.sign_in(people, Plain(), "dana", "correct horse", address="203.0.113.9", now=now) is not None
+
+
+def test_an_admin_lifts_the_wait_of_a_name_and_nobody_else_does(people, now):
+    for _ in range(5):
+        sign_in(people, now, "wrong")
+    with pytest.raises(Forbidden), people.write() as unit:
+        admit.lift_waits(unit, name="dana", actor=DEVELOPER, now=now)
+    with people.write() as unit:
+        admit.lift_waits(unit, name="dana", actor=ADMIN, now=now)
+    assert sign_in(people, now) is not None
 
 
 def test_a_password_is_verified_while_others_may_write(people, now):
     class Slow(Plain):
         def verify(self, encoded, password):
             with people.write() as unit:
-                unit.people.note_failed_sign_in("somebody", now)
+                unit.people.note_failed_sign_in("somebody", "", now)
             return super().verify(encoded, password)
 
     assert admit.sign_in(people, Slow(), "dana", "correct horse", now=now) is not None
@@ -83,12 +137,28 @@ def test_guesses_made_at_once_do_not_get_around_the_limit(people, now):
     class Crowd(Plain):
         def verify(self, encoded, password):
             with people.write() as unit:
-                for _ in range(admit.FAILURES_ALLOWED):
-                    unit.people.note_failed_sign_in("dana", now)
+                for _ in range(5):
+                    unit.people.note_failed_sign_in("dana", "", now)
             return super().verify(encoded, password)
 
     with pytest.raises(TooManyRequests):
         admit.sign_in(people, Crowd(), "dana", "correct horse", now=now)
+
+
+def test_a_password_hashed_with_older_parameters_is_hashed_again(people, now):
+    class Newer(Plain):
+        def hash(self, password):
+            return f"newer:{password}"
+
+        def outdated(self, encoded):
+            return encoded.startswith("plain:")
+
+    assert admit.sign_in(people, Newer(), "dana", "wrong", now=now) is None
+    with people.read() as unit:
+        assert unit.people.find("dana").password_hash == "plain:correct horse"
+    assert admit.sign_in(people, Newer(), "dana", "correct horse", now=now) is not None
+    with people.read() as unit:
+        assert unit.people.find("dana").password_hash == "newer:correct horse"
 
 
 @pytest.mark.parametrize("name", ["", "da na", "dana\x00", "x" * 101, "\udc80"])
@@ -231,3 +301,161 @@ def test_the_audit_trail_says_which_token_acted(people, now):
     assert (first.via, first.facts.get("token")) == (Via.WEB, None)
     assert (second.via, second.facts["token"]) == (Via.API, "terraform")
     assert sentence(second) == "created the token “made by it” for dana: read"
+
+
+def recognised(people, secret, now):
+    with people.read() as unit:
+        return admit.recognise(unit, secret, via=Via.WEB, now=now)
+
+
+def test_a_session_that_is_not_used_ends_and_one_that_is_goes_on(people, now):
+    secret = sign_in(people, now)
+    at = now + admit.SPANS.idle_for - timedelta(seconds=1)
+    _, session = recognised(people, secret, at)
+    admit.note_seen(people, session, "192.0.2.7", now=at)
+    _, session = recognised(people, secret, at + admit.SPANS.idle_for - timedelta(seconds=1))
+    assert (session.seen_at, session.address) == (at, "192.0.2.7")
+    with pytest.raises(SignedOut):
+        recognised(people, secret, at + admit.SPANS.idle_for)
+    with people.read() as unit:
+        assert unit.people.find("dana").seen_at == at
+
+
+def test_people_see_their_sessions_and_end_one_or_all_others(people, now):
+    add(people, "erik", Role.DEVELOPER, now)
+    here, there, elsewhere = (sign_in(people, now + timedelta(minutes=minute)) for minute in range(3))
+    eriks = sign_in(people, now, "long enough!", "erik")
+    with people.write() as unit:
+        listed = admit.sessions_of(unit, actor=DANA, now=now)
+        assert [each.token_hash for each in listed] == [admit.digest(each) for each in (elsewhere, there, here)]
+        admit.end_session(unit, admit.digest(there), actor=DANA, now=now)
+        with pytest.raises(NotFound):
+            admit.end_session(unit, admit.digest(eriks), actor=DANA, now=now)
+    recognised(people, here, now)
+    with pytest.raises(SignedOut):
+        recognised(people, there, now)
+    with people.write() as unit:
+        assert admit.end_sessions(unit, keep=admit.digest(here), actor=DANA, now=now) == 1
+        with pytest.raises(Forbidden):
+            admit.end_sessions(unit, "dana", actor=Actor("erik", Role.DEVELOPER, Via.WEB), now=now)
+        assert admit.end_sessions(unit, "erik", actor=DANA, now=now) == 1
+    recognised(people, here, now)
+    for secret in (elsewhere, eriks):
+        with pytest.raises(SignedOut):
+            recognised(people, secret, now)
+
+
+def change(people, now, old, new, keep="", address=""):
+    return admit.change_password(people, Plain(), old, new, address=address, keep=keep, actor=DANA, now=now)
+
+
+def test_a_password_is_changed_with_the_old_one_and_ends_other_sessions(people, now):
+    here, there = sign_in(people, now), sign_in(people, now)
+    assert not change(people, now, "wrong", "a better one", admit.digest(here))
+    recognised(people, there, now)
+    assert change(people, now, "correct horse", "a better one", admit.digest(here))
+    recognised(people, here, now)
+    with pytest.raises(SignedOut):
+        recognised(people, there, now)
+    assert sign_in(people, now, "a better one") is not None
+    with pytest.raises(CallerError, match="shorter than 10"):
+        change(people, now, "a better one", "short")
+
+
+def test_old_passwords_cannot_be_guessed_on_the_account_page_either(people, now):
+    for _ in range(5):
+        assert not change(people, now, "wrong", "a better one")
+    with pytest.raises(TooManyRequests):
+        change(people, now, "correct horse", "a better one")
+
+
+def test_an_admin_changes_roles_teams_and_passwords(people, now):
+    add(people, "erik", Role.VIEWER, now)
+    secret = sign_in(people, now, "long enough!", "erik")
+    with people.write() as unit:
+        admit.change_user(unit, "erik", role=Role.DEVELOPER, teams=["payments"], actor=DANA, now=now)
+        entry, *_ = unit.journal.entries(1)
+    assert sentence(entry) == "changed erik: role from viewer to developer; teams from none to payments"
+    actor, _ = recognised(people, secret, now)
+    assert (actor.role, actor.teams) == (Role.DEVELOPER, {"payments"})
+    with people.write() as unit:
+        admit.set_password(unit, Plain(), "erik", "something new", actor=DANA, now=now)
+    with pytest.raises(SignedOut):
+        recognised(people, secret, now)
+    for act in (
+        lambda unit: admit.change_user(unit, "erik", role=Role.ADMIN, actor=DEVELOPER, now=now),
+        lambda unit: admit.set_password(unit, Plain(), "dana", "something new", actor=DEVELOPER, now=now),
+    ):
+        with pytest.raises(Forbidden), people.write() as unit:
+            act(unit)
+    with pytest.raises(Conflict, match="last admin"), people.write() as unit:
+        admit.change_user(unit, "dana", role=Role.VIEWER, actor=DANA, now=now)
+
+
+OCTOCAT = Vouched("github", "583231", "octocat", "octocat@github.com", frozenset({"acme"}), frozenset({"platform"}))
+
+
+def test_who_is_vouched_for_becomes_a_user_and_follows_what_changes_there(people, now):
+    secret = admit.sign_in_vouched(people, OCTOCAT, Role.DEVELOPER, now=now)
+    actor, _ = recognised(people, secret, now)
+    assert (actor.name, actor.role, actor.teams, actor.email) == (
+        "octocat",
+        Role.DEVELOPER,
+        {"platform"},
+        "octocat@github.com",
+    )
+    later = replace(OCTOCAT, name="monalisa", email="mona@github.com", teams=frozenset({"payments"}))
+    admit.sign_in_vouched(people, later, Role.VIEWER, now=now)
+    actor, session = recognised(people, secret, now)
+    assert (actor.name, actor.role, actor.teams, session.user) == ("monalisa", Role.VIEWER, {"payments"}, "monalisa")
+    with people.read() as unit:
+        assert unit.people.find("octocat") is None
+        kinds = [entry.kind for entry in unit.journal.entries(5)]
+    assert kinds == ["signed_in", "user_changed", "user_renamed", "signed_in", "user_added"]
+
+
+def test_a_user_of_the_same_name_is_never_taken_over(people, now):
+    with pytest.raises(Forbidden, match="another user `dana`"):
+        admit.sign_in_vouched(people, replace(OCTOCAT, name="dana"), Role.ADMIN, now=now)
+    admit.sign_in_vouched(people, OCTOCAT, Role.VIEWER, now=now)
+    with pytest.raises(Forbidden, match="another user `dana`"):
+        admit.sign_in_vouched(people, replace(OCTOCAT, name="dana"), Role.VIEWER, now=now)
+    with pytest.raises(Forbidden, match="another user `octocat`"):
+        admit.sign_in_vouched(people, replace(OCTOCAT, id="1"), Role.VIEWER, now=now)
+    with people.read() as unit:
+        assert unit.people.find("dana").provider is None
+        assert unit.journal.entries(1)[0].kind == "sign_in_refused"
+
+
+def test_who_has_no_role_is_refused_with_what_to_do_and_not_kept(people, now):
+    with pytest.raises(Forbidden, match="none of their groups has a role") as refused:
+        admit.sign_in_vouched(people, OCTOCAT, None, now=now)
+    assert "`access.github`" in refused.value.cure
+    with people.read() as unit:
+        assert unit.people.find("octocat") is None
+
+
+def test_who_is_vouched_for_has_no_password_and_no_role_of_ours(people, now):
+    admit.sign_in_vouched(people, OCTOCAT, Role.VIEWER, now=now)
+    assert sign_in(people, now, "", "octocat") is None
+    for refused in (
+        lambda unit: admit.change_user(unit, "octocat", role=Role.ADMIN, actor=DANA, now=now),
+        lambda unit: admit.set_password(unit, Plain(), "octocat", "long enough!", actor=DANA, now=now),
+    ):
+        with pytest.raises(Conflict, match="github"), people.write() as unit:
+            refused(unit)
+
+
+def test_who_is_vouched_for_with_each_request_costs_one_write_a_minute(people, now):
+    erin = Vouched("proxy", "erin@example.com", "erin@example.com")
+    rules = Rules()
+    actor = admit.recognise_vouched(people, erin, Role.VIEWER, now=now, rules=rules)
+    assert (actor.name, actor.role, actor.rules) == ("erin@example.com", Role.VIEWER, rules)
+
+    class ReadOnly:
+        read = people.read
+
+    assert admit.recognise_vouched(ReadOnly(), erin, Role.VIEWER, now=now).name == erin.name
+    assert admit.recognise_vouched(people, erin, Role.ADMIN, now=now).role is Role.ADMIN
+    with pytest.raises(Forbidden):
+        admit.recognise_vouched(people, erin, None, now=now)

@@ -6,13 +6,11 @@ import pytest
 from tests.builders import a_bundle
 from upkeep.domain import events
 from upkeep.domain.events import JournalEntry
-from upkeep.domain.inputs import InputType, ValueType
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.people import Via
 from upkeep.flows.browse.activity import KINDS, sentence
 from upkeep.flows.browse.differences import differences, text_difference
 from upkeep.flows.browse.fleet import how_far
-from upkeep.flows.browse.updates import Widget, fields_of, filled_in
 
 
 @pytest.mark.parametrize(
@@ -81,54 +79,3 @@ def test_a_mode_that_changed_is_said():
 def test_equal_texts_have_no_difference():
     assert text_difference("schema", "a", "a") is None
     assert text_difference("schema", None, "a").change == "added"
-
-
-ASKED = InputType(
-    ValueType.OBJECT,
-    properties={
-        "text": InputType(ValueType.STRING, default="plain"),
-        "whole": InputType(ValueType.INTEGER),
-        "number": InputType(ValueType.NUMBER, default=1.5),
-        "flag": InputType(ValueType.BOOLEAN, default=True),
-        "choice": InputType(ValueType.INTEGER, enum=(1, 2)),
-        "list": InputType(ValueType.ARRAY),
-    },
-    required=("whole",),
-)
-
-
-def filled(given, **texts):
-    form = tuple(fields_of(ASKED, given, None))
-    shown = {field.name: field.text for field in form if not (field.widget is Widget.CHECKBOX and field.text != "true")}
-    for name, text in texts.items():
-        shown.pop(name, None)
-        if text is not None:
-            shown[name] = text
-    return filled_in(form, shown, given)
-
-
-def test_a_form_that_is_sent_as_it_came_gives_what_was_given():
-    for given in (
-        {"whole": 3},
-        {"whole": 3, "text": "", "number": 2, "flag": False, "choice": 2, "list": [1, {"a": None}], "unknown": 1},
-        {"whole": "3", "number": "not even a number"},
-    ):
-        assert filled(given) == (given, {})
-
-
-def test_what_is_typed_becomes_what_the_schema_asks_for():
-    inputs, wrong = filled({}, text="a\r\nb", whole="7", number="2.50", flag=None, choice="2", list='["x"]')
-    assert wrong == {}
-    assert inputs == {"text": "a\nb", "whole": 7, "number": 2.5, "flag": False, "choice": 2, "list": ["x"]}
-    assert isinstance(filled({}, whole="7", number="2")[0]["number"], int)
-
-
-def test_what_cannot_be_read_is_named():
-    _, wrong = filled({}, whole="7.5", number="inf", choice="3", list="{")
-    assert wrong == {
-        "whole": "this is not a number",
-        "number": "this is not a number",
-        "choice": "this is not one of the choices",
-        "list": "this is not JSON",
-    }
-    assert filled({})[1] == {"whole": "this input is needed"}

@@ -22,6 +22,7 @@ from upkeep.domain import findings
 from upkeep.domain.names import environment_key
 from upkeep.domain.sources import Origin, Stall
 from upkeep.domain.versions import VersionState
+from upkeep.flows.measure import measure
 from upkeep.flows.ports import Unit
 
 ENVIRONMENT, SERVICE = builders.ENVIRONMENT_TEMPLATE, builders.SERVICE_TEMPLATE
@@ -333,6 +334,24 @@ def test_what_is_forgotten_leaves_the_books_and_keeps_its_stack(shell: Shell) ->
     assert "checkout pipeline: forgotten" in shell.run("service", "forget", "checkout", "--yes")
     assert [row["name"] for row in shell.ask("environment", "list")] == ["test"]
     assert (shell.folder / "state/local/environment/live/template.yaml").is_file()
+
+
+def test_what_is_behind_is_snoozed_and_woken(shell: Shell) -> None:
+    register(shell, ENVIRONMENT, ("1.0", DRAFT), ("1.1", DRAFT))
+    for number in ("1.0", "1.1"):
+        shell.run("version", "publish", ENVIRONMENT, number)
+    with shell.store() as unit:
+        given.running(unit, environment_key("test"), ENVIRONMENT, "1.0")
+        measure(unit, ENVIRONMENT)
+    assert "test: snoozed until 2" in shell.run("environment", "snooze", "test", "--for", "30d")
+    said = shell.run("environment", "snooze", "test", "--for", "version")
+    assert "test: snoozed until something newer than 1.1 is recommended" in said
+    row = shell.ask("environment", "get", "test")
+    assert (row["snoozed_by"], row["snoozed_for"], row["snoozed_until"]) == ("olga", "1.1", None)
+    assert "test: not snoozed" in shell.run("environment", "wake", "test")
+    assert shell.ask("environment", "get", "test")["snoozed_by"] is None
+    assert "exists already" not in shell.refused("instance", "snooze", "checkout/test", code=1)
+    assert "pipeline" in shell.refused("pipeline", "wake", "checkout", code=1)
 
 
 def test_many_resources_are_updated_together_and_a_rollout_is_paused_resumed_and_stopped(shell: Shell) -> None:

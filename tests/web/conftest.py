@@ -16,7 +16,7 @@ from upkeep.adapters.passwords import Argon2Passwords
 from upkeep.adapters.secrets import KeptSecrets
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Session
-from upkeep.flows.admit import SESSION_FOR
+from upkeep.flows.admit import SPANS
 from upkeep.web.app import Rooms, create_app
 
 SECRET = "It's a Secret to Everybody"
@@ -113,7 +113,7 @@ def visit(app, store, clock):
         client = app.test_client()
         if name is not None:
             secret = f"session of {name}"
-            opened = Session(hashlib.sha256(secret.encode()).hexdigest(), name, clock(), clock() + SESSION_FOR)
+            opened = Session(hashlib.sha256(secret.encode()).hexdigest(), name, clock(), clock() + SPANS.session_for)
             with store.write() as unit:
                 unit.people.add_session(opened)
             with client.session_transaction() as cookie:

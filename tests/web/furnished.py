@@ -64,9 +64,15 @@ CHANGES = (
 
 
 def people(unit: Unit) -> None:
-    """One of each role, named after it; nobody knows their passwords."""
+    """One of each role, named after it; the developer's teams own all that has an owner. Nobody knows their passwords.
+
+    `outsider` is a developer too, whose team owns nothing; `leaver` looks, and leaves.
+    """
     for role in Role:
         unit.people.add(builders.a_user(str(role), role))
+    unit.people.save(replace(builders.a_user("developer", Role.DEVELOPER), teams=frozenset({"platform", "shop"})))
+    unit.people.add(replace(builders.a_user("outsider", Role.DEVELOPER), teams=frozenset({"elsewhere"})))
+    unit.people.add(builders.a_user("leaver", Role.VIEWER))
 
 
 def furnish(store: Store, now: datetime) -> None:

@@ -1,16 +1,19 @@
 """Every route, every role, and no session at all. A route that is not listed here fails until it is."""
 
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from tests.builders import object_id
 from tests.web.furnished import DONE, FAILED, PAUSED, ROLLOUT, WAITING
+from upkeep.domain.people import Actor, Role, Scope, Session, Via
+from upkeep.flows import admit as admission
 
 ROLES = ("viewer", "developer", "admin")
 
-SIGN_IN = "to sign in"
-"""What strangers get of everything that is not open."""
+PASSWORD = "correct horse battery"
 
 OPEN = {
     ("GET", "health.live", "/healthz"): 200,
@@ -22,6 +25,8 @@ OPEN = {
     # Nobody opened this door here, and without a host of its own it is not at `/`.
     ("POST", "proton.call", "/proton"): 503,
     ("POST", "proton.call_at_host", "/"): 405,
+    ("GET", "identity.github", "/sign-in/github"): 404,
+    ("GET", "identity.github_back", "/sign-in/github/back"): 404,
 }
 """What asks for no session, and what it answers without a signature or a password."""
 
@@ -50,8 +55,12 @@ LOOKS = {
     ("GET", "sources.sources"): "/sources",
     ("GET", "sources.source"): "/sources/templates",
     ("GET", "activity.show"): "/activity",
+    ("GET", "people.account"): "/account",
 }
 """What everybody who is signed in may look at."""
+
+ADMINS_LOOK = {("GET", "people.people"): "/people", ("GET", "people.person"): "/people/leaver"}
+"""What admins alone may look at."""
 
 DEVELOPERS = {"developer", "admin"}
 ADMINS = {"admin"}
@@ -86,6 +95,21 @@ ACTS = {
     ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
     ("POST", "registry.recommend"): ("/templates/network-env/1.0/recommend", {}, ADMINS),
     ("POST", "registry.delete"): ("/templates/network-env/1.3/delete", {}, ADMINS),
+    ("POST", "people.change_password"): (
+        "/account/password",
+        {"old_password": PASSWORD, "new_password": PASSWORD, "again_password": PASSWORD},
+        set(ROLES),
+    ),
+    ("POST", "people.end_other_sessions"): ("/account/sessions/end-others", {}, set(ROLES)),
+    ("POST", "people.end_session"): ("/account/sessions/end", {"session": "their own"}, set(ROLES)),
+    ("POST", "people.create_token"): ("/account/tokens", {"label": "ci", "scope": "read"}, set(ROLES)),
+    ("POST", "people.revoke_token"): ("/account/tokens/their-own/revoke", {}, set(ROLES)),
+    ("POST", "people.add"): ("/people", {"name": "new", "role": "viewer", "password": PASSWORD}, ADMINS),
+    ("POST", "people.change"): ("/people/leaver/change", {"role": "developer", "teams": "a, b"}, ADMINS),
+    ("POST", "people.set_password"): ("/people/leaver/password", {"password": PASSWORD}, ADMINS),
+    ("POST", "people.end_sessions"): ("/people/leaver/sessions/end", {}, ADMINS),
+    ("POST", "people.unlock"): ("/people/leaver/unlock", {}, ADMINS),
+    ("POST", "people.remove"): ("/people/leaver/remove", {"sure": "yes"}, ADMINS),
     ("POST", "identity.sign_out"): ("/sign-out", {}, set(ROLES)),
 }
 """What changes something, and who may."""
@@ -113,7 +137,29 @@ def everything(store) -> Counter[str]:
         work = [repr(row) for row in unit.work.list(100)]
         sources = [repr(source) for source in unit.sources.list()]
         deployments = [repr(deployment) for deployment in unit.deployments.recent(100)]
-    return Counter(versions + resources + events + work + sources + deployments)
+        users = [repr(replace(user, seen_at=None)) for user in unit.people.list()]
+        keys = [repr(token) for token in unit.people.tokens()] + [each.token_hash for each in unit.people.sessions()]
+    return Counter(versions + resources + events + work + sources + deployments + users + keys)
+
+
+def prepared(store, passwords, clock, role, path, fields) -> tuple[str, dict[str, str]]:
+    """An act with what it needs of one's own: a password, another session, a token, somebody with a session to end."""
+    if not path.startswith(("/account", "/people/")):
+        return path, filled(store, fields)
+    with store.write() as unit:
+        users = {user.name for user in unit.people.list()}
+        if path == "/account/password" and role in users:
+            unit.people.save(replace(unit.people.find(role), password_hash=passwords.hash(PASSWORD)))
+        whose = role if path.startswith("/account") else "leaver"
+        other = Session(admission.digest(f"{path} {whose}"), whose, clock(), clock() + timedelta(hours=1))
+        if whose in users and unit.people.session(other.token_hash) is None:
+            unit.people.add_session(other)
+        if path.startswith("/account/tokens/"):
+            token, _ = admission.create_token(
+                unit, "mine", [Scope.READ], actor=Actor(role, Role(role), Via.WEB), now=clock()
+            )
+            path = f"/account/tokens/{token.id}/revoke"
+    return path, fields | ({"session": other.token_hash} if "session" in fields else {})
 
 
 def filled(store, fields: dict[str, str]) -> dict[str, str]:
@@ -131,7 +177,7 @@ def test_every_route_is_listed(app):
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    listed = {(method, endpoint) for method, endpoint, _ in OPEN} | LOOKS.keys() | ACTS.keys()
+    listed = {(method, endpoint) for method, endpoint, _ in OPEN} | LOOKS.keys() | ADMINS_LOOK.keys() | ACTS.keys()
     assert routes == listed | {("GET", "identity.sign_in")}
 
 
@@ -147,7 +193,7 @@ def test_open_routes_answer_strangers(visit):
 @pytest.mark.usefixtures("furnished")
 def test_strangers_are_sent_to_sign_in_and_come_back_afterwards(visit, store):
     stranger = visit()
-    for path in LOOKS.values():
+    for path in (LOOKS | ADMINS_LOOK).values():
         answer = stranger.get(path)
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/sign-in?next={path}"), path
     before = everything(store)
@@ -166,13 +212,23 @@ def test_everybody_who_is_signed_in_may_look(visit, role):
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.usefixtures("furnished")
-def test_a_role_may_do_what_is_its_own_and_nothing_else(visit, store, role):
+def test_admins_alone_look_at_people(visit, role):
+    visitor = visit(role)
+    for path in ADMINS_LOOK.values():
+        assert visitor.get(path).status_code == (200 if role == "admin" else 403), path
+    assert ("All people who may come in" in visitor.page("/account").text) == (role == "admin")
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.usefixtures("furnished")
+def test_a_role_may_do_what_is_its_own_and_nothing_else(visit, store, passwords, clock, role):
     visitor = visit(role)
     for (_, endpoint), (path, fields, allowed) in ACTS.items():
+        path, fields = prepared(store, passwords, clock, role, path, fields)
         before = everything(store)
-        answer = visitor.post(path, filled(store, fields))
+        answer = visitor.post(path, fields)
         if role in allowed and endpoint not in IN_THE_WAY:
-            assert answer.status_code == 303, f"{path}: {answer.text}"
+            assert answer.status_code == (201 if endpoint == "people.create_token" else 303), f"{path}: {answer.text}"
             assert everything(store) != before, path
         else:
             assert answer.status_code == (409 if role in allowed else 403), f"{path}: {answer.text}"
@@ -214,6 +270,7 @@ def test_the_token_of_another_session_does_not_count(visit):
         f"/deployments/{object_id('x')}/template",
         "/sources/unknown",
         "/rollouts/unknown",
+        "/sign-in/github",
         "/rollouts/new?key=environment/unknown",
         "/nowhere",
     ],

@@ -50,7 +50,15 @@ def test_a_new_input_is_asked_for_and_an_old_one_kept(visit, store):
     form = page.form("Update to 1.2")
     assert form.fields["input.cidr"] == "10.9.0.0/16"
     answer = admin.press(
-        page, "Update to 1.2", {"input.days": "7", "input.flow_logs": "true", "input.zones": '["a", "b"]'}
+        page,
+        "Update to 1.2",
+        {
+            "input.days": "7",
+            "input.flow_logs": "true",
+            "input.zones~items": "0 1",
+            "input.zones.0": "a",
+            "input.zones.1": "b",
+        },
     )
     assert answer.status_code == 303, answer.text
     given = last(store, environment_key("production")).target.inputs
@@ -63,7 +71,7 @@ def test_a_new_input_is_asked_for_and_an_old_one_kept(visit, store):
         ({}, 400, "This input is needed."),
         ({"input.days": "soon"}, 400, "This is not a number."),
         ({"input.days": "nan"}, 400, "This is not a number."),
-        ({"input.days": "7", "input.zones": "[a"}, 400, "This is not JSON."),
+        ({"input.days": "7", "input.zones~items": "0"}, 400, "This item is empty: give it a value, or remove it."),
         ({"input.days": "7", "input.tier": "huge"}, 400, "This is not one of the choices."),
         ({"input.days": "0"}, 400, "less than 1"),
     ],
@@ -81,6 +89,34 @@ def test_an_input_that_does_not_fit_is_named_and_what_was_typed_is_kept(visit, s
     assert form.fields["input.cidr"] == "10.1.2.0/24"
     assert form.fields["input.days"] == typed.get("input.days", "")
     assert last(store).id == before
+
+
+def test_items_are_added_and_removed_by_buttons_and_everything_typed_stays(visit, store):
+    admin = visit("admin")
+    page = admin.page(f"{UPDATE}?to=1.2")
+    assert page.has_button("Add one")
+    typed = {"input.cidr": "not yet", "input.days": "7"}
+    for number, zone in enumerate("abc"):
+        answer = admin.press(page, "Update to 1.2", typed | {"change": "add:input.zones"})
+        assert answer.status_code == 200
+        assert f'id="input.zones.{number}" name="input.zones.{number}"' in answer.text
+        page, typed = Page(answer.text), {f"input.zones.{number}": zone}
+    page = Page(admin.press(page, "Update to 1.2", typed | {"change": "remove:input.zones.1"}).text)
+    fields = page.form("Update to 1.2").fields
+    assert (fields["input.cidr"], fields["input.days"], fields["input.zones~items"]) == ("not yet", "7", "0 2")
+    assert last(store).target.version == Version(1, 0)
+    assert admin.press(page, "Update to 1.2").status_code == 303
+    assert last(store).target.inputs == {"cidr": "not yet", "days": 7, "zones": ["a", "c"]}
+
+
+def test_what_is_wrong_is_linked_from_the_top_and_told_at_its_field(visit):
+    admin = visit("admin")
+    answer = admin.press(admin.page(f"{UPDATE}?to=1.2"), "Update to 1.2", {"input.days": "soon"})
+    page = Page(answer.text)
+    assert page.links["Days to keep"] == "#input.days"
+    assert 'aria-describedby="input.days-hint input.days-error" aria-invalid="true"' in answer.text
+    assert 'id="input.days-error"' in answer.text
+    assert 'id="faults" tabindex="-1" autofocus' in answer.text
 
 
 def test_an_emptied_input_goes_back_to_its_default(visit, store):

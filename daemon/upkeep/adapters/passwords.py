@@ -20,3 +20,6 @@ class Argon2Passwords:
         except (VerificationError, InvalidHashError):
             return False
         return matches and encoded is not None
+
+    def outdated(self, encoded: str) -> bool:
+        return self._hasher.check_needs_rehash(encoded)

@@ -12,13 +12,16 @@ from upkeep.cli.resources import (
     announce,
     delete_resource,
     forget_resource,
+    length_option,
     order_options,
     print_kind,
     print_outputs,
     print_resource,
+    snooze_resource,
     spec_option,
     tag_option,
     update_resource,
+    wake_resource,
 )
 from upkeep.domain.names import ResourceKind, Version, environment_key
 
@@ -128,6 +131,23 @@ def forget(desk: Desk, name: str) -> None:
 def drift(desk: Desk, name: str, wait: bool) -> None:
     """Find out whether what runs is still what was deployed."""
     check_drift(desk, environment_key(name), wait=wait)
+
+
+@environment.command()
+@click.argument("name")
+@length_option
+@pass_desk
+def snooze(desk: Desk, name: str, length: str) -> None:
+    """Do not tell its owner for a while that it is behind. It ends by itself, at the latest with its update."""
+    snooze_resource(desk, environment_key(name), length)
+
+
+@environment.command()
+@click.argument("name")
+@pass_desk
+def wake(desk: Desk, name: str) -> None:
+    """End its snooze."""
+    wake_resource(desk, environment_key(name))
 
 
 @environment.command()

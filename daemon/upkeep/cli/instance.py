@@ -11,11 +11,14 @@ from upkeep.cli.resources import (
     Order,
     delete_resource,
     forget_resource,
+    length_option,
     order_options,
     print_kind,
     print_outputs,
     print_resource,
+    snooze_resource,
     update_resource,
+    wake_resource,
 )
 from upkeep.domain.errors import CallerError
 from upkeep.domain.names import ResourceKind, instance_key
@@ -89,6 +92,23 @@ def forget(desk: Desk, name: str) -> None:
 def drift(desk: Desk, name: str, wait: bool) -> None:
     """Find out whether what runs is still what was deployed."""
     check_drift(desk, _key(name), wait=wait)
+
+
+@instance.command()
+@_NAME
+@length_option
+@pass_desk
+def snooze(desk: Desk, name: str, length: str) -> None:
+    """Do not tell its owner for a while that it is behind. It ends by itself, at the latest with its update."""
+    snooze_resource(desk, _key(name), length)
+
+
+@instance.command()
+@_NAME
+@pass_desk
+def wake(desk: Desk, name: str) -> None:
+    """End its snooze."""
+    wake_resource(desk, _key(name))
 
 
 @instance.command()

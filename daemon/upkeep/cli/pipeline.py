@@ -7,11 +7,14 @@ from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
     Order,
+    length_option,
     order_options,
     print_kind,
     print_outputs,
     print_resource,
+    snooze_resource,
     update_resource,
+    wake_resource,
 )
 from upkeep.domain.names import ResourceKind, pipeline_key
 
@@ -54,6 +57,23 @@ def update(desk: Desk, service: str, order: Order) -> None:
 def drift(desk: Desk, service: str, wait: bool) -> None:
     """Find out whether what runs is still what was deployed."""
     check_drift(desk, pipeline_key(service), wait=wait)
+
+
+@pipeline.command()
+@click.argument("service")
+@length_option
+@pass_desk
+def snooze(desk: Desk, service: str, length: str) -> None:
+    """Do not tell its owner for a while that it is behind. It ends by itself, at the latest with its update."""
+    snooze_resource(desk, pipeline_key(service), length)
+
+
+@pipeline.command()
+@click.argument("service")
+@pass_desk
+def wake(desk: Desk, service: str) -> None:
+    """End its snooze."""
+    wake_resource(desk, pipeline_key(service))
 
 
 @pipeline.command()

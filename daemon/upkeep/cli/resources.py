@@ -81,6 +81,13 @@ def order_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return offered
 
 
+def length_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--for 7d|30d|version`."""
+    text = "How long; `version` lasts until a newer one is recommended."
+    lengths = click.Choice(["7d", "30d", "version"])
+    return click.option("--for", "length", type=lengths, default="7d", show_default=True, help=text)(command)
+
+
 def tag_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--tag KEY=VALUE`, any number of times, parsed."""
     text = "A tag for everything its stacks make. May be given several times."
@@ -170,6 +177,28 @@ def forget_resource(desk: Desk, key: ResourceKey) -> None:
     with desk.writing() as unit:
         forgotten = enroll.forget(unit, key, actor=desk.actor, now=desk.now)
     say_forgotten(desk, [forgotten])
+
+
+def snooze_resource(desk: Desk, key: ResourceKey, length: str) -> None:
+    """Let a resource that is behind sleep."""
+    from upkeep.domain.snoozes import Length
+    from upkeep.flows import snooze
+
+    with desk.writing() as unit:
+        asleep = snooze.snooze(unit, key, Length(length), actor=desk.actor, now=desk.now)
+    if asleep.until is not None:
+        desk.say(f"{key.short}: snoozed until {asleep.until:%Y-%m-%d %H:%M} UTC")
+    else:
+        desk.say(f"{key.short}: snoozed until something newer than {asleep.version} is recommended")
+
+
+def wake_resource(desk: Desk, key: ResourceKey) -> None:
+    """End a snooze."""
+    from upkeep.flows import snooze
+
+    with desk.writing() as unit:
+        snooze.wake(unit, key, actor=desk.actor, now=desk.now)
+    desk.say(f"{key.short}: not snoozed")
 
 
 def say_forgotten(desk: Desk, forgotten: Sequence["Resource"]) -> None:

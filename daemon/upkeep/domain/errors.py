@@ -62,9 +62,13 @@ class TooLarge(CallerError):
 
 
 class TooManyRequests(CallerError):
-    """The one who asks has to wait."""
+    """The one who asks has to wait, for `retry_after`."""
 
     slug = "too-many-requests"
+
+    def __init__(self, message: str, *, cure: str, retry_after: timedelta) -> None:
+        super().__init__(message, cure=cure)
+        self.retry_after = retry_after
 
 
 class BundleError(UpkeepError):

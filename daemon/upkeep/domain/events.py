@@ -178,6 +178,19 @@ class OwnerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceSnoozed:
+    subject: str
+    until: str | None
+    """A time in ISO 8601; None when it lasts as long as `version` is the recommended one."""
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceWoken:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentAsked:
     subject: str
     deployment: str
@@ -298,6 +311,34 @@ class DeploymentDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class UserChanged:
+    subject: str
+    changes: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserRenamed:
+    subject: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChanged:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsEnded:
+    subject: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsLifted:
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenCreated:
     subject: str
     label: str
@@ -313,11 +354,13 @@ class TokenRevoked:
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignInRefused:
     subject: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +391,8 @@ Event = (
     | ResourceForgotten
     | RepositoryChanged
     | OwnerChanged
+    | ResourceSnoozed
+    | ResourceWoken
     | DeploymentAsked
     | DeploymentSettled
     | DeploymentStalled
@@ -367,6 +412,11 @@ Event = (
     | OutputsTold
     | DescriptionChanged
     | DeploymentDeleted
+    | UserChanged
+    | UserRenamed
+    | PasswordChanged
+    | SessionsEnded
+    | WaitsLifted
     | TokenCreated
     | TokenRevoked
     | SignedIn

@@ -34,7 +34,7 @@ class Patience:
         over = guesses.count - self.free
         if over < 0 or guesses.last_at is None:
             return None
-        return guesses.last_at + min(self.longest_for, self.first_for * 2 ** min(over, 30))
+        return guesses.last_at + min(self.longest_for, self.first_for * (1 << min(over, 20)))
 
 
 HERE = Patience(5, timedelta(seconds=30), timedelta(minutes=15))

@@ -39,6 +39,36 @@ def fault_of(pattern: str) -> str | None:
     return None
 
 
+# Literals, classes of letters and digits, and groups, each perhaps repeated.
+_PLAIN = regex.compile(
+    r"(?:[(|]|(?:[A-Za-z0-9_ :@]|\\[.dw/]|\[\^?(?:[A-Za-z0-9_ .:@]|(?<=[A-Za-z0-9])-(?=[A-Za-z0-9])|\\[-.dw/])+\]|\))"
+    r"(?:[*+?]|\{\d+(?:,\d*)?\})?)*"
+)
+
+
+def browsers_agree(pattern: str) -> bool:
+    """Whether an HTML `pattern` attribute lets pass all that this pattern does, and no browser stumbles over it.
+
+    An attribute must match the whole text and is read with the `v` flag, so only what is anchored at both ends and
+    plain in between can be given to it (https://html.spec.whatwg.org/multipage/input.html#attr-input-pattern).
+    Alternatives have to stand in a group.
+    """
+    inner = pattern[1:-1]
+    if (
+        pattern[:1] != "^"
+        or pattern[-1:] != "$"
+        or inner.endswith("\\")
+        or not _PLAIN.fullmatch(inner, timeout=TIME_FOR)
+    ):
+        return False
+    depth = 0
+    for character in regex.sub(r"\\.|\[[^\]]*\]", "", inner):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth < 0 or (character == "|" and depth == 0):
+            return False
+    return True
+
+
 def found(pattern: str, text: str) -> bool:
     """Whether the pattern, which has no fault, is found in the text; raises TooSlow."""
     # Python's `$` also matches before a line feed that ends the text, ECMA's does not: another one takes its place.

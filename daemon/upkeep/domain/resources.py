@@ -9,6 +9,7 @@ from upkeep.domain.changesets import Drift, DriftState
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.lag import UNMEASURED, Lag
 from upkeep.domain.names import ResourceKey, ResourceName, TemplateName, Version
+from upkeep.domain.snoozes import Snooze
 
 Inputs = Mapping[str, Any]
 """Input values by name, as a spec gives them or as merged with the schema's defaults."""
@@ -59,8 +60,9 @@ class Resource:
     `inputs` are the given ones, without defaults. `status` is the last deployment's. `environment` names where
     an instance lives; `account_id`, `region`, `role_arn` and `external_id` say where an environment does. `stack` is
     the id of what was deployed last, `tags` are the customer's own, `drift` is what was found at `drift_checked_at`
-    and is forgotten with the next deployment; `drift_handle` is what a comparison under way is looked at with. `id`
-    orders pages and is the store's.
+    and is forgotten with the next deployment; `drift_handle` is what a comparison under way is looked at with.
+    `snooze` says until when its owner does not want to hear that it is behind; it may be over. `id` orders pages and is
+    the store's.
     """
 
     key: ResourceKey
@@ -85,12 +87,17 @@ class Resource:
     drift: Drift | None = None
     drift_checked_at: datetime | None = None
     drift_handle: str | None = None
+    snooze: Snooze | None = None
     id: int = 0
 
     @property
     def drifted(self) -> bool:
         """Whether its stack was found to differ from what was deployed."""
         return self.drift is not None and self.drift.state is DriftState.DRIFTED
+
+    def asleep(self, now: datetime) -> bool:
+        """Whether it is behind and snoozed: nobody is told of its lag then."""
+        return self.snooze is not None and self.lag.behind and self.snooze.holds(now)
 
     @property
     def placement(self) -> Placement:

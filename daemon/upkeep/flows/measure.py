@@ -7,11 +7,16 @@ from upkeep.flows.ports import Unit
 
 
 def measure(unit: Unit, template: TemplateName) -> int:
-    """Measure all resources of a template, one rule for each version they run; returns how many are behind."""
+    """Measure all resources of a template, one rule for each version they run; returns how many are behind.
+
+    What slept for a version that is not the newest offered any more is woken."""
     behind = 0
     for running in unit.fleet.running_versions(template):
         measured = lag_of(unit, template, running)
         count = unit.fleet.set_lag(template, running, measured)
+        due = offered_to(unit, template, running.major)
+        if due is not None:
+            unit.fleet.end_snoozes(template, running, due)
         behind += count if measured.behind else 0
     return behind
 
@@ -26,3 +31,13 @@ def lag_of(unit: Unit, template: TemplateName, running: Version) -> Lag:
         else None
     )
     return lag.measure(running, recommended, major_recommended, unit.registry.published(template))
+
+
+def offered_to(unit: Unit, template: TemplateName, major: int) -> Version | None:
+    """The version that what runs this major should take: the template's recommended one, or its major's when the
+    template's pointer stands on a lower major."""
+    recommended = unit.registry.template(template).recommended
+    if recommended is not None and recommended.major >= major:
+        return recommended
+    own = unit.registry.find_major(template, major)
+    return Version(major, own.recommended_minor) if own is not None and own.recommended_minor is not None else None

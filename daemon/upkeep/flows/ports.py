@@ -18,10 +18,11 @@ from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
+from upkeep.domain.guesses import Guesses
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
 from upkeep.domain.notices import Notice, OwedNotice
-from upkeep.domain.people import Actor, Session, Token, User
+from upkeep.domain.people import Actor, Session, Token, User, Vouched
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
@@ -249,6 +250,9 @@ class FleetBook(Protocol):
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
         """Write one lag on all resources of a template that run one version; returns how many there are."""
 
+    def end_snoozes(self, template: TemplateName, running: Version, due: Version) -> None:
+        """Wake the resources that run a version and were snoozed for one lower than `due`."""
+
     def running_versions(self, template: TemplateName) -> Sequence[Version]: ...
 
 
@@ -393,9 +397,24 @@ class PeopleBook(Protocol):
     def remove(self, name: str) -> None:
         """Their sessions and tokens go with them."""
 
+    def find_vouched(self, provider: str, provider_id: str) -> User | None:
+        """Whom a provider vouches for under its own id."""
+
+    def rename(self, name: str, new: str) -> None:
+        """Their sessions and tokens stay theirs. Conflict when the new name is taken."""
+
     def add_session(self, session: Session) -> None: ...
     def session(self, token_hash: str) -> Session | None: ...
+    def sessions(self, user: str | None = None) -> Sequence[Session]:
+        """All, or those of one user; some may have ended."""
+
+    def note_seen(self, user: str, token_hash: str, address: str, at: datetime) -> None:
+        """Keep when and from where a session was used last, with it and with its user."""
+
     def remove_session(self, token_hash: str) -> None: ...
+    def remove_sessions(self, user: str, keep: str) -> int:
+        """All of a user but the one with the hash `keep`. Returns how many there were."""
+
     def add_token(self, token: Token) -> None: ...
     def find_token(self, token_hash: str) -> Token | None: ...
     def tokens(self, user: str | None = None) -> Sequence[Token]:
@@ -403,8 +422,11 @@ class PeopleBook(Protocol):
 
     def note_token_used(self, token_id: str, at: datetime) -> None: ...
     def remove_token(self, token_id: str) -> None: ...
-    def failed_sign_ins(self, name: str, since: datetime) -> int: ...
-    def note_failed_sign_in(self, name: str, at: datetime) -> None: ...
+    def failed_sign_ins(self, since: datetime, name: str | None = None, address: str | None = None) -> Guesses:
+        """Those for a name, from an address, or both."""
+
+    def note_failed_sign_in(self, name: str, address: str, at: datetime) -> None: ...
+    def forget_failed_sign_ins(self, name: str | None = None, address: str | None = None) -> None: ...
     def secret(self, name: str, fresh: bytes) -> bytes:
         """The stored random key of that name; `fresh` is kept and returned the first time."""
 
@@ -468,6 +490,29 @@ class AnnotationBook(Protocol):
     def remove_older(self, kind: str, before: datetime) -> None: ...
     def list(self, kind: str) -> Sequence[Annotation]:
         """Those whose subjects begin with `KIND/`, by subject."""
+
+
+# ------------------------------------------------------------------------------------------ sign-in elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A sign-in elsewhere that has begun: where the browser is sent, and what only that browser's session keeps."""
+
+    url: str
+    state: str
+    verifier: str
+
+
+class SignInProvider(Protocol):
+    """Somebody who vouches for people: they sign in there, and come back with a code."""
+
+    def begin(self, back: str) -> Errand:
+        """A fresh errand that leads back to this address of ours."""
+
+    def finish(self, code: str, verifier: str, back: str) -> Vouched:
+        """Whose code it is. CallerError when it is not accepted, TransientError when the provider does not answer,
+        StalledError when it refuses us and an operator must act."""
 
 
 # ------------------------------------------------------------------------------------------- repositories

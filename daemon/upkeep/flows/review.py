@@ -219,13 +219,15 @@ def _text(version: Version | None) -> str | None:
 
 def _tell_owners(unit: Unit, published: TemplateVersion, *, everybody: bool, routing: Routing, now: datetime) -> None:
     """Owe each owners' channel one notice of what of theirs is behind the version: on its own major, or on any
-    older one when `everybody` is concerned because it is the template's recommended version."""
+    older one when `everybody` is concerned because it is the template's recommended version. What is snoozed is left
+    out."""
     number = published.version
     concerned = [
         resource
         for resource in unit.fleet.behind(published.template)
         if resource.version is not None
         and resource.version < number
+        and not resource.asleep(now)
         and (everybody or resource.version.major == number.major)
     ]
     by_channel = sorted(concerned, key=lambda resource: routing.of_owner(resource.owner))

@@ -538,6 +538,7 @@ def _moved(unit: Unit, resource: Resource, deployment: Deployment, outputs: Outp
         drift=None,
         drift_checked_at=None,
         drift_handle=None,
+        snooze=resource.snooze if resource.version == deployment.target.version else None,
     )
 
 

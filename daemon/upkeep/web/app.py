@@ -97,5 +97,6 @@ def _guarded(response: Response) -> Response:
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     if g.get("retry_after"):
-        response.headers["Retry-After"] = str(g.retry_after)
+        # Whole seconds, rounded up: who comes back to the second is not refused again.
+        response.headers["Retry-After"] = str(-(-g.retry_after // timedelta(seconds=1)))
     return response

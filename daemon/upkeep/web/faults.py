@@ -3,7 +3,7 @@
 import logging
 import secrets
 
-from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
@@ -13,10 +13,12 @@ from upkeep.domain.errors import (
     NotFound,
     SignedOut,
     TooLarge,
+    TooManyRequests,
     TransientError,
     UpkeepError,
     reaction,
 )
+from upkeep.web.identity import send_to_door
 from upkeep.web.places import back
 
 logger = logging.getLogger("upkeep.web")
@@ -40,11 +42,11 @@ def wants_json() -> bool:
 
 def _refused(error: UpkeepError) -> AnyResponse:
     if isinstance(error, SignedOut) and not wants_json():
-        return redirect(url_for("identity.sign_in", next=back() if request.method == "POST" else _here()), 303)
+        return make_response(send_to_door(back() if request.method == "POST" else _here()))
     answer = reaction(error)
     logger.log(logging.getLevelNamesMapping()[answer.level.upper()], "%s %s: %s", request.method, request.path, error)
-    if isinstance(error, TransientError) and error.retry_after is not None:
-        g.retry_after = int(error.retry_after.total_seconds())
+    if isinstance(error, TransientError | TooManyRequests) and error.retry_after is not None:
+        g.retry_after = error.retry_after
     return _answer(error, answer.status)
 
 

@@ -1,18 +1,39 @@
 """What the web needs from the rest of the house, handed over once when the application is made."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import cast
 
 from flask import current_app
 
 from upkeep.domain.notices import Routing
-from upkeep.flows.admit import Passwords
-from upkeep.flows.ports import Renderer, Secrets, Store
+from upkeep.domain.people import Role, Rules
+from upkeep.flows.admit import SPANS, Passwords, Spans
+from upkeep.flows.ports import Renderer, Secrets, SignInProvider, Store
 from upkeep.web.proton.protocol import CLOSED, ProtonDoor
 
 EXTENSION = "upkeep"
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Sign-in elsewhere: who vouches for people, and the roles of the groups they are in there."""
+
+    provider: SignInProvider
+    roles: Mapping[str, Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The headers in which a trusted proxy names a user, and the roles of their groups."""
+
+    user: str
+    email: str | None = None
+    groups: str | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    otherwise: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,9 @@ class Rooms:
     `webhook_secrets` are the ones every source accepts, several while they are rotated; a source's own secrets
     stand in the source and are followed through `secrets`. `public_url` is where people reach this site;
     `proton` is how the API that Proton had is served.
+
+    `passwords_open` says whether local users may sign in, `github` and `proxy` how others may; `rules` bind all who
+    come in, and `trusted_proxies` are believed about where a request came from.
     """
 
     store: Store
@@ -33,6 +57,12 @@ class Rooms:
     webhook_secrets: tuple[str, ...] = ()
     public_url: str = "http://localhost:8080"
     proton: ProtonDoor = CLOSED
+    rules: Rules = field(default_factory=Rules)
+    spans: Spans = SPANS
+    passwords_open: bool = True
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    github: Entrance | None = None
+    proxy: Headers | None = None
 
 
 def rooms() -> Rooms:

@@ -14,6 +14,7 @@ from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError
 from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
 from upkeep.domain.people import Act, may
+from upkeep.domain.resources import Resource
 from upkeep.flows.browse.fleet import how_far
 from upkeep.flows.browse.sources import SyncState
 from upkeep.web import identity
@@ -159,6 +160,17 @@ def said(value: object) -> str:
     return str(value)
 
 
+def asleep(resource: Resource) -> Markup | None:
+    """Until when a resource is snoozed, and by whom; None when it is not."""
+    if resource.snooze is None or not resource.asleep(rooms().clock()):
+        return None
+    by = Markup(' <span class="quiet">by {}</span>').format(resource.snooze.by)
+    if resource.snooze.until is None:
+        return Markup("until something newer than {} is recommended").format(resource.snooze.version) + by
+    moment = resource.snooze.until
+    return Markup("until {}").format(_time(moment, moment.strftime("%Y-%m-%d"), "day")) + by
+
+
 def diff_lines(diff: str) -> Iterator[DiffLine]:
     """The lines of a unified diff, without the two that name its files."""
     for number, line in enumerate(diff.splitlines()):
@@ -195,6 +207,8 @@ def subject_url(subject: str) -> str | None:
                 return None
         case "service":
             return url_for("resources.service", name=name)
+        case "user" if may_act("ADMIT"):
+            return url_for("people.person", name=name)
     return None
 
 
@@ -215,6 +229,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "how_far": how_far,
     "diff_lines": diff_lines,
     "said": said,
+    "asleep": asleep,
     "ticks": ticks,
     "starting": starting,
 }

@@ -13,7 +13,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.rows import Values, resource_of, resource_values, service_of, service_values
+from upkeep.adapters.store.rows import (
+    Values,
+    resource_of,
+    resource_values,
+    service_of,
+    service_values,
+    snooze_values,
+)
 from upkeep.adapters.store.tables import resources, services, work
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deployments import DeploymentStatus
@@ -193,6 +200,16 @@ class Fleet:
                 + resources.c.failed * sa.literal(_FAILED, sa.BigInteger),
             },
         )
+
+    def end_snoozes(self, template: TemplateName, running: Version, due: Version) -> None:
+        lower = sa.or_(
+            resources.c.snoozed_major < due.major,
+            sa.and_(resources.c.snoozed_major == due.major, resources.c.snoozed_minor < due.minor),
+        )
+        of_version = sa.and_(
+            resources.c.template == template, resources.c.major == running.major, resources.c.minor == running.minor
+        )
+        self._transaction.change(resources, sa.and_(of_version, lower), snooze_values(None))
 
     def running_versions(self, template: TemplateName) -> Sequence[Version]:
         query = (

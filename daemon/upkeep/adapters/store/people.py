@@ -1,7 +1,8 @@
 """Users, sessions, tokens and kept keys in the store."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -9,10 +10,8 @@ from upkeep.adapters.store.rows import session_of, session_values, token_of, tok
 from upkeep.adapters.store.tables import failed_sign_ins, secrets, sessions, tokens, users
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.errors import Conflict, NotFound
+from upkeep.domain.guesses import COUNTED_FOR, Guesses
 from upkeep.domain.people import Session, Token, User
-
-FAILURES_KEPT_FOR = timedelta(days=1)
-"""Failed sign-ins are forgotten after this; nobody asks for older ones."""
 
 
 class People:
@@ -41,6 +40,22 @@ class People:
         if not self._transaction.remove(users, users.c.name == name):
             raise _unknown(name)
 
+    def find_vouched(self, provider: str, provider_id: str) -> User | None:
+        query = sa.select(users).where(users.c.provider == provider, users.c.provider_id == provider_id)
+        row = self._transaction.row(self._transaction.kept(query))
+        return None if row is None else user_of(row)
+
+    def rename(self, name: str, new: str) -> None:
+        user = self.find(name)
+        if user is None:
+            raise _unknown(name)
+        # Who refers to a user does so by name: the new row comes first, and its provider's id when the old one is gone.
+        self.add(replace(user, name=new, provider_id=None))
+        for table in (sessions, tokens):
+            self._transaction.change(table, table.c.user == name, {"user": new})
+        self.remove(name)
+        self.save(replace(user, name=new))
+
     def add_session(self, session: Session) -> None:
         self._transaction.remove(sessions, sessions.c.expires_at <= session.created_at)
         self._transaction.connection.execute(self._transaction.inserting(sessions).values(**session_values(session)))
@@ -49,8 +64,21 @@ class People:
         row = self._transaction.row(sa.select(sessions).where(sessions.c.token_hash == token_hash))
         return None if row is None else session_of(row)
 
+    def sessions(self, user: str | None = None) -> Sequence[Session]:
+        query = sa.select(sessions).order_by(sessions.c.created_at, sessions.c.token_hash)
+        if user is not None:
+            query = query.where(sessions.c.user == user)
+        return tuple(session_of(row) for row in self._transaction.rows(query))
+
+    def note_seen(self, user: str, token_hash: str, address: str, at: datetime) -> None:
+        self._transaction.change(sessions, sessions.c.token_hash == token_hash, {"seen_at": at, "address": address})
+        self._transaction.change(users, users.c.name == user, {"seen_at": at})
+
     def remove_session(self, token_hash: str) -> None:
         self._transaction.remove(sessions, sessions.c.token_hash == token_hash)
+
+    def remove_sessions(self, user: str, keep: str) -> int:
+        return self._transaction.remove(sessions, (sessions.c.user == user) & (sessions.c.token_hash != keep))
 
     def add_token(self, token: Token) -> None:
         self._transaction.connection.execute(self._transaction.inserting(tokens).values(**token_values(token)))
@@ -71,13 +99,19 @@ class People:
     def remove_token(self, token_id: str) -> None:
         self._transaction.remove(tokens, tokens.c.id == token_id)
 
-    def failed_sign_ins(self, name: str, since: datetime) -> int:
-        query = sa.select(sa.func.count()).where(failed_sign_ins.c.name == name, failed_sign_ins.c.at >= since)
-        return int(self._transaction.connection.execute(query).scalar_one())
+    def failed_sign_ins(self, since: datetime, name: str | None = None, address: str | None = None) -> Guesses:
+        counted = sa.select(sa.func.count().label("failures"), sa.func.max(failed_sign_ins.c.at).label("last_at"))
+        query = counted.where(failed_sign_ins.c.at >= since, *_failed(name, address))
+        row = self._transaction.connection.execute(query).one()
+        return Guesses(row.failures, row.last_at)
 
-    def note_failed_sign_in(self, name: str, at: datetime) -> None:
-        self._transaction.remove(failed_sign_ins, failed_sign_ins.c.at < at - FAILURES_KEPT_FOR)
-        self._transaction.connection.execute(self._transaction.inserting(failed_sign_ins).values(name=name, at=at))
+    def note_failed_sign_in(self, name: str, address: str, at: datetime) -> None:
+        self._transaction.remove(failed_sign_ins, failed_sign_ins.c.at < at - COUNTED_FOR)
+        statement = self._transaction.inserting(failed_sign_ins).values(name=name, address=address, at=at)
+        self._transaction.connection.execute(statement)
+
+    def forget_failed_sign_ins(self, name: str | None = None, address: str | None = None) -> None:
+        self._transaction.remove(failed_sign_ins, sa.and_(sa.true(), *_failed(name, address)))
 
     def secret(self, name: str, fresh: bytes) -> bytes:
         query = sa.select(secrets.c.value).where(secrets.c.name == name)
@@ -86,6 +120,13 @@ class People:
             self._transaction.insert(secrets, {"name": name, "value": fresh})
             row = self._transaction.row(query)
         return fresh if row is None else bytes(row.value)
+
+
+def _failed(name: str | None, address: str | None) -> Iterator[sa.ColumnElement[bool]]:
+    if name is not None:
+        yield failed_sign_ins.c.name == name
+    if address is not None:
+        yield failed_sign_ins.c.address == address
 
 
 def _unknown(name: str) -> NotFound:

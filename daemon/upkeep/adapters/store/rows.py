@@ -16,6 +16,7 @@ from upkeep.domain.people import Actor, Role, Scope, Session, Token, User, Via
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Repository, Resource, Service
 from upkeep.domain.rollouts import Member, Rollout, RolloutStatus, Stage, Turn
+from upkeep.domain.snoozes import Snooze
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source, Stall
 from upkeep.domain.versions import (
     Commit,
@@ -315,6 +316,7 @@ def resource_values(resource: Resource) -> Values:
         "drift_reason": resource.drift.reason if resource.drift else None,
         "drift_checked_at": resource.drift_checked_at,
         "drift_handle": resource.drift_handle,
+        **snooze_values(resource.snooze),
     }
 
 
@@ -343,8 +345,28 @@ def resource_of(row: Any) -> Resource:
         drift=_drift_of(row),
         drift_checked_at=row.drift_checked_at,
         drift_handle=row.drift_handle,
+        snooze=_snooze_of(row),
         id=row.id,
     )
+
+
+def snooze_values(snooze: Snooze | None) -> Values:
+    """The columns of a snooze in a row of `resources`."""
+    version = snooze.version if snooze else None
+    return {
+        "snoozed_at": snooze.at if snooze else None,
+        "snoozed_by": snooze.by if snooze else None,
+        "snoozed_until": snooze.until if snooze else None,
+        "snoozed_major": version.major if version else None,
+        "snoozed_minor": version.minor if version else None,
+    }
+
+
+def _snooze_of(row: Any) -> Snooze | None:
+    if row.snoozed_at is None:
+        return None
+    version = _version(row.snoozed_major, row.snoozed_minor)
+    return Snooze(row.snoozed_at, row.snoozed_by, row.snoozed_until, version)
 
 
 def _drift_of(row: Any) -> Drift | None:

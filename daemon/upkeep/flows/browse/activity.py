@@ -87,11 +87,16 @@ _SENTENCES: Mapping[str, str] = {
     "drift_asked": "asked whether {name} has drifted",
     "drift_compared": "compared {name} with what was deployed: {state}",
     "rollout_started": "began to update {resources} of {name} together",
+    "resource_woken": "ended the snooze of {name}",
     "rollout_paused": "paused the update of {name}: {reason}",
     "rollout_resumed": "resumed the update of {name}",
     "rollout_ended": "ended the update of {name}, {status}: {updated} updated, {failed} failed",
     "user_added": "let {name} in as {role}",
     "user_removed": "let {name} in no longer",
+    "user_changed": "changed {name}: {changes}",
+    "user_renamed": "came back as {name}, known as {before} before",
+    "password_changed": "changed the password of {name}",
+    "waits_lifted": "forgot the wrong passwords for {name}",
     "token_created": "created the token “{label}” for {name}: {scopes}",
     "token_revoked": "revoked the token “{label}” of {name}",
     "signed_in": "signed in",
@@ -158,6 +163,16 @@ def _given(name: str, facts: _Facts) -> str:
     return f"gave {name} from {facts['before'] or 'nobody'} to {facts['after'] or 'nobody'}"
 
 
+def _sessions_ended(name: str, facts: _Facts) -> str:
+    return f"ended {facts['count']} session{'' if facts['count'] == 1 else 's'} of {name}"
+
+
+def _snoozed(name: str, facts: _Facts) -> str:
+    if facts["until"] is None:
+        return f"snoozed {name} until something newer than {facts['version']} is recommended"
+    return f"snoozed {name} until {facts['until'][:10]}"
+
+
 def _repository_changed(name: str, facts: _Facts) -> str:
     branch = f", branch {facts['branch_name']}" if facts["branch_name"] else ""
     return f"named the repository of {name}: {facts['repository_id'] or 'none'}{branch}"
@@ -174,7 +189,9 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "deployment_resumed": _resumed,
     "resource_forgotten": _forgotten,
     "owner_changed": _given,
+    "resource_snoozed": _snoozed,
     "repository_changed": _repository_changed,
+    "sessions_ended": _sessions_ended,
 }
 
 KINDS = tuple(sorted({*_SENTENCES, *_TOLD}))

@@ -9,6 +9,7 @@ from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.plans import Plan
 from upkeep.domain.resources import Counters, Resource
 from upkeep.domain.versions import VersionKey
+from upkeep.flows.measure import offered_to
 from upkeep.flows.plan import moved
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
@@ -106,16 +107,6 @@ def _with_plans(unit: Unit, rows: Sequence[FleetRow]) -> tuple[FleetRow, ...]:
         if plan.usable and plan.deployment is None and not moved(unit, plan)
     }
     return tuple(replace(row, plan=seen.get(row.resource.key)) for row in rows)
-
-
-def offered_to(unit: Unit, template: TemplateName, major: int) -> Version | None:
-    """The version that what runs this major should take: the template's recommended one, or its major's when the
-    template's pointer stands on a lower major."""
-    recommended = unit.registry.template(template).recommended
-    if recommended is not None and recommended.major >= major:
-        return recommended
-    own = unit.registry.find_major(template, major)
-    return Version(major, own.recommended_minor) if own is not None and own.recommended_minor is not None else None
 
 
 def how_far(lag: Lag) -> str:

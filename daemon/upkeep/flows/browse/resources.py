@@ -8,7 +8,8 @@ from upkeep.domain.deployments import Deployment
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, Version
 from upkeep.domain.resources import Resource, Service
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
-from upkeep.flows.browse.fleet import FleetRow, offered_to, rows_of
+from upkeep.flows.browse.fleet import FleetRow, rows_of
+from upkeep.flows.measure import offered_to
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
 PAGE = 50

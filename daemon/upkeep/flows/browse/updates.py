@@ -1,56 +1,20 @@
 """The form that moves a resource: which versions it may take, and which inputs they ask for."""
 
-import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass
 
-from upkeep.domain import schemas
+from upkeep.domain import forms, schemas
 from upkeep.domain.bundles import Part
 from upkeep.domain.deployments import Deployment
 from upkeep.domain.errors import BundleError
-from upkeep.domain.inputs import InputType, ValueType
+from upkeep.domain.forms import Field, Form
+from upkeep.domain.inputs import NOTHING, InputType
 from upkeep.domain.names import ResourceKey, Version
 from upkeep.domain.resources import Inputs, Resource
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
-from upkeep.flows.browse.fleet import offered_to
 from upkeep.flows.deploy import left_behind
+from upkeep.flows.measure import offered_to
 from upkeep.flows.ports import Unit
-
-
-class Widget(StrEnum):
-    """How an input is asked for. DOCUMENT takes a list or a mapping, written as JSON."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    CHECKBOX = "checkbox"
-    CHOICE = "choice"
-    DOCUMENT = "document"
-
-
-@dataclass(frozen=True, slots=True)
-class InputField:
-    """One input in a form. `text` is what stands there; `default` what an empty field comes to, None for nothing.
-
-    `fresh` says that the running version did not have this input; `required` that it must be given.
-    `offers` maps the written form of each value of an enumeration to the value.
-    """
-
-    name: str
-    widget: Widget
-    text: str
-    required: bool
-    fresh: bool
-    label: str
-    hint: str | None = None
-    default: str | None = None
-    offers: Mapping[str, Any] = field(default_factory=dict)
-    whole: bool = False
-    minimum: int | float | None = None
-    maximum: int | float | None = None
-    longest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +32,10 @@ class Choice:
 class UpdateView:
     """The form. `given` are the inputs as they are, `dropped` the names of those the chosen version does not know.
 
-    `seen` names the last deployment, so that an order given later can say what it was based on. `unreadable` says
-    why the chosen version's inputs cannot be asked for. `then` are the inputs it had when it last ran an older version
-    that is chosen now, None unless they differ. `leftover` is the stack of a failed creation, to be deleted first.
+    `form` is None when there are no inputs to ask for. `seen` names the last deployment, so that an order given later
+    can say what it was based on. `unreadable` says why the chosen version's inputs cannot be asked for. `then` are the
+    inputs it had when it last ran an older version that is chosen now, None unless they differ. `leftover` is the stack
+    of a failed creation, to be deleted first.
     """
 
     resource: Resource
@@ -78,7 +43,7 @@ class UpdateView:
     chosen: TemplateVersion
     due: Version | None
     choices: tuple[Choice, ...]
-    fields: tuple[InputField, ...]
+    form: Form | None
     given: Inputs
     dropped: tuple[str, ...]
     seen: str
@@ -87,12 +52,32 @@ class UpdateView:
     then: Inputs | None
     leftover: str | None
 
+    @property
+    def asked(self) -> tuple[Field, ...]:
+        """What has to be looked at: new inputs, and those that are needed and have no value."""
+        fields = self.form.fields if self.form else ()
+        return tuple(field for field in fields if _open(field))
+
+    @property
+    def kept(self) -> tuple[Field, ...]:
+        """The inputs that are as before."""
+        fields = self.form.fields if self.form else ()
+        return tuple(field for field in fields if not _open(field))
+
 
 def update_form(
-    unit: Unit, key: ResourceKey, to: Version | None = None, *, drafts: bool = False, inputs: Inputs | None = None
+    unit: Unit,
+    key: ResourceKey,
+    to: Version | None = None,
+    *,
+    drafts: bool = False,
+    inputs: Inputs | None = None,
+    typed: Mapping[str, str] | None = None,
+    change: str = "",
 ) -> UpdateView:
     """The form for moving a resource to a version; without one, to the recommended version if it is behind it, else
-    to the version it runs. `drafts` offers drafts as well; `inputs` stand in the form in place of those it has."""
+    to the version it runs. `drafts` offers drafts as well; `inputs` stand in the form in place of those it has, and
+    what was `typed` in place of these, with one item more or less if `change` says so."""
     resource = unit.fleet.get(key)
     family = unit.registry.template(resource.template)
     last = next(iter(unit.deployments.of_resource(key, limit=1)), None)
@@ -112,14 +97,14 @@ def update_form(
     except BundleError as error:
         asked, unreadable = None, str(error)
     before = _names_before(running, part)
-    fields = tuple(fields_of(asked, given, before)) if asked else ()
+    form = forms.make(asked, given, typed=typed, change=change, before=before) if asked else None
     return UpdateView(
         resource=resource,
         template=family,
         chosen=chosen,
         due=due,
         choices=tuple(_choices(unit.registry.versions(family.name), resource, due or family.recommended, drafts)),
-        fields=fields,
+        form=form,
         given=given,
         dropped=tuple(name for name in given if asked is None or name not in asked.properties),
         seen=resource.last_deployment or "",
@@ -130,97 +115,8 @@ def update_form(
     )
 
 
-def fields_of(asked: InputType, given: Inputs, before: frozenset[str] | None) -> Iterable[InputField]:
-    """A field for each input a schema names, in its order. `before` holds the names the running version has; None
-    when nothing runs yet, so that nothing is new."""
-    for name, kind in asked.properties.items():
-        default = written(kind.default) if kind.has_default else None
-        widget = _widget(kind)
-        text = written(given[name]) if name in given else ""
-        if widget is Widget.CHECKBOX and name not in given:
-            text = default or "false"
-        yield InputField(
-            name=name,
-            widget=widget,
-            text=text,
-            required=name in asked.required and not kind.has_default and widget is not Widget.CHECKBOX,
-            fresh=before is not None and name not in before,
-            label=kind.title or name,
-            hint=kind.description,
-            default=default,
-            offers={written(value): value for value in kind.enum or ()},
-            whole=kind.type is ValueType.INTEGER,
-            minimum=kind.minimum,
-            maximum=kind.maximum,
-            longest=kind.max_length,
-        )
-
-
-def filled_in(
-    fields: Iterable[InputField], texts: Mapping[str, str], given: Inputs
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The inputs a filled-in form gives, and for each field that cannot be read a sentence why.
-
-    A field left as it was keeps exactly what was given, be it nothing; an emptied one goes back to its default.
-    Inputs the form does not show stay.
-    """
-    inputs = dict(given)
-    wrong: dict[str, str] = {}
-    for asked in fields:
-        text = texts.get(asked.name, "false" if asked.widget is Widget.CHECKBOX else "")
-        if asked.widget in (Widget.TEXT, Widget.DOCUMENT):
-            text = text.replace("\r\n", "\n")
-        if text == asked.text and (asked.name in given or not asked.required):
-            continue
-        if not text.strip():
-            inputs.pop(asked.name, None)
-            if asked.required:
-                wrong[asked.name] = "this input is needed"
-            continue
-        try:
-            inputs[asked.name] = _read(asked, text)
-        except ValueError:
-            kind = {Widget.NUMBER: "a number", Widget.DOCUMENT: "JSON"}.get(asked.widget, "one of the choices")
-            wrong[asked.name] = f"this is not {kind}"
-    return inputs, wrong
-
-
-def written(value: Any) -> str:
-    """A value as a form shows it: texts as they are, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _widget(kind: InputType) -> Widget:
-    if kind.enum is not None:
-        return Widget.CHOICE
-    match kind.type:
-        case ValueType.BOOLEAN:
-            return Widget.CHECKBOX
-        case ValueType.NUMBER | ValueType.INTEGER:
-            return Widget.NUMBER
-        case ValueType.STRING:
-            return Widget.TEXT
-    return Widget.DOCUMENT
-
-
-def _read(asked: InputField, text: str) -> Any:
-    match asked.widget:
-        case Widget.TEXT:
-            return text
-        case Widget.CHECKBOX:
-            return text == "true"
-        case Widget.NUMBER:
-            number = float(text)
-            if not math.isfinite(number):
-                raise ValueError(text)
-            if asked.whole or (number.is_integer() and "." not in text and "e" not in text.lower()):
-                return int(text)
-            return number
-        case Widget.CHOICE:
-            if text not in asked.offers:
-                raise ValueError(text)
-            return asked.offers[text]
-    return json.loads(text)
+def _open(field: Field) -> bool:
+    return field.fresh or (field.required and field.base is NOTHING)
 
 
 def _inputs_then(unit: Unit, resource: Resource, chosen: Version, given: Inputs) -> Inputs | None:

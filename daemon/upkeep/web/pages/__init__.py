@@ -1,6 +1,18 @@
 """One module for each family of pages."""
 
-from upkeep.web.pages import activity, deployments, drift, fleet, registry, resources, rollouts, sources
+from upkeep.web.pages import (
+    activity,
+    deployments,
+    drift,
+    fleet,
+    ownership,
+    people,
+    registry,
+    resources,
+    rollouts,
+    sources,
+    updates,
+)
 
 BLUEPRINTS = (
     fleet.blueprint,
@@ -11,5 +23,9 @@ BLUEPRINTS = (
     rollouts.blueprint,
     sources.blueprint,
     activity.blueprint,
+    people.blueprint,
 )
 """All of them, for the application to serve."""
+
+ON_RESOURCES = (ownership, updates)
+"""What people do with resources: these add their pages to `resources.blueprint`."""

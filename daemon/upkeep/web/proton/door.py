@@ -106,7 +106,7 @@ def _actor(here: Rooms, door: ProtonDoor) -> Actor:
     secret = door.secret_of(claim.access_key)
     verify(asked, claim, secret)
     _throttle.admit(claim.access_key, now)
-    return recognise_token(here.store, secret, now=now)
+    return recognise_token(here.store, secret, now=now, rules=here.rules)
 
 
 def _operation(model: Model) -> str:
