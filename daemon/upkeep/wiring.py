@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from upkeep.adapters import clock
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
+from upkeep.domain.bundles import Bundle
 from upkeep.domain.errors import Conflict, SettingsError, StalledError
 from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
-from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store
+from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store, Uploaded
 from upkeep.flows.settle import Terms
 from upkeep.settings import ConsoleNotices, GitHub, KeptText, Settings, SlackBot, SlackWebhook
 
@@ -147,6 +148,19 @@ def open_accounts(settings: Settings) -> "Accounts":
     from upkeep.adapters.cloudformation import Accounts
 
     return Accounts(region=settings.cloudformation.region, endpoint_url=settings.cloudformation.endpoint_url)
+
+
+def open_uploads(settings: Settings) -> Uploaded:
+    """Bundles in S3, read with this process's credentials."""
+
+    def uploaded(bucket: str, key: str) -> Bundle:
+        from upkeep.adapters.archives import MAX_ARCHIVE_BYTES, read_archive
+        from upkeep.adapters.cloudformation.objects import read_object
+
+        return read_archive(read_object(accounts(), bucket, key, MAX_ARCHIVE_BYTES))
+
+    accounts = cache(lambda: open_accounts(settings))
+    return uploaded
 
 
 def terms(settings: Settings) -> Terms:
@@ -301,6 +315,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             open_renderer(settings, stack),
             open_provisioner(settings),
             open_channels(settings),
+            open_uploads(settings),
             routing=settings.notices.routing,
             terms=terms(settings),
             policies=settings.updates.as_policies,

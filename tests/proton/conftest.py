@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,27 @@ from werkzeug.serving import make_server
 
 from tests.web.furnished import furnish, people
 from upkeep.adapters import servicemodel
+from upkeep.adapters.archives import read_archive
 from upkeep.adapters.clock import now as present
 from upkeep.adapters.jinja import JinjaRenderer
 from upkeep.adapters.keypairs import DerivedSecrets
+from upkeep.adapters.local import LocalProvisioner
 from upkeep.adapters.passwords import Argon2Passwords
 from upkeep.adapters.secrets import KeptSecrets
 from upkeep.adapters.store import SqlStore, migrate, open_store
+from upkeep.domain.bundles import Bundle
+from upkeep.domain.errors import NotFound
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Actor, Role, Scope, Via, scopes_of
+from upkeep.domain.policies import Policies
+from upkeep.domain.work import WorkKind
 from upkeep.flows.admit import create_token
+from upkeep.flows.settle import Terms
 from upkeep.web.app import Rooms, create_app
 from upkeep.web.proton.arns import Names
 from upkeep.web.proton.protocol import ProtonDoor
+from upkeep.web.proton.throttle import Throttle
+from upkeep.worker.works import works
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 ARN = f"arn:aws:proton:{REGION}:{ACCOUNT}:"
@@ -37,10 +46,42 @@ ROOT = Actor("root", Role.ADMIN, Via.CLI)
 
 @dataclass
 class Served:
-    """A running API. `url` is what clients are given as endpoint."""
+    """A running API. `url` is what clients are given as endpoint; `bucket` is what is in S3."""
 
     store: SqlStore
     url: str
+    renderer: JinjaRenderer
+    folder: Path
+    bucket: dict[str, bytes] = field(default_factory=dict)
+
+    def work(self) -> None:
+        """Do all the work there is, as a worker does it, with stacks on the local disk."""
+        kinds = works(
+            self.store,
+            None,  # type: ignore[arg-type]  (no source is read)
+            self.renderer,
+            LocalProvisioner(self.folder / "stacks"),
+            None,  # type: ignore[arg-type]  (no channel is told)
+            self._uploaded,
+            routing=Routing(),
+            terms=Terms(),
+            policies=Policies(),
+            clock=present,
+        )
+        for _ in range(200):
+            with self.store.write() as unit:
+                claim = unit.work.claim(
+                    set(kinds) - {WorkKind.SYNC}, present() + timedelta(hours=1), timedelta(hours=2)
+                )
+            if claim is None:
+                return
+            kinds[claim.kind](claim)
+        raise AssertionError("the work does not end")
+
+    def _uploaded(self, bucket: str, key: str) -> Bundle:
+        if key not in self.bucket:
+            raise NotFound(f"there is no s3://{bucket}/{key}", cure="upload the bundle, then register it")
+        return read_archive(self.bucket[key])
 
     def key_pair(self, user: str, *scopes: Scope) -> tuple[str, str]:
         """A key pair of a user, with all scopes of their role unless some are named."""
@@ -98,30 +139,31 @@ def proton_rooms(tmp_path: Path, _renderer: JinjaRenderer, model: servicemodel.S
         secrets=KeptSecrets(),
         routing=Routing(),
         clock=present,
-        proton=ProtonDoor(model, secret_of, Names(REGION, ACCOUNT)),
+        proton=ProtonDoor(model, secret_of, Names(REGION, ACCOUNT), throttle=Throttle(1e6, 1e6)),
     )
     store.close()
 
 
 @pytest.fixture
-def served(proton_rooms: Rooms) -> Iterator[Served]:
+def served(proton_rooms: Rooms, tmp_path: Path) -> Iterator[Served]:
     """The API over a store with people and nothing else."""
-    yield from _serve(proton_rooms)
+    yield from _serve(proton_rooms, tmp_path)
 
 
 @pytest.fixture
-def furnished(proton_rooms: Rooms) -> Iterator[Served]:
+def furnished(proton_rooms: Rooms, tmp_path: Path) -> Iterator[Served]:
     """The API over a store in which there is something of everything."""
-    furnish(proton_rooms.store, present().replace(microsecond=0))  # type: ignore[arg-type]
-    yield from _serve(proton_rooms)
+    furnish(proton_rooms.store, present().replace(microsecond=0))
+    yield from _serve(proton_rooms, tmp_path)
 
 
-def _serve(rooms: Rooms) -> Iterator[Served]:
+def _serve(rooms: Rooms, folder: Path) -> Iterator[Served]:
     server = make_server("127.0.0.1", 0, create_app(rooms), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     assert isinstance(rooms.store, SqlStore)
-    yield Served(rooms.store, f"http://127.0.0.1:{server.server_port}/proton")
+    assert isinstance(rooms.renderer, JinjaRenderer)
+    yield Served(rooms.store, f"http://127.0.0.1:{server.server_port}/proton", rooms.renderer, folder)
     server.shutdown()
     thread.join()
     server.server_close()

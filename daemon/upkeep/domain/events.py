@@ -71,6 +71,13 @@ class TemplateAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadAsked:
+    subject: str
+    version: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateConnected:
     subject: str
     source: str
@@ -407,6 +414,7 @@ Event = (
     | UserRemoved
     | TemplateAdded
     | TemplateConnected
+    | UploadAsked
     | RoleChanged
     | TagsChanged
     | OutputsTold

@@ -28,6 +28,7 @@ from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout
 from upkeep.domain.sources import Credential, Source
+from upkeep.domain.uploads import Upload
 from upkeep.domain.versions import Commit, Major, Template, TemplateVersion, VersionKey, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
@@ -82,6 +83,8 @@ class Unit(Protocol):
     def annotations(self) -> "AnnotationBook": ...
     @property
     def listings(self) -> "ListingBook": ...
+    @property
+    def uploads(self) -> "UploadBook": ...
 
 
 class SourceBook(Protocol):
@@ -479,6 +482,17 @@ class ListingBook(Protocol):
         next page is before, None on the last."""
 
 
+class UploadBook(Protocol):
+    """Bundles in S3 that are to become versions."""
+
+    def add(self, upload: Upload) -> None: ...
+    def find(self, template: TemplateName, version: Version) -> Upload | None: ...
+    def of_template(self, template: TemplateName) -> Sequence[Upload]:
+        """By number."""
+
+    def remove(self, template: TemplateName, version: Version) -> None: ...
+
+
 class AnnotationBook(Protocol):
     """What was said about things beyond what Upkeep itself keeps of them."""
 
@@ -634,6 +648,14 @@ class Provisioner(Protocol):
 
     def drift(self, handle: str) -> Drift:
         """What the comparison found, once it has ended."""
+
+
+class Uploaded(Protocol):
+    """Where uploads are."""
+
+    def __call__(self, bucket: str, key: str) -> Bundle:
+        """The bundle that an object holds. NotFound, BundleError or StalledError when there is none that can be read,
+        TransientError when it may be read later."""
 
 
 class Channels(Protocol):

@@ -24,6 +24,7 @@ from upkeep.adapters.store.sources import Sources
 from upkeep.adapters.store.tables import metadata, numbers
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.adapters.store.upgrade import require_current
+from upkeep.adapters.store.uploads import Uploads
 from upkeep.adapters.store.work import Work
 from upkeep.domain.errors import TransientError
 
@@ -72,6 +73,10 @@ class SqlUnit:
     @property
     def annotations(self) -> Annotations:
         return Annotations(self._transaction)
+
+    @property
+    def uploads(self) -> Uploads:
+        return Uploads(self._transaction)
 
     @property
     def listings(self) -> Listings:

@@ -5,6 +5,7 @@ https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
 
 import json
 import logging
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -18,15 +19,14 @@ from upkeep.flows.admit import ACCESS_KEY_PREFIX, recognise_token
 from upkeep.web.proton.operations import OPERATIONS, REFUSED
 from upkeep.web.proton.protocol import WRITES, Call, Model, ProtonDoor
 from upkeep.web.proton.refusals import BROKEN, Refusal, name_of
+from upkeep.web.proton.repeats import once
 from upkeep.web.proton.signature import Asked, claimed, verify
-from upkeep.web.proton.throttle import Throttle
 from upkeep.web.rooms import Rooms, rooms
 
 blueprint = Blueprint("proton", __name__)
 logger = logging.getLogger("upkeep.web")
 
 _MEDIA_TYPE = "application/x-amz-json-1.0"
-_throttle = Throttle()
 
 
 @blueprint.post("/proton", strict_slashes=False)
@@ -84,10 +84,14 @@ def _done(here: Rooms) -> dict[str, Any]:
     with here.store.write() if writes else here.store.read() as unit:
         require(actor, Act.LOOK)
         asked = Call(operation, given, unit, actor, here.clock(), door, here.routing)
-        answer = door.model.answer(operation, OPERATIONS[operation](asked))
+        answer = once(asked, partial(_shaped, door.model, asked))
     if writes:
         here.store.ring()
     return answer
+
+
+def _shaped(model: Model, asked: Call) -> dict[str, Any]:
+    return model.answer(asked.operation, OPERATIONS[asked.operation](asked))
 
 
 def _actor(here: Rooms, door: ProtonDoor) -> Actor:
@@ -105,7 +109,7 @@ def _actor(here: Rooms, door: ProtonDoor) -> Actor:
         )
     secret = door.secret_of(claim.access_key)
     verify(asked, claim, secret)
-    _throttle.admit(claim.access_key, now)
+    door.throttle.admit(claim.access_key, now)
     return recognise_token(here.store, secret, now=now, rules=here.rules)
 
 

@@ -45,7 +45,6 @@ _CONNECTIONS = (
     "Upkeep assumes it"
 )
 _SERVICE_SYNC = "there is no service sync; a pipeline can call update-service-instance with the spec in its repository"
-_BUNDLES = "bundles are read from git; create a template sync config"
 
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(
@@ -85,6 +84,5 @@ REFUSED: Mapping[str, str] = {
         ),
         _SERVICE_SYNC,
     ),
-    **dict.fromkeys(("CreateEnvironmentTemplateVersion", "CreateServiceTemplateVersion"), _BUNDLES),
 }
 """What is not there, and what to do instead."""

@@ -79,8 +79,9 @@ def _write(call: Call, tags: Mapping[str, str]) -> None:
 def _subject(call: Call, named: Named) -> tuple[str, datetime]:
     """The subject of what is tagged, and since when it is there; NotFound when it is not."""
     if isinstance(named, VersionKey):
-        found = call.unit.registry.version(named.template, named.version)
-        return f"version/{named.template}/{named.version}", found.created_at
+        call.unit.registry.version(named.template, named.version)
+        subject = f"version/{named.template}/{named.version}"
+        return subject, call.unit.registry.template(named.template).created_at
     kind, _, name = str(named).partition("/")
     if kind == "service":
         return str(named), call.unit.fleet.service(name).created_at

@@ -1,7 +1,7 @@
 """Throttle: so many calls a second for each access key, in each web process by itself."""
 
 from collections import OrderedDict
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 from upkeep.domain.errors import TooManyRequests
@@ -18,17 +18,19 @@ _KEYS = 1000
 class Throttle:
     """Buckets that fill with time and are emptied by calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
+        self._rate, self._burst = rate, burst
         self._buckets: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
         self._lock = Lock()
 
     def admit(self, key: str, now: datetime) -> None:
         """Count a call; TooManyRequests when the key has made too many lately."""
         with self._lock:
-            left, since = self._buckets.pop(key, (BURST, now))
-            left = min(BURST, left + max(0.0, (now - since).total_seconds()) * RATE)
+            left, since = self._buckets.pop(key, (self._burst, now))
+            left = min(self._burst, left + max(0.0, (now - since).total_seconds()) * self._rate)
             self._buckets[key] = (max(0.0, left - 1), now)
             while len(self._buckets) > _KEYS:
                 self._buckets.popitem(last=False)
         if left < 1:
-            raise TooManyRequests("Rate exceeded", cure=f"make fewer than {RATE:.0f} calls a second")
+            slower = f"make fewer than {self._rate:.0f} calls a second"
+            raise TooManyRequests("Rate exceeded", cure=slower, retry_after=timedelta(seconds=1))

@@ -6,18 +6,45 @@ Each operation is there for environment templates and for service templates. Pub
 from functools import partial
 
 from upkeep.domain.errors import CallerError
-from upkeep.domain.names import Version
+from upkeep.domain.names import Version, parse_template_name
 from upkeep.domain.people import Act, require
-from upkeep.domain.versions import Template, TemplateKind, TemplateVersion, VersionState
-from upkeep.flows import review
+from upkeep.domain.versions import CompatibleEnvironment, Template, TemplateKind, TemplateVersion, VersionState
+from upkeep.flows import register, review
 from upkeep.web.proton import words
 from upkeep.web.proton.protocol import Answer, Call, reads, writes
-from upkeep.web.proton.repeats import amend
+from upkeep.web.proton.repeats import amend, remember
 from upkeep.web.proton.templates import family_of
+
+
+def create(kind: TemplateKind, call: Call) -> Answer:
+    """Register a bundle in S3: as the next minor of a major that is named, or of a new major."""
+    family = family_of(call, call.given["templateName"], kind)
+    place, major = call.given["source"]["s3"], call.text("majorVersion")
+    upload = register.ask(
+        call.unit,
+        family,
+        place["bucket"],
+        place["key"],
+        major=int(major) if major else None,
+        compatible=[
+            CompatibleEnvironment(parse_template_name(one["templateName"]), int(one["majorVersion"]))
+            for one in call.given.get("compatibleEnvironmentTemplates", ())
+        ],
+        message=call.given.get("description", ""),
+        actor=call.actor,
+        now=call.now,
+    )
+    subject = f"version/{family.name}/{upload.version}"
+    remember(call, subject, "description", "supportedComponentSources", "tags")
+    return {f"{kind}TemplateVersion": words.upload(call, family, upload)}
 
 
 def get(kind: TemplateKind, call: Call) -> Answer:
     """One version."""
+    family = family_of(call, call.given["templateName"], kind)
+    upload = call.unit.uploads.find(family.name, _number(call))
+    if upload is not None:
+        return {f"{kind}TemplateVersion": words.upload(call, family, upload)}
     return _answer(call, *_named(kind, call))
 
 
@@ -29,9 +56,11 @@ def listed(kind: TemplateKind, call: Call) -> Answer:
     known = list(call.unit.registry.versions(family.name, int(major) if major else None))
     if major is None:
         known = list({one.version.major: one for one in reversed(known)}.values())
-    shown, following = call.page(known, lambda one: f"{one.version.major:09}.{one.version.minor:09}")
-    rows = [words.version(call, family, each, summary=True) for each in shown]
-    return {"templateVersions": rows, "nextToken": following}
+    coming = [each for each in call.unit.uploads.of_template(family.name) if major in (None, str(each.version.major))]
+    rows = [(each.version, words.version(call, family, each, summary=True)) for each in known]
+    rows += [(each.version, words.upload(call, family, each, summary=True)) for each in coming]
+    shown, following = call.page(rows, lambda row: f"{row[0].major:09}.{row[0].minor:09}")
+    return {"templateVersions": [row for _, row in shown], "nextToken": following}
 
 
 def update(kind: TemplateKind, call: Call) -> Answer:
@@ -53,7 +82,7 @@ def update(kind: TemplateKind, call: Call) -> Answer:
         raise CallerError(f"a version that is {found.state} cannot become {status}", cure="drafts can be PUBLISHED")
     _refuse_other_environments(call, found)
     require(call.actor, Act.REVIEW)
-    amend(call, _subject(found), found.created_at, "description", "supportedComponentSources")
+    amend(call, _subject(found), family.created_at, "description", "supportedComponentSources")
     return _answer(call, *_named(kind, call))
 
 
@@ -67,6 +96,7 @@ def delete(kind: TemplateKind, call: Call) -> Answer:
 
 
 for _kind, _word in ((TemplateKind.ENVIRONMENT, "Environment"), (TemplateKind.SERVICE, "Service")):
+    writes(f"Create{_word}TemplateVersion")(partial(create, _kind))
     reads(f"Get{_word}TemplateVersion")(partial(get, _kind))
     reads(f"List{_word}TemplateVersions")(partial(listed, _kind))
     writes(f"Update{_word}TemplateVersion")(partial(update, _kind))
@@ -75,8 +105,13 @@ for _kind, _word in ((TemplateKind.ENVIRONMENT, "Environment"), (TemplateKind.SE
 
 def _named(kind: TemplateKind, call: Call) -> tuple[Template, TemplateVersion]:
     family = family_of(call, call.given["templateName"], kind)
-    number = Version(int(call.given["majorVersion"]), int(call.given["minorVersion"]))
+    number = _number(call)
+    register.refuse_registering(call.unit, family.name, number)
     return family, call.unit.registry.version(family.name, number)
+
+
+def _number(call: Call) -> Version:
+    return Version(int(call.given["majorVersion"]), int(call.given["minorVersion"]))
 
 
 def _answer(call: Call, family: Template, found: TemplateVersion) -> Answer:

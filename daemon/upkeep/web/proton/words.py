@@ -1,6 +1,6 @@
 """Words: our things as Proton's shapes have them. What an answer does not have is left out by the service model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,8 @@ from upkeep.domain.findings import Severity
 from upkeep.domain.names import ResourceKey, ResourceKind, Version, environment_key, pipeline_key
 from upkeep.domain.resources import Resource, Service
 from upkeep.domain.specs import InstanceSpec
-from upkeep.domain.versions import Major, Template, TemplateKind, TemplateVersion, VersionState
+from upkeep.domain.uploads import Upload
+from upkeep.domain.versions import CompatibleEnvironment, Major, Template, TemplateKind, TemplateVersion, VersionState
 from upkeep.flows.browse.documents import environment_document, service_document
 from upkeep.flows.compose import Composer
 from upkeep.web.proton.protocol import Answer, Call
@@ -133,7 +134,7 @@ def version(call: Call, family: Template, found: TemplateVersion, *, summary: bo
     """`EnvironmentTemplateVersion` or `ServiceTemplateVersion`, or its summary. Proton knows no withdrawn version: it
     is told as published, with a word that it is not offered any more."""
     number = found.version
-    said = facts(call, f"version/{family.name}/{number}", found.created_at)
+    said = facts(call, f"version/{family.name}/{number}", family.created_at)
     major = call.unit.registry.find_major(family.name, number.major)
     withdrawn = found.state is VersionState.WITHDRAWN
     told = version_names(call, family, number, major) | {
@@ -147,12 +148,29 @@ def version(call: Call, family: Template, found: TemplateVersion, *, summary: bo
         return told
     if family.kind is TemplateKind.ENVIRONMENT:
         return told | {"schema": found.schema}
-    compatible = [{"templateName": c.template, "majorVersion": c.major} for c in found.compatible_environments]
     sources = said.get("supportedComponentSources") or _component_sources(call, found)
     return told | {
         "schema": found.schema,
-        "compatibleEnvironmentTemplates": compatible,
+        "compatibleEnvironmentTemplates": _compatible(found.compatible_environments),
         "supportedComponentSources": list(sources) or None,
+    }
+
+
+def upload(call: Call, family: Template, found: Upload, *, summary: bool = False) -> Answer:
+    """A version that is still being registered."""
+    major = call.unit.registry.find_major(family.name, found.version.major)
+    told = version_names(call, family, found.version, major) | {
+        "createdAt": found.asked_at,
+        "lastModifiedAt": found.asked_at,
+        "description": found.message or None,
+        "status": "REGISTRATION_IN_PROGRESS",
+    }
+    if summary or family.kind is TemplateKind.ENVIRONMENT:
+        return told
+    said = facts(call, f"version/{family.name}/{found.version}", family.created_at)
+    return told | {
+        "compatibleEnvironmentTemplates": _compatible(found.compatible_environments),
+        "supportedComponentSources": said.get("supportedComponentSources"),
     }
 
 
@@ -238,6 +256,10 @@ def moment(said: Mapping[str, Any], otherwise: datetime) -> datetime:
 def running(call: Call, found: Resource) -> Version:
     """The version a resource runs, or was first meant to run."""
     return found.version or call.unit.deployments.of_resource(found.key, limit=1)[0].target.version
+
+
+def _compatible(found: Iterable[CompatibleEnvironment]) -> list[Answer]:
+    return [{"templateName": one.template, "majorVersion": one.major} for one in found]
 
 
 def _deployed(call: Call, found: Resource) -> Answer:

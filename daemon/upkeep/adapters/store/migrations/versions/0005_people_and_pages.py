@@ -78,3 +78,17 @@ def upgrade() -> None:
         sa.Column("facts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_annotations")),
     )
+    op.create_table(
+        "uploads",
+        sa.Column("template", NAME, nullable=False),
+        sa.Column("major", sa.Integer(), nullable=False),
+        sa.Column("minor", sa.Integer(), nullable=False),
+        sa.Column("bucket", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("asked_at", MOMENT, nullable=False),
+        sa.Column("compatible_environments", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["template"], ["templates.name"], name=op.f("fk_uploads_template"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("template", "major", "minor", name=op.f("pk_uploads")),
+    )
