@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -112,52 +113,32 @@ class Served:
         return boto3.session.Session().client("proton", **(settings | changes))
 
 
-@pytest.fixture(scope="session")
-def model() -> servicemodel.ServiceModel:
-    return servicemodel.load()
-
-
-@pytest.fixture(scope="session")
-def _renderer() -> Iterator[JinjaRenderer]:
-    with JinjaRenderer(time_for=timedelta(seconds=5), memory_bytes=512 << 20, output_bytes=2 << 20) as opened:
-        yield opened
-
-
-@pytest.fixture
-def proton_rooms(tmp_path: Path, _renderer: JinjaRenderer, model: servicemodel.ServiceModel) -> Iterator[Rooms]:
-    state = tmp_path / "state"
+@contextmanager
+def opened(folder: Path) -> Iterator[Rooms]:
+    """The rooms of an API over an empty store with people."""
+    state = folder / "state"
     state.mkdir()
     url = f"sqlite:///{state / 'upkeep.db'}"
     migrate(url, state=state)
     store = open_store(url, state=state)
     with store.write() as unit:
         people(unit)
-    yield Rooms(
-        store=store,
-        renderer=_renderer,
-        passwords=Argon2Passwords(),
-        secrets=KeptSecrets(),
-        routing=Routing(),
-        clock=present,
-        proton=ProtonDoor(model, secret_of, Names(REGION, ACCOUNT), throttle=Throttle(1e6, 1e6)),
-    )
+    door = ProtonDoor(servicemodel.load(), secret_of, Names(REGION, ACCOUNT), throttle=Throttle(1e6, 1e6))
+    with JinjaRenderer(time_for=timedelta(seconds=5), memory_bytes=512 << 20, output_bytes=2 << 20) as renderer:
+        yield Rooms(
+            store=store,
+            renderer=renderer,
+            passwords=Argon2Passwords(),
+            secrets=KeptSecrets(),
+            routing=Routing(),
+            clock=present,
+            proton=door,
+        )
     store.close()
 
 
-@pytest.fixture
-def served(proton_rooms: Rooms, tmp_path: Path) -> Iterator[Served]:
-    """The API over a store with people and nothing else."""
-    yield from _serve(proton_rooms, tmp_path)
-
-
-@pytest.fixture
-def furnished(proton_rooms: Rooms, tmp_path: Path) -> Iterator[Served]:
-    """The API over a store in which there is something of everything."""
-    furnish(proton_rooms.store, present().replace(microsecond=0))
-    yield from _serve(proton_rooms, tmp_path)
-
-
-def _serve(rooms: Rooms, folder: Path) -> Iterator[Served]:
+def serve(rooms: Rooms, folder: Path) -> Iterator[Served]:
+    """Serve them on loopback."""
     server = make_server("127.0.0.1", 0, create_app(rooms), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -167,3 +148,27 @@ def _serve(rooms: Rooms, folder: Path) -> Iterator[Served]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def model() -> servicemodel.ServiceModel:
+    return servicemodel.load()
+
+
+@pytest.fixture
+def proton_rooms(tmp_path: Path) -> Iterator[Rooms]:
+    with opened(tmp_path) as rooms:
+        yield rooms
+
+
+@pytest.fixture
+def served(proton_rooms: Rooms, tmp_path: Path) -> Iterator[Served]:
+    """The API over a store with people and nothing else."""
+    yield from serve(proton_rooms, tmp_path)
+
+
+@pytest.fixture
+def furnished(proton_rooms: Rooms, tmp_path: Path) -> Iterator[Served]:
+    """The API over a store in which there is something of everything."""
+    furnish(proton_rooms.store, present().replace(microsecond=0))
+    yield from serve(proton_rooms, tmp_path)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
-from botocore.loaders import create_loader
+from botocore.loaders import Loader, create_loader
 from botocore.model import ServiceModel as Shapes
 from botocore.validate import ParamValidator
 
@@ -57,10 +57,10 @@ class ServiceModel:
         return _FAULT if self._shapes.shape_for(error).metadata.get("fault") else _REFUSAL
 
 
-def load() -> ServiceModel:
+def load(loader: Loader | None = None) -> ServiceModel:
     """Read the newest model of the installed SDK. StalledError when it has none, or one that cannot be read."""
     try:
-        return ServiceModel(create_loader().load_service_model(SERVICE, "service-2"))
+        return ServiceModel((loader or create_loader()).load_service_model(SERVICE, "service-2"))
     except (BotoCoreError, KeyError, OSError, ValueError) as error:
         raise StalledError(
             f"the installed botocore has no usable service model of AWS Proton: {error}",
