@@ -130,7 +130,7 @@ def test_a_key_pair_acts_as_its_user_within_its_scopes(furnished: Served) -> Non
 def test_what_is_done_by_a_key_stands_in_the_journal(served: Served) -> None:
     served.client("admin").create_service_template(name="web")
     with served.store.read() as unit:
-        (entry,) = unit.journal.entries(10, kind="template-added")
+        (entry,) = unit.journal.entries(10, kind="template_added")
     assert (entry.actor, entry.via, entry.subject) == ("admin", "api", "template/web")
     assert entry.facts["token"] == "a key of admin"
 
