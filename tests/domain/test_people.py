@@ -1,7 +1,22 @@
 import pytest
 
 from upkeep.domain.errors import Forbidden, SignedOut, reaction
-from upkeep.domain.people import NOBODY, Act, Actor, Role, Scope, Via, may, require, scopes_of
+from upkeep.domain.people import (
+    DAEMON,
+    NOBODY,
+    Act,
+    Actor,
+    Role,
+    Rules,
+    Scope,
+    Via,
+    is_user_name,
+    may,
+    require,
+    role_among,
+    scopes_of,
+    why_not_publish,
+)
 
 
 @pytest.mark.parametrize("act", list(Act))
@@ -66,3 +81,50 @@ def test_the_scopes_of_a_role_are_those_it_could_use():
     assert scopes_of(Role.VIEWER) == (Scope.READ,)
     assert scopes_of(Role.DEVELOPER) == (Scope.READ, Scope.UPDATE, Scope.ENROLL)
     assert scopes_of(Role.ADMIN) == tuple(Scope)
+
+
+def bound(role=Role.DEVELOPER, *, email=None, **rules):
+    return Actor("dev", role, Via.WEB, frozenset({"payments"}), email, Rules(**rules))
+
+
+@pytest.mark.parametrize(("owner", "theirs"), [("dev", True), ("payments", True), (None, True), ("shop", False)])
+def test_owners_touch_what_is_theirs_or_their_teams_or_nobodys(owner, theirs):
+    assert may(bound(), Act.UPDATE, owner) == theirs
+    assert may(bound(Role.ADMIN), Act.UPDATE, owner)
+    assert may(bound(owners_only=False), Act.UPDATE, owner)
+    assert may(DAEMON, Act.UPDATE, owner)
+    assert not may(bound(Role.VIEWER), Act.UPDATE, owner)
+
+
+def test_a_refusal_says_whose_it_is_and_whom_to_ask():
+    with pytest.raises(Forbidden, match="checkout/prod belongs to shop, and dev may update resources only") as refused:
+        require(bound(), Act.UPDATE, "shop", "checkout/prod")
+    assert refused.value.cure.startswith("ask shop or an admin")
+
+
+def test_an_author_may_not_publish_when_the_rule_says_so():
+    strict = {"authors_may_publish": False, "role": Role.ADMIN}
+    assert why_not_publish(bound(**strict, email="Dev@Example.com"), "other@example.com") is None
+    assert "wrote this change" in why_not_publish(bound(**strict, email="Dev@Example.com"), " dev@example.COM").message
+    unknown = why_not_publish(bound(**strict), "dev@example.com")
+    assert "upkeep user change dev --email" in unknown.cure
+    assert why_not_publish(bound(Role.ADMIN, email="dev@example.com"), "dev@example.com") is None
+    assert why_not_publish(DAEMON, "dev@example.com") is None
+
+
+def test_the_highest_role_of_the_groups_holds():
+    roles = {"acme": Role.VIEWER, "Acme/Platform": Role.ADMIN, "acme/product": Role.DEVELOPER}
+    assert role_among({"acme", "acme/product"}, roles) is Role.DEVELOPER
+    assert role_among({"acme/platform", "acme"}, roles) is Role.ADMIN
+    assert role_among({"other"}, roles) is None
+    assert role_among({"other"}, roles, Role.VIEWER) is Role.VIEWER
+
+
+@pytest.mark.parametrize("name", ["dana", "dana@example.com", "d.ana+x", "octo-cat_acme"])
+def test_names_may_be_addresses(name):
+    assert is_user_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "@dana", "da/na", "da na", "dana\n", "dänä"])
+def test_what_is_no_name_is_told_apart(name):
+    assert not is_user_name(name)

@@ -37,12 +37,12 @@ def sign_in(store, now, password="correct horse", name="dana"):
 def test_a_session_says_who_holds_it_until_it_ends(people, now):
     secret = sign_in(people, now)
     with people.read() as unit:
-        actor, _ = admit.recognise(unit, secret, via=Via.WEB, now=now)
+        actor, _ = admit.recognise(unit, secret, via=Via.WEB, now=now, rules=None)
         assert (actor.name, actor.role) == ("dana", Role.ADMIN)
         with pytest.raises(SignedOut):
-            admit.recognise(unit, secret, via=Via.WEB, now=now + admit.SPANS.session_for)
+            admit.recognise(unit, secret, via=Via.WEB, now=now + admit.SPANS.session_for, rules=None)
         with pytest.raises(SignedOut):
-            admit.recognise(unit, secret + "x", via=Via.WEB, now=now)
+            admit.recognise(unit, secret + "x", via=Via.WEB, now=now, rules=None)
 
 
 def test_a_session_ends_when_its_holder_signs_out_or_is_removed(people, now):
@@ -54,7 +54,7 @@ def test_a_session_ends_when_its_holder_signs_out_or_is_removed(people, now):
         admit.remove_user(unit, "erik", actor=ADMIN, now=now)
     for secret in (first, second):
         with pytest.raises(SignedOut), people.read() as unit:
-            admit.recognise(unit, secret, via=Via.WEB, now=now)
+            admit.recognise(unit, secret, via=Via.WEB, now=now, rules=None)
 
 
 def test_wrong_passwords_and_unknown_names_are_refused_alike_and_kept(people, now):
@@ -218,7 +218,7 @@ def test_the_use_of_a_token_is_noted_once_in_a_minute(people, now):
     _, secret = make_token(people, DANA, now, Scope.READ)
 
     def used(at):
-        admit.recognise_token(people, secret, now=at)
+        admit.recognise_token(people, secret, now=at, rules=None)
         with people.read() as unit:
             return admit.tokens_of(unit, actor=DANA)[0].used_at
 
@@ -230,14 +230,14 @@ def test_the_use_of_a_token_is_noted_once_in_a_minute(people, now):
 def test_unknown_revoked_and_expired_tokens_are_refused(people, now):
     token, secret = make_token(people, DANA, now, Scope.READ, expires_at=now + timedelta(hours=1))
     with pytest.raises(SignedOut, match="“ci” expired at"):
-        admit.recognise_token(people, secret, now=now + timedelta(hours=1))
+        admit.recognise_token(people, secret, now=now + timedelta(hours=1), rules=None)
     for wrong in ("", "x", secret + "x", secret.removeprefix("upkeep_")):
         with pytest.raises(SignedOut, match="unknown or was revoked"):
-            admit.recognise_token(people, wrong, now=now)
+            admit.recognise_token(people, wrong, now=now, rules=None)
     with people.write() as unit:
         admit.revoke_token(unit, token.id, actor=DANA, now=now)
     with pytest.raises(SignedOut, match="unknown or was revoked"):
-        admit.recognise_token(people, secret, now=now)
+        admit.recognise_token(people, secret, now=now, rules=None)
 
 
 def test_a_token_ends_with_its_user_and_shrinks_with_their_role(people, now):
@@ -246,11 +246,11 @@ def test_a_token_ends_with_its_user_and_shrinks_with_their_role(people, now):
     with people.write() as unit:
         unit.people.save(replace(unit.people.find("erik"), role=Role.VIEWER))
     with pytest.raises(Forbidden, match="erik is a viewer"):
-        require(admit.recognise_token(people, secret, now=now), Act.UPDATE)
+        require(admit.recognise_token(people, secret, now=now, rules=None), Act.UPDATE)
     with people.write() as unit:
         admit.remove_user(unit, "erik", actor=ADMIN, now=now)
     with pytest.raises(SignedOut):
-        admit.recognise_token(people, secret, now=now)
+        admit.recognise_token(people, secret, now=now, rules=None)
 
 
 def test_a_token_cannot_do_more_than_its_user(people, now):
@@ -287,14 +287,14 @@ def test_tokens_are_their_user_s_and_the_admins_affair(people, now):
 def test_a_token_makes_no_tokens_unless_it_may_do_everything(people, now):
     _, narrow = make_token(people, DANA, now, Scope.REVIEW)
     with pytest.raises(Forbidden, match="lacks the scope `admin`"):
-        make_token(people, admit.recognise_token(people, narrow, now=now), now, Scope.READ)
+        make_token(people, admit.recognise_token(people, narrow, now=now, rules=None), now, Scope.READ)
     _, wide = make_token(people, DANA, now, Scope.ADMIN)
-    make_token(people, admit.recognise_token(people, wide, now=now), now, Scope.READ)
+    make_token(people, admit.recognise_token(people, wide, now=now, rules=None), now, Scope.READ)
 
 
 def test_the_audit_trail_says_which_token_acted(people, now):
     _, secret = make_token(people, DANA, now, Scope.ADMIN, label="terraform")
-    actor = admit.recognise_token(people, secret, now=now)
+    actor = admit.recognise_token(people, secret, now=now, rules=None)
     make_token(people, actor, now, Scope.READ, label="made by it")
     with people.read() as unit:
         second, first = unit.journal.entries(2)
@@ -305,7 +305,7 @@ def test_the_audit_trail_says_which_token_acted(people, now):
 
 def recognised(people, secret, now):
     with people.read() as unit:
-        return admit.recognise(unit, secret, via=Via.WEB, now=now)
+        return admit.recognise(unit, secret, via=Via.WEB, now=now, rules=None)
 
 
 def test_a_session_that_is_not_used_ends_and_one_that_is_goes_on(people, now):
@@ -455,7 +455,7 @@ def test_who_is_vouched_for_with_each_request_costs_one_write_a_minute(people, n
     class ReadOnly:
         read = people.read
 
-    assert admit.recognise_vouched(ReadOnly(), erin, Role.VIEWER, now=now).name == erin.name
-    assert admit.recognise_vouched(people, erin, Role.ADMIN, now=now).role is Role.ADMIN
+    assert admit.recognise_vouched(ReadOnly(), erin, Role.VIEWER, now=now, rules=None).name == erin.name
+    assert admit.recognise_vouched(people, erin, Role.ADMIN, now=now, rules=None).role is Role.ADMIN
     with pytest.raises(Forbidden):
-        admit.recognise_vouched(people, erin, None, now=now)
+        admit.recognise_vouched(people, erin, None, now=now, rules=None)

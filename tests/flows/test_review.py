@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from upkeep.domain.errors import Conflict, Forbidden, NotFound
 from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key
 from upkeep.domain.notices import Routing
+from upkeep.domain.people import Rules
 from upkeep.domain.versions import VersionState
 from upkeep.flows import review
 
@@ -191,3 +193,15 @@ def test_the_last_version_can_be_deleted_and_leaves_no_pointer_behind(store, now
 def test_a_template_with_versions_is_not_deleted(drafts, now):
     with pytest.raises(Exception, match="still has versions"), drafts.write() as unit:
         review.delete_template(unit, VPC, actor=ADMIN, now=now)
+
+
+def test_an_author_may_not_publish_their_own_change_when_the_rule_says_so(drafts, now):
+    with drafts.read() as unit:
+        author = unit.registry.version(VPC, Version(1, 0)).commit.author_email
+    strict = replace(ADMIN, rules=Rules(authors_may_publish=False))
+    with pytest.raises(Forbidden, match="authors may not publish their own"):
+        publish(drafts, "1.0", now, actor=replace(strict, email=author.upper()))
+    with pytest.raises(Forbidden, match="is not known to compare"):
+        publish(drafts, "1.0", now, actor=strict)
+    publish(drafts, "1.0", now, actor=replace(strict, email="somebody.else@example.com"))
+    publish(drafts, "1.1", now, actor=replace(ADMIN, email=author))

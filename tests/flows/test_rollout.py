@@ -245,7 +245,7 @@ def test_what_needs_a_person_is_left_out_and_named(small, now):
         deploy.update(unit, environment_key("beta"), to=Version(1, 1), actor=DEVELOPER, now=now)
         unit.fleet.add(builders.an_environment("fresh", None))
     with small.read() as unit:
-        members = rollout.members(unit, Wish(ENV))
+        members = rollout.members(unit, Wish(ENV), actor=DEVELOPER)
         said = {member.resource.name: member.reason for member in members}
         (under_way,) = unit.deployments.recent(1)
     assert said == {
@@ -262,9 +262,11 @@ def test_another_major_is_only_taken_when_asked_for(small, stacks, now):
         registered(unit, ENV, "2.0", environment_bundle(), now)
         publish(unit, Version(2, 0), now)
     with small.read() as unit:
-        assert {member.to for member in rollout.members(unit, Wish(ENV))} == {Version(1, 1)}
-        assert {member.to for member in rollout.members(unit, Wish(ENV, majors=True))} == {Version(2, 0)}
-        left_out = rollout.members(unit, Wish(ENV, to=Version(2, 0)))
+        assert {member.to for member in rollout.members(unit, Wish(ENV), actor=DEVELOPER)} == {Version(1, 1)}
+        assert {member.to for member in rollout.members(unit, Wish(ENV, majors=True), actor=DEVELOPER)} == {
+            Version(2, 0)
+        }
+        left_out = rollout.members(unit, Wish(ENV, to=Version(2, 0)), actor=DEVELOPER)
     assert {member.reason for member in left_out} == {"it would go to another major, 2.0"}
     begun = begin(small, now, Wish(ENV, majors=True))
     play(small, stacks, now)
@@ -279,7 +281,7 @@ def test_it_can_be_narrowed_to_an_owner_an_environment_or_some(small, now):
             (Wish(ENV, environment="delta"), {"delta"}),
             (Wish(ENV, keys=chosen), {"alpha", "gamma"}),
         ):
-            assert {member.resource.name for member in rollout.members(unit, wish)} == names
+            assert {member.resource.name for member in rollout.members(unit, wish, actor=DEVELOPER)} == names
 
 
 def test_a_yes_to_something_else_starts_nothing(small, now):

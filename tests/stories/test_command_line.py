@@ -451,6 +451,30 @@ def test_users_get_their_password_from_a_file_or_from_standard_input(shell: Shel
     assert wiring.open_passwords().verify(found.password_hash, "correct horse battery")
 
 
+def test_users_get_roles_teams_passwords_and_another_try(shell: Shell) -> None:
+    for name, role in (("ada", "admin"), ("vic", "viewer")):
+        shell.run("user", "add", name, "--role", role, "--password-stdin", typed="correct horse battery")
+    shell.run("user", "change", "vic", "--role", "developer", "--team", "shop", "--team", "web", "--email", "v@x.org")
+    row = shell.ask("user", "list")[1]
+    assert (row["role"], row["teams"], row["email"], row["provider"]) == (
+        "developer",
+        "shop, web",
+        "v@x.org",
+        "password",
+    )
+    shell.run("user", "change", "vic", "--no-teams", "--email", "")
+    row = shell.ask("user", "list")[1]
+    assert (row["role"], row["teams"], row["email"]) == ("developer", "", None)
+    assert "last admin" in shell.refused("user", "change", "ada", "--role", "viewer", code=5)
+    assert "no user `eve`" in shell.refused("user", "change", "eve", "--role", "viewer", code=1)
+    shell.run("user", "password", "vic", "--password-stdin", typed="another long one")
+    assert "shorter than" in shell.refused("user", "password", "vic", "--password-stdin", typed="short", code=1)
+    shell.run("user", "end-sessions", "vic")
+    shell.run("user", "unlock", "vic")
+    shell.run("user", "unlock", "--address", "203.0.113.9")
+    assert "whose wait" in shell.refused("user", "unlock", code=1)
+
+
 def test_a_token_is_created_listed_without_its_secret_and_revoked(shell: Shell) -> None:
     assert "no user `ada`" in shell.refused("token", "create", "ci", "--user", "ada", code=1)
     shell.run("user", "add", "ada", "--role", "developer", "--password-stdin", typed="correct horse battery")

@@ -109,8 +109,8 @@ def visit(app, store, clock):
     with store.write() as unit:
         people(unit)
 
-    def browser(name: str | None = None) -> Visitor:
-        client = app.test_client()
+    def browser(name: str | None = None, served: Flask = app) -> Visitor:
+        client = served.test_client()
         if name is not None:
             secret = f"session of {name}"
             opened = Session(hashlib.sha256(secret.encode()).hexdigest(), name, clock(), clock() + SPANS.session_for)

@@ -15,6 +15,7 @@ from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON, Role
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.rollouts import Member, Rollout, RolloutStatus, Stage, Turn
+from upkeep.domain.snoozes import Snooze
 from upkeep.domain.sources import Stall
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
@@ -142,8 +143,9 @@ def _resources(store: Store, now: datetime) -> None:
         production = builders.an_environment(
             "production", "1.0", inputs={"cidr": "10.9.0.0/16"}, outputs={"Id": "vpc-1"}
         )
-        checkout = builders.an_instance("checkout", "test", "1.0", owner="shop")
-        pipeline = builders.a_pipeline("checkout", "1.0", owner="shop")
+        asleep = Snooze(now, "developer", version=parse_version("1.0"))
+        checkout = builders.an_instance("checkout", "test", "1.0", owner="shop", snooze=asleep)
+        pipeline = builders.a_pipeline("checkout", "1.0", owner="shop", snooze=asleep)
         unit.fleet.add_service(builders.a_service("checkout", owner="shop"))
         for resource in (test, production, checkout, pipeline, builders.an_environment("empty", None)):
             unit.fleet.add(resource)

@@ -1,5 +1,6 @@
 """Every route, every role, and no session at all. A route that is not listed here fails until it is."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -8,8 +9,10 @@ import pytest
 
 from tests.builders import object_id
 from tests.web.furnished import DONE, FAILED, PAUSED, ROLLOUT, WAITING
-from upkeep.domain.people import Actor, Role, Scope, Session, Via
+from tests.web.page import Page
+from upkeep.domain.people import Actor, Role, Rules, Scope, Session, Via
 from upkeep.flows import admit as admission
+from upkeep.web.app import create_app
 
 ROLES = ("viewer", "developer", "admin")
 
@@ -45,6 +48,9 @@ LOOKS = {
     ("GET", "resources.instance_update"): "/services/checkout/instances/test/update",
     ("GET", "resources.pipeline"): "/services/checkout/pipeline",
     ("GET", "resources.pipeline_update"): "/services/checkout/pipeline/update",
+    ("GET", "resources.new_environment"): "/environments/new",
+    ("GET", "resources.new_service"): "/services/new",
+    ("GET", "resources.new_instance"): "/services/checkout/instances/new",
     ("GET", "deployments.deployments"): "/deployments",
     ("GET", "deployments.deployment"): f"/deployments/{DONE}",
     ("GET", "deployments.rendered"): f"/deployments/{DONE}/template",
@@ -59,11 +65,46 @@ LOOKS = {
 }
 """What everybody who is signed in may look at."""
 
+OWNED = {
+    "rollouts.resume",
+    "rollouts.stop",
+    "resources.environment_plan",
+    "resources.environment_update",
+    "resources.instance_update",
+    "resources.pipeline_update",
+    "resources.instance_plan",
+    "resources.pipeline_plan",
+    "resources.environment_owner",
+    "resources.instance_owner",
+    "resources.pipeline_owner",
+    "resources.environment_snooze",
+    "resources.environment_wake",
+    "resources.instance_snooze",
+    "resources.instance_wake",
+    "resources.pipeline_snooze",
+    "resources.pipeline_wake",
+    "resources.environment_delete",
+    "resources.instance_delete",
+    "resources.service_delete",
+    "resources.service_repository",
+    "resources.new_instance",
+    "drift.environment",
+    "drift.instance",
+    "drift.pipeline",
+    "deployments.cancel",
+    "deployments.continue_rollback",
+    "resources.instance_forget",
+    "resources.service_forget",
+}
+"""Acts on what belongs to a team of the developer's and none of the outsider's."""
+
 ADMINS_LOOK = {("GET", "people.people"): "/people", ("GET", "people.person"): "/people/leaver"}
 """What admins alone may look at."""
 
 DEVELOPERS = {"developer", "admin"}
 ADMINS = {"admin"}
+
+ONE_INSTANCE = {"instances~items": "0", "instances.0~name": "live", "instances.0~environment": "production"}
 
 ACTS = {
     ("POST", "rollouts.start"): (
@@ -90,6 +131,46 @@ ACTS = {
     ("POST", "resources.environment_forget"): ("/environments/empty/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.instance_forget"): ("/services/checkout/instances/test/forget", {"sure": "yes"}, DEVELOPERS),
     ("POST", "resources.service_forget"): ("/services/checkout/forget", {"sure": "yes"}, DEVELOPERS),
+    ("POST", "resources.environment_snooze"): ("/environments/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.environment_wake"): ("/environments/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.environment_owner"): ("/environments/test/owner", {"owner": "shop"}, DEVELOPERS),
+    ("POST", "resources.instance_snooze"): ("/services/checkout/instances/test/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.instance_wake"): ("/services/checkout/instances/test/wake", {}, DEVELOPERS),
+    ("POST", "resources.instance_owner"): (
+        "/services/checkout/instances/test/owner",
+        {"owner": "platform"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.pipeline_snooze"): ("/services/checkout/pipeline/snooze", {"for": "7d"}, DEVELOPERS),
+    ("POST", "resources.pipeline_wake"): ("/services/checkout/pipeline/wake", {}, DEVELOPERS),
+    ("POST", "resources.pipeline_owner"): ("/services/checkout/pipeline/owner", {"owner": "platform"}, DEVELOPERS),
+    ("POST", "resources.environment_delete"): ("/environments/test/delete", {"confirmed": "test"}, DEVELOPERS),
+    ("POST", "resources.instance_delete"): (
+        "/services/checkout/instances/test/delete",
+        {"confirmed": "checkout/test"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.service_delete"): ("/services/checkout/delete", {"confirmed": "checkout"}, DEVELOPERS),
+    ("POST", "resources.service_repository"): (
+        "/services/checkout/repository",
+        {"repository_id": "shop/checkout"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_environment"): (
+        "/environments/new",
+        {"do": "create", "template": "network-env", "version": "1.1", "name": "fresh"},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_service"): (
+        "/services/new",
+        {"do": "create", "template": "web-svc", "version": "1.0", "name": "shop", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
+    ("POST", "resources.new_instance"): (
+        "/services/checkout/instances/new",
+        {"do": "create", "version": "1.0", **ONE_INSTANCE},
+        DEVELOPERS,
+    ),
     ("POST", "registry.check"): ("/templates/network-env/1.2/check", {}, ADMINS),
     ("POST", "registry.publish"): ("/templates/network-env/1.2/publish", {"seen": "the draft's"}, ADMINS),
     ("POST", "registry.withdraw"): ("/templates/network-env/1.1/withdraw", {"reason": "bad"}, ADMINS),
@@ -115,6 +196,11 @@ ACTS = {
 """What changes something, and who may."""
 
 IN_THE_WAY = {
+    "resources.instance_snooze",
+    "resources.pipeline_snooze",
+    "resources.environment_delete",
+    "resources.instance_delete",
+    "resources.service_delete",
     "resources.instance_update",
     "resources.instance_plan",
     "resources.pipeline_plan",
@@ -124,8 +210,8 @@ IN_THE_WAY = {
     "resources.instance_forget",
     "resources.service_forget",
 }
-"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, or there
-is no stack."""
+"""Acts that are allowed and yet refused, because a deployment is under way there, no rollback failed, there is
+no stack, it is not behind, or something depends on it."""
 
 
 def everything(store) -> Counter[str]:
@@ -233,6 +319,65 @@ def test_a_role_may_do_what_is_its_own_and_nothing_else(visit, store, passwords,
         else:
             assert answer.status_code == (409 if role in allowed else 403), f"{path}: {answer.text}"
             assert everything(store) == before, path
+
+
+@pytest.mark.usefixtures("furnished")
+def test_a_developer_touches_only_what_is_theirs_or_nobody_s(visit, store):
+    outsider = visit("outsider")
+    for (_, endpoint), (path, fields, allowed) in ACTS.items():
+        if allowed != DEVELOPERS:
+            continue
+        before = everything(store)
+        answer = outsider.post(path, filled(store, fields))
+        if endpoint in OWNED:
+            assert answer.status_code == 403, f"{path}: {answer.text}"
+            assert re.search("belongs to (platform|shop), and outsider may", Page(answer.text).text, re.IGNORECASE), (
+                path
+            )
+            assert everything(store) == before, path
+        elif endpoint == "rollouts.start":
+            assert answer.status_code == 409, f"{path}: {answer.text}"
+        else:
+            assert answer.status_code in (303, 409), f"{path}: {answer.text}"
+
+
+@pytest.mark.usefixtures("furnished")
+def test_pages_offer_only_what_is_not_refused(visit):
+    outsider, developer = visit("outsider"), visit("developer")
+    offers = (
+        "Update to recommended version",
+        "Change owner",
+        "Snooze",
+        "Check for drift",
+        "Change inputs",
+        "Update",
+        "Resume",
+        "Stop",
+        "Cancel deployment",
+    )
+    for path in (
+        "/environments/test",
+        "/services/checkout/instances/test",
+        "/environments/test/update",
+        f"/deployments/{WAITING}",
+        f"/rollouts/{PAUSED}",
+    ):
+        page, theirs = outsider.page(path), developer.page(path)
+        assert [offer for offer in offers if page.has_button(offer) or offer in page.links] == [], path
+        assert [offer for offer in offers if theirs.has_button(offer) or offer in theirs.links], path
+    # What nobody owns is everybody's.
+    fleet = outsider.get("/").text
+    assert "/environments/test/update" not in fleet
+    assert "/environments/production/update" in fleet
+    assert "It belongs to platform: ask them or an admin" in outsider.page("/environments/test").text
+
+
+@pytest.mark.usefixtures("furnished")
+def test_without_the_rule_every_developer_touches_everything(rooms, visit, store):
+    visit()
+    lenient = create_app(replace(rooms, rules=Rules(owners_only=False)))
+    outsider = visit("outsider", lenient)
+    assert outsider.post("/environments/test/drift").status_code == 303
 
 
 @pytest.mark.usefixtures("furnished")

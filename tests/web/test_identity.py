@@ -5,6 +5,7 @@ import pytest
 
 from tests.web.conftest import Visitor
 from tests.web.page import Page
+from upkeep.domain.errors import TransientError
 from upkeep.domain.people import DAEMON, Role
 from upkeep.flows import admit
 from upkeep.web.app import create_app
@@ -136,3 +137,108 @@ def test_passwords_are_kept_as_argon2_and_unknown_names_cost_the_same(passwords)
     assert not passwords.verify(None, PASSWORD)
     assert not passwords.verify(None, "the password of nobody")
     assert not passwords.verify("not a hash", PASSWORD)
+
+
+def test_what_was_being_sent_when_a_session_ended_is_shown_and_not_lost_silently(visitor, store, clock):
+    sign_in(visitor)
+    page = visitor.page("/account")
+    clock.advance(admit.SPANS.idle_for)
+    late = visitor.press(
+        page, "Create token", {"label": "nightly report"}, headers={"Referer": "http://localhost/account"}
+    )
+    shown = Page(late.text)
+    assert late.status_code == 401
+    assert "Your session had ended before what you sent arrived: nothing was changed." in shown.text
+    assert "nightly report" in late.text
+    assert shown.form("Sign in").fields["next"] == "/account"
+    with store.read() as unit:
+        assert unit.people.tokens() == ()
+    assert visitor.press(shown, "Sign in", {"name": "dana", "password": PASSWORD}).headers["Location"] == "/account"
+
+
+def test_passwords_that_arrive_too_late_are_not_shown(visitor, clock):
+    sign_in(visitor)
+    page = visitor.page("/account")
+    clock.advance(admit.SPANS.idle_for)
+    late = visitor.press(page, "Change password", {"old_password": PASSWORD, "new_password": "a new secret one"})
+    assert "a new secret one" not in late.text
+    assert PASSWORD not in late.text
+
+
+def test_who_only_looked_is_told_that_the_session_ended(visitor, clock):
+    sign_in(visitor)
+    clock.advance(admit.SPANS.idle_for)
+    page = visitor.page(visitor.get("/services").headers["Location"])
+    assert "Your session has ended. Sign in, and you are back where you were." in page.text
+    assert "Your session has ended" not in visitor.page("/sign-in").text
+
+
+def test_one_s_sessions_are_listed_and_ended(visitor, app, clock):
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    other = Visitor(app.test_client())
+    page = Page(other.get("/sign-in").text)
+    other.press(page, "Sign in", {"name": "dana", "password": PASSWORD}, headers={"User-Agent": agent})
+    clock.advance(timedelta(minutes=2))
+    sign_in(visitor)
+    account = visitor.page("/account")
+    assert "Firefox on Linux" in account.text
+    assert account.text.count("this one") == 1
+    assert "127.0.0.1" in account.text
+    visitor.press(account, "End")
+    assert other.get("/").status_code == 303
+    assert visitor.get("/").status_code == 200
+
+
+def test_a_token_is_shown_once_and_revoked(visitor, store):
+    sign_in(visitor)
+    made = visitor.press(visitor.page("/account"), "Create token", {"label": "ci", "scope": "update", "days": "30"})
+    assert made.status_code == 201
+    with store.read() as unit:
+        (token,) = unit.people.tokens()
+    assert (token.label, token.scopes, token.expires_at - token.created_at) == ("ci", {"update"}, timedelta(days=30))
+    assert "upkeep_" in made.text
+    account = visitor.page("/account")
+    assert "upkeep_" not in visitor.get("/account").text
+    assert "ci" in account.text
+    visitor.press(account, "Revoke")
+    assert "You have no tokens." in visitor.page("/account").text
+
+
+def test_a_refused_token_keeps_what_was_typed(visitor):
+    sign_in(visitor)
+    refused = visitor.press(visitor.page("/account"), "Create token", {"label": "x" * 61})
+    assert refused.status_code == 400
+    assert "x" * 61 in refused.text
+    assert "A token needs a label" in Page(refused.text).text
+
+
+def test_a_password_is_changed_with_the_old_one(visitor):
+    sign_in(visitor)
+    typed = {"old_password": "wrong", "new_password": "a new long one", "again_password": "a new long one"}
+    wrong = visitor.press(visitor.page("/account"), "Change password", typed)
+    assert wrong.status_code == 400
+    assert "The old password is another one" in Page(wrong.text).text
+    apart = visitor.press(visitor.page("/account"), "Change password", typed | {"again_password": "another one"})
+    assert "typed in two ways" in Page(apart.text).text
+    assert (
+        visitor.press(visitor.page("/account"), "Change password", typed | {"old_password": PASSWORD}).status_code
+        == 303
+    )
+    assert visitor.get("/").status_code == 200
+
+
+def test_who_only_reads_goes_on_while_nothing_can_be_written(visitor, rooms, clock):
+    class Full:
+        read = rooms.store.read
+        ring = rooms.store.ring
+
+        def write(self):
+            raise TransientError("the disk is full")
+
+    sign_in(visitor)
+    clock.advance(timedelta(minutes=2))
+    reader = create_app(rooms).test_client()
+    reader.application.extensions["upkeep"] = replace(rooms, store=Full())
+    with visitor.client.session_transaction() as cookie, reader.session_transaction() as copy:
+        copy.update(cookie)
+    assert reader.get("/").status_code == 200

@@ -51,6 +51,10 @@ FULL = [
 ]
 
 
+PEOPLE = ["/account", "/people", "/people/leaver"]
+"""What offers an admin more than others, and a viewer more than signing out."""
+
+
 def faults_of(page: Page) -> list[str]:
     """What a strict policy would not run, tags left open, fields without label, forms without token, ids twice."""
     faults = page.inline + page.unclosed + page.unlabelled
@@ -72,7 +76,7 @@ def test_an_empty_store_is_met_with_what_to_do_first(visit):
 @pytest.mark.usefixtures("furnished")
 def test_every_page_is_well_made(visit):
     admin = visit("admin")
-    faulty = {path: faults for path in FULL if (faults := faults_of(admin.page(path)))}
+    faulty = {path: faults for path in FULL + PEOPLE if (faults := faults_of(admin.page(path)))}
     assert faulty == {}
 
 

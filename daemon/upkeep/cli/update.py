@@ -67,7 +67,7 @@ def update(
     if dry_run:
         with desk.reading() as unit:
             name = unit.registry.template(template).name
-            found = rollout.members(unit, Wish(name, version, majors, owner, environment))
+            found = rollout.members(unit, Wish(name, version, majors, owner, environment), actor=desk.actor)
         print_rows([member_row(member) for member in found], MEMBERS, "resource", form, "No resource fits.")
         return
     with desk.writing() as unit:

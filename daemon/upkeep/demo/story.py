@@ -60,7 +60,9 @@ class Story:
         self._tell.step("The daemon")
         for person in self._stage.people.values():
             typed = f"{person.password}\n"
-            self._daemon.run("user", "add", person.name, "--role", person.role, "--password-stdin", typed=typed)
+            # A developer updates what their teams own.
+            teams = ("--team", "platform", "--team", "shop") if person.role is Role.DEVELOPER else ()
+            self._daemon.run("user", "add", person.name, "--role", person.role, *teams, "--password-stdin", typed=typed)
         self._daemon.start()
         self._tell.line(f"upkeep serve answers at {self._daemon.address}")
 

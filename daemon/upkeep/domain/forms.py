@@ -141,10 +141,11 @@ class Form:
 @dataclass(frozen=True, slots=True)
 class FilledIn:
     """The inputs that a form gives; `faults` has a sentence for each field, by its name, that cannot be followed, and
-    under the form's own name what concerns no field."""
+    under the form's own name what concerns no field. `unread` names those in which no value stands."""
 
     inputs: dict[str, Any]
     faults: Mapping[str, str]
+    unread: frozenset[str] = frozenset()
 
 
 def make(
@@ -190,12 +191,13 @@ def filled_in(form: Form) -> FilledIn:
         inputs = value if isinstance(value, dict) else {}
         if value is not NOTHING and not isinstance(value, dict):
             reader.faults.setdefault(form.whole.name, "this is no mapping: write `name: value` lines")
+            reader.unread.add(form.whole.name)
     else:
         inputs = reader.members(form.fields, form.given, ())
     if not reader.faults:
         for violation in violations(form.kind, inputs):
             reader.note(violation.keys, f"this {violation.message}: {violation.cure}", form.name)
-    return FilledIn(inputs, reader.faults)
+    return FilledIn(inputs, reader.faults, frozenset(reader.unread))
 
 
 def written(value: Any) -> str:
@@ -419,6 +421,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.faults: dict[str, str] = {}
+        self.unread: set[str] = set()
         self._places: dict[Keys, str] = {}
 
     def note(self, keys: Keys, sentence: str, otherwise: str) -> None:
@@ -461,6 +464,7 @@ class _Reader:
             return _read(asked)
         except ValueError as fault:
             self.faults[asked.name] = str(fault)
+            self.unread.add(asked.name)
             return NOTHING
 
     def _group(self, asked: Field, keys: Keys) -> Any:

@@ -191,13 +191,14 @@ class Token:
     used_at: datetime | None = None
 
 
-def may(actor: Actor, act: Act) -> bool:
-    """Whether the actor's role, and the scopes of their token, allow the act."""
-    return actor != NOBODY and act in _MAY[actor.role] and _within(actor, act)
+def may(actor: Actor, act: Act, owner: str | None = None) -> bool:
+    """Whether the actor's role and the scopes of their token allow the act, on what belongs to the owner if any."""
+    return actor != NOBODY and act in _MAY[actor.role] and _within(actor, act) and _theirs(actor, owner)
 
 
-def require(actor: Actor, act: Act) -> None:
-    """Raise SignedOut or Forbidden unless the actor's role, and the scopes of their token, allow the act."""
+def require(actor: Actor, act: Act, owner: str | None = None, what: str = "this") -> None:
+    """Raise SignedOut or Forbidden unless the actor's role and the scopes of their token allow the act, and, when
+    owners alone may act, what belongs to the owner is theirs; `what` names it. What nobody owns is everybody's."""
     if actor == NOBODY:
         raise SignedOut("you are not signed in", cure="sign in and try again")
     if act not in _MAY[actor.role]:
@@ -211,11 +212,43 @@ def require(actor: Actor, act: Act) -> None:
             f"the token “{actor.token}” of {actor.name} may not {act}: it lacks the scope `{missing}`",
             cure=f"use a token that has the scope `{missing}`",
         )
+    if not _theirs(actor, owner):
+        raise Forbidden(
+            f"{what} belongs to {owner}, and {actor.name} may {act} only where they or their teams own them",
+            cure=f"ask {owner} or an admin to do it, or to give it to you or to one of your teams",
+        )
+
+
+def why_not_publish(actor: Actor, author_email: str) -> Forbidden | None:
+    """Why the actor may not publish a change of this author, None when they may: authors may be bound to leave that
+    to somebody else. Addresses are compared without regard to case."""
+    if actor.rules is None or actor.rules.authors_may_publish:
+        return None
+    if actor.email is None:
+        return Forbidden(
+            f"authors may not publish their own changes, and the address of {actor.name} is not known to compare",
+            cure=f"ask an admin to note it: `upkeep user change {actor.name} --email ADDRESS`",
+        )
+    if actor.email.casefold() == author_email.strip().casefold():
+        return Forbidden(
+            f"{actor.name} wrote this change, and authors may not publish their own",
+            cure="ask another admin to review and publish it",
+        )
+    return None
 
 
 def a_role(role: Role) -> str:
     """The role with its article, for sentences."""
     return f"an {role}" if role is Role.ADMIN else f"a {role}"
+
+
+def bound_to_own(actor: Actor) -> bool:
+    """Whether it matters to the actor who owns what."""
+    return actor.rules is not None and actor.rules.owners_only and actor.role is not Role.ADMIN
+
+
+def _theirs(actor: Actor, owner: str | None) -> bool:
+    return not bound_to_own(actor) or owner is None or owner == actor.name or owner in actor.teams
 
 
 def _within(actor: Actor, act: Act) -> bool:

@@ -183,16 +183,46 @@ class _Reader:
         return ""
 
 
-def write_environment_spec(inputs: Inputs) -> str:
-    """The document that asks for these inputs."""
+# --------------------------------------------------------------------------------------------------- writing
+
+
+def written_environment_spec(inputs: Inputs) -> str:
+    """The spec that gives these inputs."""
     return documents.dump({"proton": "EnvironmentSpec", "spec": dict(inputs)})
 
 
-def write_service_spec(pipeline: Inputs | None, instances: Iterable[InstanceSpec]) -> str:
-    """The document that asks for a pipeline and instances with these inputs."""
-    listed = [{"name": one.name, "environment": one.environment, "spec": dict(one.inputs)} for one in instances]
-    asked = {} if pipeline is None else {"pipeline": dict(pipeline)}
-    return documents.dump({"proton": "ServiceSpec", **asked, "instances": listed})
+def written_service_spec(pipeline: Inputs | None, instances: Iterable[InstanceSpec]) -> str:
+    """The spec that lists these instances, and a pipeline if there is one."""
+    root: dict[str, Any] = {"proton": "ServiceSpec"}
+    if pipeline is not None:
+        root["pipeline"] = dict(pipeline)
+    return documents.dump(root | {"instances": [_listed(instance) for instance in instances]})
+
+
+def with_instance(text: str, instance: InstanceSpec) -> str:
+    """A service's spec with one more instance, which takes the place of one of its name. Everything else stays as it
+    is written, if the instance can simply be added below; else the spec is written anew, without its comments."""
+    spec = parse_service_spec(text)
+    others = tuple(other for other in spec.instances if other.name != instance.name)
+    if len(others) == len(spec.instances):
+        item = documents.dump([_listed(instance)])
+        for indent in ("  ", "", "    "):
+            longer = text.rstrip() + "\n" + "".join(f"{indent}{line}\n" for line in item.splitlines())
+            if _lists(longer, spec.pipeline, (*others, instance)):
+                return longer
+    return written_service_spec(spec.pipeline, (*others, instance))
+
+
+def _listed(instance: InstanceSpec) -> dict[str, Any]:
+    return {"name": instance.name, "environment": instance.environment, "spec": dict(instance.inputs)}
+
+
+def _lists(text: str, pipeline: Inputs | None, instances: tuple[InstanceSpec, ...]) -> bool:
+    try:
+        found = parse_service_spec(text)
+    except CallerError:
+        return False
+    return found.pipeline == pipeline and found.instances == instances
 
 
 # --------------------------------------------------------------------------------------------------- merging

@@ -17,6 +17,7 @@ def change_role(unit: Unit, key: ResourceKey, role_arn: str, *, actor: Actor, no
     """Reach an environment's stacks by another role of the same account. Another account has other stacks."""
     require(actor, Act.ENROLL)
     found = unit.fleet.get(key)
+    require(actor, Act.ENROLL, found.owner, key.short)
     account = role_arn.split(":")[4] if role_arn.count(":") >= 5 else ""
     checked(Placement(account, found.region, role_arn, found.external_id))
     if account != (found.account_id or account):
@@ -32,6 +33,7 @@ def label(unit: Unit, key: ResourceKey, tags: Mapping[str, str], *, actor: Actor
     """Give a resource these tags of the customer's own, in place of those it has."""
     require(actor, Act.ENROLL)
     found = unit.fleet.get(key)
+    require(actor, Act.ENROLL, found.owner, key.short)
     if tags == found.tags:
         return
     unit.fleet.save(replace(found, tags=dict(tags)))
@@ -52,6 +54,7 @@ def tell_outputs(
     a deployment is under way, and for a deployment that is not the last."""
     require(actor, Act.UPDATE)
     found = unit.fleet.get(key)
+    require(actor, Act.UPDATE, found.owner, key.short)
     if deployment is not None and deployment != found.last_deployment:
         raise CallerError(f"deployment {deployment} is not the last of {key.short}", cure="leave it out")
     if key.kind is not ResourceKind.ENVIRONMENT or found.stack is not None:
@@ -70,6 +73,7 @@ def delete_record(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime
     require(actor, Act.ENROLL)
     found = unit.deployments.get(deployment_id)
     resource = unit.fleet.find(found.resource)
+    require(actor, Act.ENROLL, resource.owner if resource else None, found.resource.short)
     if found.status.under_way:
         raise CallerError(f"deployment {found.id} is under way", cure="wait until it has ended")
     if resource is not None and found.id in (resource.last_deployment, resource.last_succeeded_deployment):

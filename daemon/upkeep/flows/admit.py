@@ -243,7 +243,7 @@ def sign_in_vouched(
 
 
 def recognise_vouched(
-    store: Store, vouched: Vouched, role: Role | None, *, now: datetime, rules: Rules | None = None
+    store: Store, vouched: Vouched, role: Role | None, *, now: datetime, rules: Rules | None
 ) -> Actor:
     """Who asks, as somebody in front of us vouches with each request. Nothing is written while all is known.
 
@@ -323,7 +323,7 @@ def _spoken(span: timedelta) -> str:
 
 
 def recognise(
-    unit: Unit, secret: str, *, via: Via, now: datetime, rules: Rules | None = None, spans: Spans = SPANS
+    unit: Unit, secret: str, *, via: Via, now: datetime, rules: Rules | None, spans: Spans = SPANS
 ) -> tuple[Actor, Session]:
     """Who holds this session secret, bound by the rules; SignedOut when it is unknown, has ended or was not used."""
     session = unit.people.session(digest(secret))
@@ -447,7 +447,7 @@ def tokens_of(unit: Unit, user: str | None = None, *, actor: Actor) -> Sequence[
     return unit.people.tokens(_whose(unit, user, actor).name)
 
 
-def recognise_token(store: Store, secret: str, *, now: datetime, rules: Rules | None = None) -> Actor:
+def recognise_token(store: Store, secret: str, *, now: datetime, rules: Rules | None) -> Actor:
     """Who calls with this token's secret: its user, within its scopes, bound by the rules.
 
     Notes that it was used, at most once in a minute. Raises SignedOut when it is unknown, revoked or has expired.

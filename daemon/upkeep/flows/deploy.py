@@ -52,8 +52,7 @@ def update(
     when it does not hold any more, and what is deployed is exactly what it showed or nothing. `confirmed` must name
     the stateful stack resources that it replaces.
     """
-    require(actor, Act.UPDATE)
-    resource = unit.fleet.get(key)
+    resource = _owned(unit, key, actor)
     if inputs_then:
         inputs = _inputs_then(unit, resource, to, inputs)
     if resource.version is None:
@@ -70,8 +69,7 @@ def update(
 def cancel(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> Deployment:
     """Cancel a deployment. One that has not begun is CANCELLED at once; else it is CANCELLING until its change set is
     discarded, or its stack went back. A creation cannot go back once it is executed."""
-    require(actor, Act.UPDATE)
-    deployment = unit.deployments.get(deployment_id)
+    deployment = _own_deployment(unit, deployment_id, actor)
     if deployment.status is not DeploymentStatus.IN_PROGRESS:
         raise Conflict(f"deployment {deployment.id} is {deployment.status}", cure="there is nothing to cancel")
     if not deployment.cancellable:
@@ -93,8 +91,7 @@ def retry(unit: Unit, deployment_id: str, *, recreate: bool = False, actor: Acto
     A creation that failed may have left a stack which can only be deleted: `recreate` says yes to that. What was
     approved with a plan is tried again as it was approved.
     """
-    require(actor, Act.UPDATE)
-    before = unit.deployments.get(deployment_id)
+    before = _own_deployment(unit, deployment_id, actor)
     if before.stall is not None:
         if before.rollback_failed:
             raise Conflict(
@@ -117,8 +114,7 @@ def retry(unit: Unit, deployment_id: str, *, recreate: bool = False, actor: Acto
 
 def continue_rollback(unit: Unit, deployment_id: str, *, actor: Actor, now: datetime) -> Deployment:
     """Let a stack whose rollback failed try it once more, after a person put right what stood in its way."""
-    require(actor, Act.UPDATE)
-    deployment = unit.deployments.get(deployment_id)
+    deployment = _own_deployment(unit, deployment_id, actor)
     if not deployment.rollback_failed:
         raise Conflict(
             f"deployment {deployment.id} does not wait for a rollback to be continued",
@@ -140,6 +136,22 @@ def left_behind(unit: Unit, resource: Resource) -> str | None:
         if deployment.replaced_at is not None or deployment.accepted_at is not None:
             return None
     return None
+
+
+def _owned(unit: Unit, key: ResourceKey, actor: Actor) -> Resource:
+    require(actor, Act.UPDATE)
+    resource = unit.fleet.get(key)
+    require(actor, Act.UPDATE, resource.owner, key.short)
+    return resource
+
+
+def _own_deployment(unit: Unit, deployment_id: str, actor: Actor) -> Deployment:
+    require(actor, Act.UPDATE)
+    deployment = unit.deployments.get(deployment_id)
+    resource = unit.fleet.find(deployment.resource)
+    if resource is not None:
+        require(actor, Act.UPDATE, resource.owner, resource.key.short)
+    return deployment
 
 
 def _go_on(unit: Unit, deployment: Deployment, how: str, actor: Actor, now: datetime) -> Deployment:

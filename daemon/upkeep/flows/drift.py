@@ -28,6 +28,7 @@ def ask(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Resourc
     """Ask for a resource to be compared with what was deployed; returns it as it stands."""
     require(actor, Act.UPDATE)
     resource = unit.fleet.get(key)
+    require(actor, Act.UPDATE, resource.owner, key.short)
     if resource.version is None or resource.stack is None:
         raise Conflict(f"{key.short} has no stack that could be compared", cure="deploy it first")
     unit.work.ask(WorkKind.DRIFT, str(key), now, "person")

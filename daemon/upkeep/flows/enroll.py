@@ -28,6 +28,9 @@ from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import Unit
 from upkeep.flows.settle import close, remove
 
+_TAKEN = "new"
+"""What the address of the form that creates something ends in."""
+
 _ACCOUNT = re.compile(r"[\w\-]{1,64}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}")
 _ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/[\w+=,.@/\-]{1,576}")
@@ -104,6 +107,7 @@ def create_service(
             where="spec",
             cure="remove the section",
         )
+    _refuse_taken(name)
     service = Service(
         name=parse_resource_name(name),
         template=taken.template,
@@ -134,6 +138,7 @@ def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datet
     no longer listed are deleted. What stays is not deployed: instances and the pipeline are updated one by one."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     wanted = {instance.name: instance for instance in specs.parse_service_spec(spec).instances}
     present = {r.key.name: r for r in unit.fleet.of_service(service.name) if r.key.kind is ResourceKind.INSTANCE}
     if not wanted:
@@ -156,22 +161,23 @@ def update_service(unit: Unit, name: str, spec: str, *, actor: Actor, now: datet
 
 def add_instance(
     unit: Unit,
-    service: Service,
-    wanted: InstanceSpec,
+    service: str,
+    instance: InstanceSpec,
     *,
     version: Version | None = None,
     tags: Mapping[str, str] | None = None,
     actor: Actor,
     now: datetime,
 ) -> Deployment:
-    """Add one instance to a service, at the recommended version unless one is named, and to its spec."""
+    """Create one more instance of a service, at the recommended version unless one is named, and list it in the
+    service's spec. What the service has already is not deployed. Without `tags`, it has those of the others."""
     require(actor, Act.ENROLL)
-    taken = chosen_version(unit, service.template, TemplateKind.SERVICE, version, actor)
-    given = specs.parse_service_spec(service.spec)
-    listed = [one for one in given.instances if one.name != wanted.name]
-    text = specs.write_service_spec(given.pipeline, (*listed, wanted))
-    unit.fleet.save_service(replace(service, spec=text))
-    return _create_instance(unit, service, wanted, taken, tags or {}, actor, now)
+    owning = unit.fleet.service(service)
+    require(actor, Act.ENROLL, owning.owner, owning.name)
+    taken = chosen_version(unit, owning.template, TemplateKind.SERVICE, version, actor)
+    tags = tags or next((resource.tags for resource in unit.fleet.of_service(owning.name)), {})
+    unit.fleet.save_service(replace(owning, spec=specs.with_instance(owning.spec, instance)))
+    return _create_instance(unit, owning, instance, taken, tags, actor, now)
 
 
 def change_repository(unit: Unit, name: str, repository: Repository, *, actor: Actor, now: datetime) -> None:
@@ -179,6 +185,7 @@ def change_repository(unit: Unit, name: str, repository: Repository, *, actor: A
     Proton never let it be changed (aws-proton-public-roadmap #37)."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     if service.repository == repository:
         return
     unit.fleet.save_service(replace(service, repository=repository))
@@ -191,6 +198,7 @@ def delete_resource(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime
     last instance of a service, and for a pipeline, which goes with its service."""
     require(actor, Act.ENROLL)
     resource = unit.fleet.get(key)
+    require(actor, Act.ENROLL, resource.owner, key.short)
     _refuse_removal(unit, resource, "deleted", "delete")
     return _delete(unit, resource, actor, now)
 
@@ -199,6 +207,7 @@ def delete_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
     """Delete the instances and the pipeline of a service; its record goes with the last of them."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     return [_delete(unit, resource, actor, now) for resource in unit.fleet.of_service(service.name)]
 
 
@@ -207,6 +216,7 @@ def forget(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Reso
     waited for, unless it is stalled."""
     require(actor, Act.ENROLL)
     resource = unit.fleet.get(key)
+    require(actor, Act.ENROLL, resource.owner, key.short)
     _refuse_removal(unit, resource, "forgotten", "forget")
     _forget(unit, resource, actor, now)
     return resource
@@ -216,6 +226,7 @@ def forget_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
     """Take a service with its instances and its pipeline off our books and leave their stacks as they are."""
     require(actor, Act.ENROLL)
     service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
     parts = unit.fleet.of_service(service.name)
     for resource in parts:
         _forget(unit, resource, actor, now)
@@ -223,6 +234,7 @@ def forget_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
 
 
 def _forget(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> None:
+    require(actor, Act.ENROLL, resource.owner, resource.key.short)
     other = unit.deployments.under_way(resource.key)
     if other is not None and other.stall is None:
         raise Conflict(
@@ -240,6 +252,7 @@ def give(unit: Unit, key: ResourceKey, owner: str | None, *, actor: Actor, now: 
     """Make a team the owner of a resource: it hears when the resource is behind. None leaves it without one."""
     require(actor, Act.ENROLL)
     resource = unit.fleet.get(key)
+    require(actor, Act.ENROLL, resource.owner, key.short)
     if resource.owner == owner:
         return
     unit.fleet.save(replace(resource, owner=owner))
@@ -367,12 +380,19 @@ def _create_instance(
 
 
 def _create(unit: Unit, resource: Resource, target: State, actor: Actor, now: datetime) -> Deployment:
+    _refuse_taken(resource.key.name)
     unit.fleet.add(resource)
     unit.journal.record(events.ResourceEnrolled(str(resource.key), resource.template, str(target.version)), actor, now)
     return ask_deployment(unit, resource, Action.CREATE, target, actor, now)
 
 
+def _refuse_taken(name: str) -> None:
+    if name == _TAKEN:
+        raise CallerError(f"nothing can be called `{_TAKEN}`", cure="choose another name: the pages use this one")
+
+
 def _delete(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> Deployment:
+    require(actor, Act.ENROLL, resource.owner, resource.key.short)
     version = resource.version or _first_target(unit, resource)
     return ask_deployment(unit, resource, Action.DELETE, State(version, resource.inputs), actor, now)
 

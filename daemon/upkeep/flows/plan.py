@@ -25,6 +25,7 @@ def ask(unit: Unit, key: ResourceKey, *, to: Version, inputs: Inputs | None, act
     """
     require(actor, Act.UPDATE)
     resource = unit.fleet.get(key)
+    require(actor, Act.UPDATE, resource.owner, key.short)
     if resource.version is None or resource.stack is None:
         raise Conflict(f"{key.short} has no stack yet, so there is nothing to compare with", cure="deploy it")
     under_way = unit.deployments.under_way(key)

@@ -9,7 +9,7 @@ from upkeep.domain import events, notices
 from upkeep.domain.errors import CallerError, Conflict
 from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.notices import Routing
-from upkeep.domain.people import Act, Actor, require
+from upkeep.domain.people import Act, Actor, require, why_not_publish
 from upkeep.domain.versions import (
     Template,
     TemplateVersion,
@@ -54,6 +54,8 @@ def publish(
     draft = unit.registry.version(template, version)
     if seen_tree is not None and draft.tree != seen_tree:
         raise Conflict(f"{template} {version} changed since you opened it", cure="look at it again, then publish")
+    if refusal := why_not_publish(actor, draft.commit.author_email):
+        raise refusal
     if draft.state is VersionState.PUBLISHED:
         return Published(draft, family.recommended, len(unit.fleet.behind(template)))
     if draft.state is not VersionState.DRAFT:

@@ -15,7 +15,7 @@ from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import BundleError, CallerError, Conflict
 from upkeep.domain.names import ResourceKey, ResourceKind, TemplateName, Version, environment_key
 from upkeep.domain.notices import Routing
-from upkeep.domain.people import DAEMON, Act, Actor, require
+from upkeep.domain.people import DAEMON, Act, Actor, bound_to_own, may, require
 from upkeep.domain.policies import MANUAL, Policies, Policy, UpdateMode, allowed_at
 from upkeep.domain.resources import Resource
 from upkeep.domain.rollouts import (
@@ -66,15 +66,17 @@ class Wish:
     keys: Collection[ResourceKey] | None = None
 
 
-def members(unit: Unit, wish: Wish) -> tuple[Member, ...]:
-    """Whom a rollout would take, worst first, and behind them whom it would leave out and why."""
+def members(unit: Unit, wish: Wish, *, actor: Actor) -> tuple[Member, ...]:
+    """Whom a rollout by this actor would take, worst first, and behind them whom it would leave out and why."""
     family = unit.registry.template(wish.template)
     if wish.to is not None and unit.registry.version(family.name, wish.to).state is not VersionState.PUBLISHED:
         raise Conflict(f"{family.name} {wish.to} is not published", cure="choose a published version")
-    candidates = [
-        _candidate(unit, resource, wish.to or _offered(unit, resource, wish.majors), majors=wish.majors)
-        for resource in _resources(unit, wish)
-    ]
+    candidates = []
+    for resource in _resources(unit, wish):
+        candidate = _candidate(unit, resource, wish.to or _offered(unit, resource, wish.majors), majors=wish.majors)
+        if not may(actor, Act.UPDATE, resource.owner):
+            candidate = replace(candidate, missing=(), unfit=f"it belongs to {resource.owner}, ask them or an admin")
+        candidates.append(candidate)
     return members_of(candidates, majors=wish.majors)
 
 
@@ -95,7 +97,7 @@ def start(
         raise CallerError(f"{max_parallel} updates cannot run at the same time", cure=f"choose 1 to {PARALLEL_AT_MOST}")
     if stop_after < 1:
         raise CallerError("a rollout stops after one failure at least", cure="choose 1 or more")
-    found = members(unit, wish)
+    found = members(unit, wish, actor=actor)
     taken = [(member.resource, member.to) for member in found if member.turn is Turn.WAITING]
     if seen is not None and set(seen) != set(taken):
         raise Conflict("what would be updated changed since you looked", cure="look at it again, then start it")
@@ -115,7 +117,8 @@ def start(
 
 
 def pause(unit: Unit, rollout_id: str, *, actor: Actor, now: datetime) -> Rollout:
-    """Ask for nothing more until somebody resumes it. What is under way goes on."""
+    """Ask for nothing more until somebody resumes it. What is under way goes on. Whoever may update anything may do
+    this, whosever the resources are: it is the emergency brake."""
     require(actor, Act.UPDATE)
     rollout = unit.rollouts.get(rollout_id)
     if rollout.status is not RolloutStatus.RUNNING:
@@ -129,6 +132,7 @@ def resume(unit: Unit, rollout_id: str, *, actor: Actor, now: datetime) -> Rollo
     rollout = unit.rollouts.get(rollout_id)
     if rollout.status is not RolloutStatus.PAUSED:
         raise Conflict(f"rollout {rollout.id} is {rollout.status}", cure="only one that is paused can be resumed")
+    _require_members(unit, rollout, actor)
     forgiven = tuple(replace(member, forgiven=member.forgiven or member.troubled) for member in rollout.members)
     going = replace(rollout, status=RolloutStatus.RUNNING, message=None, members=forgiven)
     unit.rollouts.save(going)
@@ -143,6 +147,7 @@ def stop(unit: Unit, rollout_id: str, *, routing: Routing, actor: Actor, now: da
     rollout = unit.rollouts.get(rollout_id)
     if not rollout.status.open:
         raise Conflict(f"rollout {rollout.id} is {rollout.status}", cure="there is nothing to stop")
+    _require_members(unit, rollout, actor)
     said = f"stopped by {actor.name}"
     left = tuple(
         replace(member, turn=Turn.SKIPPED, reason=said, ended_at=now) if member.turn is Turn.WAITING else member
@@ -290,6 +295,20 @@ def _begin(unit: Unit, rollout: Rollout, now: datetime) -> Rollout:
     )
     unit.work.ask(WorkKind.ROLLOUT, rollout.id, now)
     return rollout
+
+
+def foreign(unit: Unit, rollout: Rollout, actor: Actor) -> Resource | None:
+    """The first that waits for its turn and is not the actor's to update: they can only pause such a rollout."""
+    if not bound_to_own(actor):
+        return None
+    waiting = (unit.fleet.find(member.resource) for member in rollout.of(Turn.WAITING))
+    return next((each for each in waiting if each is not None and not may(actor, Act.UPDATE, each.owner)), None)
+
+
+def _require_members(unit: Unit, rollout: Rollout, actor: Actor) -> None:
+    other = foreign(unit, rollout, actor)
+    if other is not None:
+        require(actor, Act.UPDATE, other.owner, other.key.short)
 
 
 def _pause(unit: Unit, rollout: Rollout, reason: str, actor: Actor, now: datetime) -> Rollout:

@@ -20,6 +20,7 @@ def snooze(unit: Unit, key: ResourceKey, length: Length, *, actor: Actor, now: d
     """
     require(actor, Act.UPDATE)
     resource = unit.fleet.get(key)
+    require(actor, Act.UPDATE, resource.owner, key.short)
     due = offered_to(unit, resource.template, resource.version.major) if resource.version is not None else None
     if due is None or not resource.lag.behind:
         raise Conflict(f"{key.short} is not behind", cure="there is nothing to snooze")
@@ -35,6 +36,7 @@ def wake(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> None:
     """End a snooze before its time. One that is over already is let be."""
     require(actor, Act.UPDATE)
     resource = unit.fleet.get(key)
+    require(actor, Act.UPDATE, resource.owner, key.short)
     if resource.snooze is None:
         return
     unit.fleet.save(replace(resource, snooze=None))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from flask import Flask, g, request, url_for
@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from upkeep.domain.ages import age
 from upkeep.domain.deployments import DeploymentStatus
-from upkeep.domain.errors import CallerError
+from upkeep.domain.errors import CallerError, Forbidden
 from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
-from upkeep.domain.people import Act, may
+from upkeep.domain.people import Act, may, why_not_publish
 from upkeep.domain.resources import Resource
 from upkeep.flows.browse.fleet import how_far
 from upkeep.flows.browse.sources import SyncState
@@ -67,6 +67,13 @@ _TONES: Mapping[str, str] = {
 }
 
 
+class Owned(Protocol):
+    """A resource or a service: what can have an owner."""
+
+    @property
+    def owner(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class DiffLine:
     """A line of a unified diff and what it is: `add`, `del`, `at` (a place) or `same`."""
@@ -98,9 +105,22 @@ def tone(word: object) -> str:
     return _TONES.get(str(word), "wait")
 
 
-def may_act(act: str) -> bool:
-    """Whether the one who looks may do this, so that a page does not offer what a flow would refuse."""
-    return may(identity.actor(), Act[act])
+def may_act(act: str, of: Owned | None = None) -> bool:
+    """Whether the one who looks may do this, to that resource or service if one is meant, so that a page does not
+    offer what a flow would refuse."""
+    return may(identity.actor(), Act[act], None if of is None else of.owner)
+
+
+def not_theirs(act: str, of: Owned) -> str | None:
+    """Whom to ask, for somebody who may do this elsewhere; None when they may here, or nowhere."""
+    if may_act(act, of) or not may_act(act):
+        return None
+    return f"It belongs to {of.owner}: ask them or an admin to change it."
+
+
+def unpublishable(author_email: str) -> Forbidden | None:
+    """Why the one who looks may not publish a change of this author; None when they may."""
+    return why_not_publish(identity.actor(), author_email)
 
 
 def seen_sync_state() -> SyncState | None:
@@ -236,6 +256,8 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
 
 _GLOBALS: Mapping[str, Callable[..., Any]] = {
     "may": may_act,
+    "not_theirs": not_theirs,
+    "unpublishable": unpublishable,
     "actor": identity.actor,
     "sync_state": seen_sync_state,
     "resource_url": resource_url,

@@ -50,13 +50,16 @@ class Deployments:
         if not self._transaction.change(deployments, where, deployment_values(deployment)):
             raise _unknown(deployment.id)
 
-    def of_resource(self, key: ResourceKey, limit: int) -> Sequence[Deployment]:
+    def of_resource(self, key: ResourceKey, limit: int, before: str | None = None) -> Sequence[Deployment]:
         query = (
             sa.select(deployments)
             .where(deployments.c.resource == str(key))
             .order_by(deployments.c.number.desc())
             .limit(limit)
         )
+        if before is not None:
+            place = sa.select(deployments.c.number).where(deployments.c.id == before).scalar_subquery()
+            query = query.where(deployments.c.number < place)
         return tuple(deployment_of(row) for row in self._transaction.rows(query))
 
     def recent(self, limit: int, status: DeploymentStatus | None = None) -> Sequence[Deployment]:

@@ -168,6 +168,8 @@ def _sessions_ended(name: str, facts: _Facts) -> str:
 
 
 def _snoozed(name: str, facts: _Facts) -> str:
+    if facts["until"] is None and facts["version"] is None:
+        return f"snoozed {name}"
     if facts["until"] is None:
         return f"snoozed {name} until something newer than {facts['version']} is recommended"
     return f"snoozed {name} until {facts['until'][:10]}"

@@ -18,14 +18,14 @@ def asked_inputs(unit: Unit, resource: Resource) -> Inputs:
 
 def environment_document(unit: Unit, environment: Resource) -> str:
     """The spec of an environment."""
-    return specs.write_environment_spec(asked_inputs(unit, environment))
+    return specs.written_environment_spec(asked_inputs(unit, environment))
 
 
 def service_document(unit: Unit, service: Service) -> str:
     """The one spec of a service: as it was given, unless a part of it was updated by itself since."""
     given = specs.parse_service_spec(service.spec)
     now = current_spec(unit, service, given)
-    return service.spec if now == given else specs.write_service_spec(now.pipeline, now.instances)
+    return service.spec if now == given else specs.written_service_spec(now.pipeline, now.instances)
 
 
 def current_spec(unit: Unit, service: Service, given: ServiceSpec | None = None) -> ServiceSpec:

@@ -7,8 +7,10 @@ from upkeep.domain.consoles import console_url
 from upkeep.domain.deployments import Deployment
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, Version
 from upkeep.domain.resources import Resource, Service
+from upkeep.domain.sources import Source
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
 from upkeep.flows.browse.fleet import FleetRow, rows_of
+from upkeep.flows.deploy import left_behind
 from upkeep.flows.measure import offered_to
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 
@@ -64,7 +66,10 @@ class ResourceView:
 
     `missed` are the published versions it could take that are newer than its own, newest first. `inhabitants`
     are what lives in an environment. `under_way` is a deployment whose outcome is still to come. `console` is its
-    stack's page in AWS; `forgettable` says that it may be taken off our books by itself.
+    stack's page in AWS; `forgettable` says that it may be taken off our books by itself, or deleted. `older` is the id
+    the next page of deployments starts behind. `source` is where the template is read from, None when nothing reads it
+    any more; `folder_gone` says that the folder of its major is gone from there. `leftover` is the stack that a failed
+    creation left behind.
     """
 
     resource: Resource
@@ -73,11 +78,16 @@ class ResourceView:
     running: TemplateVersion | None
     missed: tuple[TemplateVersion, ...]
     deployments: tuple[Deployment, ...]
+    older: str | None
     under_way: Deployment | None
     service: Service | None
     siblings: tuple[FleetRow, ...]
     inhabitants: tuple[FleetRow, ...]
     console: str | None
+    source: Source | None
+    folder_gone: bool
+    leftover: str | None
+    owners: tuple[str, ...]
 
     @property
     def forgettable(self) -> bool:
@@ -118,24 +128,32 @@ def service_row(unit: Unit, found: Service) -> ServiceRow:
     return ServiceRow(found, rows_of(unit, unit.fleet.of_service(found.name)))
 
 
-def resource(unit: Unit, key: ResourceKey) -> ResourceView:
-    """Everything about one resource."""
+def resource(unit: Unit, key: ResourceKey, before: str | None = None) -> ResourceView:
+    """Everything about one resource, with the deployments older than the one with the id `before`."""
     found = unit.fleet.get(key)
     (row,) = rows_of(unit, [found])
     family = unit.registry.template(found.template)
     owner = key.service if key.kind is not ResourceKind.ENVIRONMENT else None
+    history = unit.deployments.of_resource(key, HISTORY + 1, before)
+    running_on = found.version or (history[0].target.version if history else family.recommended)
+    major = unit.registry.find_major(family.name, running_on.major) if running_on is not None else None
     return ResourceView(
         resource=found,
         template=family,
         due=row.due,
         running=unit.registry.find_version(family.name, found.version) if found.version is not None else None,
         missed=_missed(unit, found),
-        deployments=tuple(unit.deployments.of_resource(key, HISTORY)),
+        deployments=tuple(history[:HISTORY]),
+        older=history[HISTORY - 1].id if len(history) > HISTORY else None,
         under_way=unit.deployments.under_way(key),
         service=unit.fleet.service(owner) if owner is not None else None,
         siblings=_siblings(unit, key, owner),
         inhabitants=rows_of(unit, unit.fleet.in_environment(key.name)) if key.kind is ResourceKind.ENVIRONMENT else (),
         console=console_url(found.stack),
+        source=unit.sources.get(family.source) if family.source is not None else None,
+        folder_gone=major is not None and major.removed_at is not None,
+        leftover=left_behind(unit, found),
+        owners=tuple(unit.fleet.owners()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from upkeep.web.pages import (
     activity,
+    creation,
     deployments,
     drift,
     fleet,
@@ -27,5 +28,5 @@ BLUEPRINTS = (
 )
 """All of them, for the application to serve."""
 
-ON_RESOURCES = (ownership, updates)
+ON_RESOURCES = (creation, ownership, updates)
 """What people do with resources: these add their pages to `resources.blueprint`."""

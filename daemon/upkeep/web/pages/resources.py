@@ -81,5 +81,5 @@ def service(service: str) -> ResponseReturnValue:
 def show(key: ResourceKey) -> ResponseReturnValue:
     """One environment, instance or pipeline."""
     with rooms().store.read() as unit:
-        view = browse.resource(unit, key)
+        view = browse.resource(unit, key, request.args.get("before"))
     return render_template("resource.html", view=view, resource=view.resource, key=key)

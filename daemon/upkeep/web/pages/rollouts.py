@@ -84,7 +84,8 @@ def rollout(rollout_id: str) -> ResponseReturnValue:
     """One rollout and how far it is."""
     with rooms().store.read() as unit:
         found = unit.rollouts.get(rollout_id)
-    return render_template("rollout.html", rollout=found, Turn=Turn)
+        foreign = flow.foreign(unit, found, actor())
+    return render_template("rollout.html", rollout=found, Turn=Turn, foreign=foreign)
 
 
 @blueprint.post("/<rollout_id>/pause")
@@ -137,7 +138,7 @@ def _by_template(unit: Unit, keys: Collection[ResourceKey]) -> dict[TemplateName
 
 def _members(unit: Unit, keys: Collection[ResourceKey], majors: bool) -> dict[TemplateName, tuple[Member, ...]]:
     return {
-        template: flow.members(unit, Wish(template, majors=majors, keys=of_template))
+        template: flow.members(unit, Wish(template, majors=majors, keys=of_template), actor=actor())
         for template, of_template in _by_template(unit, keys).items()
     }
 

@@ -71,6 +71,7 @@ def update(key: ResourceKey) -> ResponseReturnValue:
     here = rooms()
     to = parse_version(request.form.get("to", ""))
     view = _typed_view(key, texts)
+    require(actor(), Act.UPDATE, view.resource.owner, key.short)
     filled = _filled(view)
     then = request.form.get("inputs_then") == "yes"
     try:
@@ -108,6 +109,7 @@ def check(key: ResourceKey) -> ResponseReturnValue:
     to = parse_version(request.form.get("to", ""))
     texts = typed_texts(INPUT)
     view = _typed_view(key, texts)
+    require(actor(), Act.UPDATE, view.resource.owner, key.short)
     filled = _filled(view)
     if request.form.get("inputs_then") == "yes" and view.then is not None:
         filled = FilledIn(dict(view.then), {})

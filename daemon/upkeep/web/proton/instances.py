@@ -29,7 +29,7 @@ def create(call: Call) -> Answer:
     wanted = _part(call.given["spec"], call.given["name"])
     enroll.add_instance(
         call.unit,
-        service,
+        service.name,
         wanted,
         version=named_version(call, service.template),
         tags=given_tags(call),

@@ -66,7 +66,7 @@ def update(call: Call) -> Answer:
         _refuse_changes(call, found, specs.parse_service_spec(call.given["spec"]))
         enroll.update_service(call.unit, found.name, call.given["spec"], actor=call.actor, now=call.now)
     else:
-        require(call.actor, Act.ENROLL)
+        require(call.actor, Act.ENROLL, found.owner, found.name)
     amend(call, _subject(found), found.created_at, "description")
     return {"service": words.service(call, call.unit.fleet.service(found.name))}
 

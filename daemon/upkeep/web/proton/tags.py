@@ -69,7 +69,11 @@ def _write(call: Call, tags: Mapping[str, str]) -> None:
     if isinstance(named, ResourceKey):
         adjust.label(call.unit, named, tags, actor=call.actor, now=call.now)
         return
-    require(call.actor, Act.ENROLL if str(named).startswith("service/") else Act.REVIEW)
+    kind, _, name = str(named).partition("/")
+    if kind == "service":
+        require(call.actor, Act.ENROLL, call.unit.fleet.service(name).owner, name)
+    else:
+        require(call.actor, Act.REVIEW)
     subject, since = _subject(call, named)
     listed = [{"key": key, "value": value} for key, value in tags.items()]
     said = {**words.facts(call, subject, since), "tags": listed}

@@ -3,6 +3,7 @@
 from upkeep.domain.deployments import UpdateType
 from upkeep.domain.errors import CallerError, Conflict
 from upkeep.domain.names import ResourceKey, Version
+from upkeep.domain.people import Act, require
 from upkeep.domain.resources import Inputs, Resource
 from upkeep.flows import deploy
 from upkeep.flows.choose import choose
@@ -34,6 +35,7 @@ def updated(call: Call, key: ResourceKey, inputs: Inputs | None) -> Resource:
     """Ask for the deployment that the type of update means; none for NONE."""
     how = UpdateType(call.given["deploymentType"])
     found = call.unit.fleet.get(key)
+    require(call.actor, Act.UPDATE, found.owner, key.short)
     major, minor = call.text("templateMajorVersion"), call.text("templateMinorVersion")
     to = choose(call.unit, found, how, int(major) if major else None, int(minor) if minor else None)
     if how is not UpdateType.NONE:

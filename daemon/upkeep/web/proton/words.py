@@ -349,16 +349,16 @@ def _state(call: Call, target: Resource, found: State) -> Answer:
     }
     match target.key.kind:
         case ResourceKind.ENVIRONMENT:
-            return {"environment": told | {"spec": specs.write_environment_spec(found.inputs)}}
+            return {"environment": told | {"spec": specs.written_environment_spec(found.inputs)}}
         case ResourceKind.PIPELINE:
-            return {"servicePipeline": told | {"spec": specs.write_service_spec(found.inputs, ())}}
+            return {"servicePipeline": told | {"spec": specs.written_service_spec(found.inputs, ())}}
     one = InstanceSpec(target.key.name, target.environment or "", found.inputs)
     home = call.unit.fleet.find(environment_key(one.environment))
     ends = call.unit.fleet.find(pipeline_key(target.key.service or target.key.name))
     return {
         "serviceInstance": told
         | {
-            "spec": specs.write_service_spec(None, (one,)),
+            "spec": specs.written_service_spec(None, (one,)),
             "lastSuccessfulEnvironmentDeploymentId": home.last_succeeded_deployment if home else None,
             "lastSuccessfulServicePipelineDeploymentId": ends.last_succeeded_deployment if ends else None,
         }
