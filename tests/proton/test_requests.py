@@ -299,3 +299,45 @@ def everything(served: Served) -> list[str]:
                 unit.work.list(100),
             )
         ]
+
+
+ODD = [
+    "\0",
+    "a\0b",
+    "\ud800",
+    "99999999999999999999",
+    "0",
+    "\U0001f600",
+    "' OR 1=1 --",
+    "../..",
+    "a" * 60,
+    "-",
+    "{{ 7 }}",
+]
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_no_request_breaks_anything(operation: str, unchecked: Any) -> None:
+    """Odd texts in every place a text can stand in: answered or refused, and never a fault of ours."""
+    for value in (valid(_input(operation)), valid(_input(operation)) | _there(operation)):
+        given = {name: member for name, member in value.items() if name in _input(operation).members}
+        for request in odd(given):
+            try:
+                getattr(unchecked, _method(unchecked, operation))(**request)
+            except ClientError as error:
+                assert error.response["ResponseMetadata"]["HTTPStatusCode"] < 500, request
+            except UnicodeEncodeError:
+                continue
+
+
+def odd(value: Any) -> Iterator[Any]:
+    """The same value with one odd text in it, for each place and each oddity in turn."""
+    if isinstance(value, str):
+        yield from ODD
+    elif isinstance(value, dict):
+        for position, (name, member) in enumerate(value.items()):
+            for count, other in enumerate(odd(member)):
+                if (count + position) % 2:
+                    yield value | {name: other}
+    elif isinstance(value, list):
+        yield from ([other] for each in value for other in odd(each))

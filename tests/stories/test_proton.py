@@ -84,3 +84,33 @@ def test_a_pipeline_deploys_what_it_built_with_the_commands_it_always_had(delive
     spec = documents.load(told["spec"], "spec").value
     images = {each["name"]: each["spec"].get("image") for each in spec["instances"]}
     assert images == {"test": "registry.example.com/app:7", "production": None}
+
+    # The key pair is for updates, and the command line says so in its own words.
+    refused = aws.run("delete-service", "--name", SERVICE)
+    assert refused.returncode == 254
+    assert "An error occurred (AccessDeniedException) when calling the DeleteService operation" in refused.stderr
+    assert "lacks the scope `enroll`" in refused.stderr
+    unknown = aws.run("get-service", "--name", "unknown")
+    assert "An error occurred (ResourceNotFoundException)" in unknown.stderr
+
+
+@pytest.mark.timeout(600)
+def test_a_person_updates_what_is_left_from_the_command_line(delivery: Delivery) -> None:
+    aws = delivery.aws
+    service = aws.proton("get-service", "--name", SERVICE)["service"]
+    (aws.folder / "spec.yaml").write_text(service["spec"])
+    spec = ("--spec", "file://spec.yaml")
+    aws.proton("update-service-pipeline", "--service-name", SERVICE, "--deployment-type", "CURRENT_VERSION", *spec)
+    aws.proton("wait", "service-pipeline-deployed", "--name", SERVICE)
+    aws.proton("update-environment", "--name", "test", "--deployment-type", "MINOR_VERSION")
+    aws.proton("wait", "environment-deployed", "--name", "test")
+    names = aws.proton("list-service-instances", "--max-items", "1", "--query", "serviceInstances[].name")
+    assert names == ["production"]
+    filtered = aws.proton(
+        "list-service-instances", "--filters", "key=environmentName,value=test", "--query", "serviceInstances[].name"
+    )
+    assert filtered == ["test"]
+    stacks = aws.proton("list-environment-provisioned-resources", "--environment-name", "test")["provisionedResources"]
+    assert [each["name"] for each in stacks] == ["upkeep-environment-test"]
+    outputs = aws.proton("list-environment-outputs", "--environment-name", "test")["outputs"]
+    assert {each["key"]: each["valueString"] for each in outputs} == delivery.company.outputs("test")

@@ -5,6 +5,7 @@ https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
 
 import json
 import logging
+import re
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -26,6 +27,7 @@ from upkeep.web.rooms import Rooms, rooms
 blueprint = Blueprint("proton", __name__)
 logger = logging.getLogger("upkeep.web")
 
+_HALF = re.compile("[\ud800-\udfff]")
 _MEDIA_TYPE = "application/x-amz-json-1.0"
 
 
@@ -128,7 +130,21 @@ def _given() -> dict[str, Any]:
         given = None
     if not isinstance(given, dict):
         raise Refusal("SerializationException", "the body is no JSON object")
+    if not _storable(given):
+        raise CallerError("a text holds a NUL character or half of a pair", cure="send texts that can be read")
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _storable(value: Any) -> bool:
+    """Whether its texts can be kept by any database: JSON may hold NUL and halves of surrogate pairs."""
+    match value:
+        case str():
+            return "\0" not in value and not _HALF.search(value)
+        case dict():
+            return all(_storable(name) and _storable(member) for name, member in value.items())
+        case list():
+            return all(map(_storable, value))
+    return True
 
 
 def _target() -> str:

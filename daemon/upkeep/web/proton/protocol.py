@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from upkeep.domain.errors import CallerError, SignedOut
+from upkeep.domain.errors import CallerError, NotFound, SignedOut
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Actor
 from upkeep.flows.ports import Unit
@@ -17,6 +17,9 @@ from upkeep.web.proton.throttle import Throttle
 
 Row = TypeVar("Row")
 Answer = dict[str, Any]
+
+_LONGEST_PART = 9
+"""Digits."""
 
 PAGE = 50
 """Members of a page when a client names no number."""
@@ -88,6 +91,11 @@ class Call:
         value: str | None = self.given.get(name)
         return value
 
+    def number(self, name: str) -> int | None:
+        """A part of a version that may be left out."""
+        text = self.text(name)
+        return None if text is None else part(text)
+
     def page(self, rows: Sequence[Row], key: Callable[[Row], str]) -> tuple[list[Row], str | None]:
         """The rows of the page that is asked for, and the token of the next one. `key` orders rows and says for each
         where the next page begins; rows that come or go in between move no other."""
@@ -113,6 +121,13 @@ class Call:
     def token(self, place: str) -> str:
         """What leads to the page that begins behind a place."""
         return base64.b64encode(json.dumps([self.operation, place]).encode()).decode()
+
+
+def part(text: str) -> int:
+    """A major or minor. NotFound when there never was one so high: the model allows more than any database counts."""
+    if len(text) > _LONGEST_PART:
+        raise NotFound(f"there is no version {text}", cure="look at the list of versions")
+    return int(text)
 
 
 Operation = Callable[[Call], Answer]

@@ -1,7 +1,7 @@
 """Services: https://docs.aws.amazon.com/proton/latest/APIReference/API_Service.html."""
 
 from upkeep.domain import specs
-from upkeep.domain.errors import CallerError
+from upkeep.domain.errors import CallerError, NotFound
 from upkeep.domain.names import ResourceKind
 from upkeep.domain.people import Act, require
 from upkeep.domain.resources import Repository, Service
@@ -18,7 +18,7 @@ from upkeep.web.proton.updates import named_version
 @writes("CreateService")
 def create(call: Call) -> Answer:
     """Create a service with its instances and its pipeline, and deploy them."""
-    there = next((one for one in call.unit.fleet.services() if one.name == call.given["name"]), None)
+    there = _there(call)
     if there is not None:
         parts = call.unit.fleet.of_service(there.name)
         made_before(
@@ -78,6 +78,13 @@ def delete(call: Call) -> Answer:
     if not all(words.being_deleted(part) for part in call.unit.fleet.of_service(found.name)):
         enroll.delete_service(call.unit, found.name, actor=call.actor, now=call.now)
     return {"service": words.service(call, found)}
+
+
+def _there(call: Call) -> Service | None:
+    try:
+        return call.unit.fleet.service(call.given["name"])
+    except NotFound:
+        return None
 
 
 def _subject(found: Service) -> str:

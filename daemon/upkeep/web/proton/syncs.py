@@ -52,7 +52,7 @@ def status(call: Call) -> Answer:
     """What became of a major's folder: the last version made of it, and the last good one."""
     found = _template(call)
     source = _required(call, found)
-    major = call.unit.registry.find_major(found.name, int(call.given["templateVersion"]))
+    major = call.unit.registry.find_major(found.name, call.number("templateVersion") or 0)
     if major is None:
         raise NotFound(f"{found.name} has no major {call.given['templateVersion']}", cure="push a folder for it")
     versions = call.unit.registry.versions(found.name, major.major)

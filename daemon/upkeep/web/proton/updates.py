@@ -12,17 +12,17 @@ from upkeep.web.proton.protocol import Call
 
 def named_version(call: Call, template: str) -> Version | None:
     """The version that a creation names: with its major alone, the one recommended in it."""
-    major, minor = call.text("templateMajorVersion"), call.text("templateMinorVersion")
+    major, minor = call.number("templateMajorVersion"), call.number("templateMinorVersion")
     if major is None:
         if minor is not None:
             raise CallerError("`templateMinorVersion` is named without `templateMajorVersion`", cure="name both")
         return None
     if minor is not None:
-        return Version(int(major), int(minor))
-    found = call.unit.registry.find_major(call.unit.registry.template(template).name, int(major))
+        return Version(major, minor)
+    found = call.unit.registry.find_major(call.unit.registry.template(template).name, major)
     if found is None or found.recommended_minor is None:
         raise Conflict(f"no version {major}.x is published", cure="publish one, or name its minor")
-    return Version(int(major), found.recommended_minor)
+    return Version(major, found.recommended_minor)
 
 
 def refuse_spec(call: Call, spec: str | None) -> None:
@@ -36,8 +36,7 @@ def updated(call: Call, key: ResourceKey, inputs: Inputs | None) -> Resource:
     how = UpdateType(call.given["deploymentType"])
     found = call.unit.fleet.get(key)
     require(call.actor, Act.UPDATE, found.owner, key.short)
-    major, minor = call.text("templateMajorVersion"), call.text("templateMinorVersion")
-    to = choose(call.unit, found, how, int(major) if major else None, int(minor) if minor else None)
+    to = choose(call.unit, found, how, call.number("templateMajorVersion"), call.number("templateMinorVersion"))
     if how is not UpdateType.NONE:
         deploy.update(call.unit, key, to=to, inputs=inputs, recreate=True, actor=call.actor, now=call.now)
     return call.unit.fleet.get(key)

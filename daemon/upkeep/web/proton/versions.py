@@ -11,7 +11,7 @@ from upkeep.domain.people import Act, require
 from upkeep.domain.versions import CompatibleEnvironment, Template, TemplateKind, TemplateVersion, VersionState
 from upkeep.flows import register, review
 from upkeep.web.proton import words
-from upkeep.web.proton.protocol import Answer, Call, reads, writes
+from upkeep.web.proton.protocol import Answer, Call, part, reads, writes
 from upkeep.web.proton.repeats import amend, remember
 from upkeep.web.proton.templates import family_of
 
@@ -19,15 +19,15 @@ from upkeep.web.proton.templates import family_of
 def create(kind: TemplateKind, call: Call) -> Answer:
     """Register a bundle in S3: as the next minor of a major that is named, or of a new major."""
     family = family_of(call, call.given["templateName"], kind)
-    place, major = call.given["source"]["s3"], call.text("majorVersion")
+    place = call.given["source"]["s3"]
     upload = register.ask(
         call.unit,
         family,
         place["bucket"],
         place["key"],
-        major=int(major) if major else None,
+        major=call.number("majorVersion"),
         compatible=[
-            CompatibleEnvironment(parse_template_name(one["templateName"]), int(one["majorVersion"]))
+            CompatibleEnvironment(parse_template_name(one["templateName"]), part(one["majorVersion"]))
             for one in call.given.get("compatibleEnvironmentTemplates", ())
         ],
         message=call.given.get("description", ""),
@@ -52,11 +52,11 @@ def listed(kind: TemplateKind, call: Call) -> Answer:
     """A page of a template's versions, of one major if it is named. As Proton did, without a major it lists the newest
     version of each major."""
     family = family_of(call, call.given["templateName"], kind)
-    major = call.text("majorVersion")
-    known = list(call.unit.registry.versions(family.name, int(major) if major else None))
+    major = call.number("majorVersion")
+    known = list(call.unit.registry.versions(family.name, major))
     if major is None:
         known = list({one.version.major: one for one in reversed(known)}.values())
-    coming = [each for each in call.unit.uploads.of_template(family.name) if major in (None, str(each.version.major))]
+    coming = [each for each in call.unit.uploads.of_template(family.name) if major in (None, each.version.major)]
     rows = [(each.version, words.version(call, family, each, summary=True)) for each in known]
     rows += [(each.version, words.upload(call, family, each, summary=True)) for each in coming]
     shown, following = call.page(rows, lambda row: f"{row[0].major:09}.{row[0].minor:09}")
@@ -66,6 +66,7 @@ def listed(kind: TemplateKind, call: Call) -> Answer:
 def update(kind: TemplateKind, call: Call) -> Answer:
     """Publish a draft, or describe a version anew."""
     family, found = _named(kind, call)
+    _refuse_other_environments(call, found)
     status = call.text("status") or found.state
     if status == VersionState.PUBLISHED:
         review.publish(
@@ -80,7 +81,6 @@ def update(kind: TemplateKind, call: Call) -> Answer:
         )
     elif status != found.state:
         raise CallerError(f"a version that is {found.state} cannot become {status}", cure="drafts can be PUBLISHED")
-    _refuse_other_environments(call, found)
     require(call.actor, Act.REVIEW)
     amend(call, _subject(found), family.created_at, "description", "supportedComponentSources")
     return _answer(call, *_named(kind, call))
@@ -111,7 +111,7 @@ def _named(kind: TemplateKind, call: Call) -> tuple[Template, TemplateVersion]:
 
 
 def _number(call: Call) -> Version:
-    return Version(int(call.given["majorVersion"]), int(call.given["minorVersion"]))
+    return Version(call.number("majorVersion") or 0, call.number("minorVersion") or 0)
 
 
 def _answer(call: Call, family: Template, found: TemplateVersion) -> Answer:
