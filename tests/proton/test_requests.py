@@ -301,19 +301,7 @@ def everything(served: Served) -> list[str]:
         ]
 
 
-ODD = [
-    "\0",
-    "a\0b",
-    "\ud800",
-    "99999999999999999999",
-    "0",
-    "\U0001f600",
-    "' OR 1=1 --",
-    "../..",
-    "a" * 60,
-    "-",
-    "{{ 7 }}",
-]
+ODD = ["\0", "a\0b", "\ud800", "9" * 20, "0", "\U0001f600", "' OR 1=1 --", "../..", "a" * 60, "-", "{{ 7 }}"]
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
@@ -337,7 +325,7 @@ def odd(value: Any) -> Iterator[Any]:
     elif isinstance(value, dict):
         for position, (name, member) in enumerate(value.items()):
             for count, other in enumerate(odd(member)):
-                if (count + position) % 2:
+                if (count + position) % 4 == 0:
                     yield value | {name: other}
     elif isinstance(value, list):
         yield from ([other] for each in value for other in odd(each))
