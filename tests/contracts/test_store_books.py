@@ -736,3 +736,29 @@ def test_tokens_are_listed_by_age_note_their_use_and_go_with_their_user(each_sto
         assert [token.id for token in unit.people.tokens("ada")] == [TOKEN.id]
         unit.people.remove("ada")
         assert unit.people.find_token(TOKEN.token_hash) is None
+
+
+def test_lists_go_on_behind_what_was_seen_last(any_store):
+    resource = an_environment("test", "1.0")
+    ids = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(3)]
+    deliveries = [
+        Delivery(f"d-{number}", "push", NOON, DeliveryStatus.RECEIVED, sources=(SOURCE.name,)) for number in range(3)
+    ]
+    with any_store.write() as unit:
+        unit.sources.add(SOURCE)
+        unit.fleet.add(resource)
+        for deployment_id in ids:
+            unit.deployments.add(a_deployment(resource, "1.0", deployment_id, status=DeploymentStatus.FAILED))
+        for delivery in deliveries:
+            unit.deliveries.save(delivery)
+    with any_store.read() as unit:
+        assert [each.id for each in unit.deployments.recent(5, before=ids[2])] == [ids[1], ids[0]]
+        assert [each.id for each in unit.deployments.recent(5, None, resource.key, ids[1])] == [ids[0]]
+        assert unit.deployments.recent(5, None, environment_key("other")) == ()
+        for source in (None, SOURCE.name):
+            found = unit.deliveries.recent(5, source, before=(NOON, "d-2"))
+            assert [each.id for each in found] == ["d-1", "d-0"]
+            assert unit.deliveries.recent(5, source, before=(NOON - timedelta(seconds=1), "d-2")) == ()
+        for book in (unit.deployments, unit.rollouts):
+            with pytest.raises(NotFound):
+                book.recent(5, before=ids[0].replace("0", "f"))

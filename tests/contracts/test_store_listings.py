@@ -110,8 +110,6 @@ def test_annotations_are_kept_listed_and_removed(each_store: SqlStore, now: date
             "repository/a", now + timedelta(hours=1), {"description": "höhe"}
         )
         assert [one.subject for one in unit.annotations.list("repository")] == ["repository/a", "repository/b/c"]
-        unit.annotations.remove_older("repository", now + timedelta(minutes=1))
-        assert [one.subject for one in unit.annotations.list("repository")] == ["repository/a"]
         unit.annotations.remove("repository/a")
         assert unit.annotations.find("repository/a") is None
         assert unit.annotations.find("repositoryx") is not None

@@ -1,11 +1,12 @@
 import re
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upkeep.domain.differences import LONGEST, difference
+from upkeep.domain.differences import LONGEST, difference, read_hunks
 
 LINES = st.lists(st.sampled_from(["", "a", "b", "  c", "-d", "+e", "@@ f"]), max_size=40)
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@")
@@ -82,3 +83,45 @@ def test_no_two_texts_take_long_or_make_a_long_diff(before, after):
     assert time.process_time() - began < 5
     assert 0 < len(found.hunks) < LONGEST + 100
     assert "more lines are not shown" in found.hunks
+
+
+@given(LINES, LINES)
+@settings(max_examples=300, deadline=None)
+def test_blocks_follow_one_another_and_together_are_both_texts(before, after):
+    blocks = difference("".join(f"{line}\n" for line in before), "".join(f"{line}\n" for line in after)).blocks
+    if before == after:
+        assert blocks == ()
+        return
+    assert [line for block in blocks for line in block.old] == before
+    assert [line for block in blocks for line in block.new] == after
+    old_at = new_at = 1
+    for block in blocks:
+        assert (block.old_at, block.new_at) == (old_at, new_at)
+        old_at, new_at = old_at + len(block.old), new_at + len(block.new)
+    assert all(one.same != other.same for one, other in pairwise(blocks))
+
+
+@given(LINES, LINES)
+@settings(max_examples=300, deadline=None)
+def test_a_whole_diff_brings_its_blocks_back(before, after):
+    found = difference("".join(f"{line}\n" for line in before), "".join(f"{line}\n" for line in after))
+    assert read_hunks(found.whole) == found.blocks
+
+
+def test_a_diff_with_gaps_is_read_with_its_header_and_its_numbers():
+    before = "".join(f"{number}\n" for number in range(1, 41))
+    after = before.replace("10\n", "ten\n").replace("30\n", "").replace("40\n", "40\n41\n")
+    blocks = read_hunks(difference(before, after).unified("template 1.2", "template 1.3"))
+    changed = [block for block in blocks if not block.same]
+    assert [(block.old_at, block.new_at, block.old, block.new) for block in changed] == [
+        (10, 10, ("10",), ("ten",)),
+        (30, 30, ("30",), ()),
+        (41, 40, (), ("41",)),
+    ]
+
+
+def test_a_diff_that_was_cut_off_is_read_as_far_as_it_goes():
+    cut = difference("a" * 10 + "\n", "b\n" * LONGEST).hunks
+    (block,) = read_hunks(cut)
+    assert block.old == ("a" * 10,)
+    assert 60_000 < len(block.new) < LONGEST

@@ -18,6 +18,9 @@ from upkeep.domain.specs import (
     parse_environment_spec,
     parse_service_spec,
     unknown_inputs,
+    with_instance,
+    written_environment_spec,
+    written_service_spec,
 )
 
 SCHEMA = """\
@@ -249,3 +252,63 @@ def test_merging_what_was_merged_changes_nothing(given_inputs: dict[str, Any]):
     merged = merge(web, given_inputs)
     assert merge(web, merged) == merged
     assert list(merge(web, merged)) == list(merged)
+
+
+# --------------------------------------------------------------------------------------------------- writing
+
+AWKWARD = {
+    "port": 80,
+    "ratio": 1e22,
+    "text": "yes",
+    "date": "2026-01-01",
+    "lines": "a\n b\n",
+    "none": None,
+    "list": [{}, []],
+}
+
+
+def test_a_spec_that_was_written_is_read_as_the_same():
+    assert parse_environment_spec(written_environment_spec(AWKWARD)).inputs == AWKWARD
+    assert parse_environment_spec(written_environment_spec({})).inputs == {}
+    instances = (InstanceSpec("a", "test", AWKWARD), InstanceSpec("b", "test", {}))
+    for pipeline in (None, {}, AWKWARD):
+        found = parse_service_spec(written_service_spec(pipeline, instances))
+        assert (found.pipeline, found.instances) == (pipeline, instances)
+
+
+SHOP = """\
+# Who to ask: shop
+proton: ServiceSpec
+pipeline: {command: make}
+instances:
+  - name: a  # the first
+    environment: test
+    spec: {port: 80}
+"""
+
+
+@pytest.mark.parametrize("text", [SHOP, SHOP.replace("\n  ", "\n"), SHOP.replace("\n  ", "\n    "), SHOP.rstrip()])
+def test_an_instance_is_added_below_the_others_and_comments_stay(text):
+    longer = with_instance(text, InstanceSpec("b", "live", AWKWARD))
+    assert longer.startswith(text.rstrip())
+    found = parse_service_spec(longer)
+    assert found.pipeline == {"command": "make"}
+    assert found.instances == (InstanceSpec("a", "test", {"port": 80}), InstanceSpec("b", "live", AWKWARD))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "proton: ServiceSpec\ninstances: [{name: a, environment: test, spec: {port: 80}}]\npipeline: {command: make}\n",
+        SHOP.replace("pipeline: {command: make}\n", "") + "pipeline: {command: make}\n",
+    ],
+)
+def test_where_nothing_can_be_added_below_the_spec_is_written_anew(text):
+    found = parse_service_spec(with_instance(text, InstanceSpec("b", "live", {})))
+    assert found.pipeline == {"command": "make"}
+    assert [instance.name for instance in found.instances] == ["a", "b"]
+
+
+def test_an_instance_takes_the_place_of_one_of_its_name():
+    found = parse_service_spec(with_instance(SHOP, InstanceSpec("a", "live", {})))
+    assert found.instances == (InstanceSpec("a", "live", {}),)

@@ -11,6 +11,7 @@ from upkeep.domain.lag import Standing
 from upkeep.domain.names import TemplateName, Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.notices import Routing
 from upkeep.domain.resources import Placement, Repository
+from upkeep.domain.specs import InstanceSpec
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
 from upkeep.flows import deploy, enroll, review, settle
@@ -411,3 +412,39 @@ def test_what_is_forgotten_is_guarded_as_a_deletion_and_its_stack_stays(offered,
     with offered.read() as unit:
         assert unit.fleet.services() == ()
         assert len(unit.journal.entries(20, kind="resource_forgotten")) == 4
+
+
+def test_an_instance_is_added_to_a_service_and_nothing_else_is_deployed(offered, stacks, now):
+    with_service(offered, stacks, now)
+    before = get(offered, INSTANCE)
+    with offered.write() as unit:
+        wanted = InstanceSpec("live", "test", {"port": 81})
+        asked = enroll.add_instance(unit, "checkout", wanted, actor=DEVELOPER, now=now)
+    assert (asked.resource, asked.target) == (instance_key("checkout", "live"), State(Version(1, 0), {"port": 81}))
+    assert get(offered, INSTANCE) == before
+    with offered.read() as unit:
+        assert unit.fleet.service("checkout").spec.startswith(SERVICE_SPEC)
+
+
+@pytest.mark.parametrize(
+    ("instance", "error", "sentence"),
+    [
+        (InstanceSpec("test", "test", {}), Conflict, "exists already"),
+        (InstanceSpec("live", "nowhere", {}), NotFound, "nowhere"),
+        (InstanceSpec("live", "test", {"port": "x"}), CallerError, "not a whole number"),
+        (InstanceSpec("new", "test", {}), CallerError, "nothing can be called `new`"),
+    ],
+)
+def test_an_instance_that_cannot_be_added_leaves_the_spec_as_it_was(offered, stacks, now, instance, error, sentence):
+    with_service(offered, stacks, now)
+    with pytest.raises(error, match=sentence), offered.write() as unit:
+        enroll.add_instance(unit, "checkout", instance, actor=DEVELOPER, now=now)
+    with offered.read() as unit:
+        assert unit.fleet.service("checkout").spec == SERVICE_SPEC
+
+
+def test_nothing_takes_the_name_that_the_forms_use(offered, now):
+    with pytest.raises(CallerError, match="nothing can be called `new`"), offered.write() as unit:
+        enroll.create_environment(unit, "new", ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
+    with pytest.raises(CallerError, match="nothing can be called `new`"), offered.write() as unit:
+        enroll.create_service(unit, "new", SVC, SERVICE_SPEC, actor=DEVELOPER, now=now)

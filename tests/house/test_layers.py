@@ -25,7 +25,8 @@ DOORS = {
     "jinja2": ["upkeep.adapters.jinja"],
     "markupsafe": ["upkeep.web"],
     "psycopg": ["upkeep.adapters.store"],
-    "pydantic": ["upkeep.settings"],
+    # Settings and requests are both read from outside, and every fault in them is told at once.
+    "pydantic": ["upkeep.settings", "upkeep.web.api"],
     "pydantic_core": ["upkeep.settings"],
     "regex": ["upkeep.domain.patterns"],
     "requests": ["upkeep.adapters.github"],

@@ -313,3 +313,12 @@ def test_a_template_of_ten_thousand_inputs_is_asked_for_as_one_document(visit, s
     answer = developer.press(page, CREATE, {"name": "blue", "input": "p7: x", "do": "create"})
     assert answer.status_code == 303, answer.text
     assert made(store, environment_key("blue"))[1].target.inputs == {"p7": "x"}
+
+
+@pytest.mark.usefixtures("rich")
+def test_a_long_spec_is_read_whole_and_one_that_is_too_long_is_refused(visit):
+    developer = visit("developer")
+    page = pressed(developer, developer.page(NEW), CREATE, {"name": "blue", "do": "spec"})
+    for size, status in ((600_000, 400), (1_100_000, 413)):
+        text = "proton: EnvironmentSpec\nspec:\n  name: main\n  rules: []\n  note: " + "x" * size + "\n"
+        assert developer.press(page, CREATE, {"spec": text, "do": "create"}).status_code == status

@@ -27,10 +27,33 @@ FULL = [
     "/templates/network-env/1.2/review",
     "/templates/network-env/1.2/review?compare=1.0",
     "/templates/network-env/1.1/review",
+    "/templates/network-env/1.3/review",
+    "/templates/network-env/1.2/review?view=split&context=all&find=o&long=yes",
+    "/templates/network-env/1.2/compare",
+    "/templates/network-env/1.0/compare",
+    "/templates/network-env/1.0/compare?with=1.2&view=split",
+    "/templates/network-env/1.2/compare?with=1.0&file=schema/schema.yaml&find=type",
+    "/templates/network-env/1.2/files/schema/schema.yaml",
+    "/templates/network-env/1.2/files/schema/schema.yaml?find=type",
+    "/templates/network-env/1.2/rendered/environment/test",
+    "/templates/network-env/1.2/rendered/environment/production",
+    "/environments/test/diff",
+    "/environments/test/diff?to=1.2",
+    "/environments/test/diff?view=split&find=cidr",
+    "/environments/test/diff?show=after",
+    "/environments/test/diff?to=1.0",
+    "/environments/empty/diff",
+    "/services/checkout/instances/test/diff",
+    "/services/checkout/pipeline/diff",
+    f"/deployments/{DONE}/template",
     "/templates/web-svc/1.0/review",
     "/environments/test",
     "/environments/production",
     "/environments/empty",
+    "/environments/new?template=network-env",
+    "/environments/test?before=none",
+    "/services/new",
+    "/services/checkout/instances/new",
     "/environments/test/update",
     "/environments/test/update?to=1.2",
     "/environments/test/update?to=1.0",
@@ -150,10 +173,10 @@ def test_a_review_says_the_consequence_and_shows_three_differences(visit):
     assert "Publishing 1.2 makes it the recommended version" in page.text
     assert "It deploys nothing." in page.text
     assert "renders for 1 of 2 resources" in page.text
-    assert "-old" in page.text
-    assert "+new" in page.text
+    assert "- removed old" in page.text
+    assert "+ added new" in page.text
     assert "infrastructure/cloudformation.yaml" in page.text
-    assert "+ flow_logs:" in page.text
+    assert "flow_logs is new: a boolean, false unless given." in page.text
     assert page.form("Publish 1.2").fields["note"] == "network-env 1.2"
     assert page.form("Publish 1.2").fields["seen"]
 
@@ -183,10 +206,12 @@ def test_only_a_deployment_under_way_loads_itself_again(visit):
 @pytest.mark.usefixtures("furnished")
 def test_a_rendered_template_is_a_file(visit):
     viewer = visit("viewer")
-    answer = viewer.get(f"/deployments/{DONE}/template")
+    answer = viewer.get(f"/deployments/{DONE}/template.yaml")
     assert answer.text == "Resources: {}\n"
     assert answer.mimetype == "text/plain"
     assert answer.headers["Content-Disposition"] == "attachment; filename=test-1.0.yaml"
+    assert viewer.get(f"/deployments/{FAILED}/template.yaml").status_code == 404
+    assert viewer.page(f"/deployments/{DONE}/template").ids == ["content", "L1"]
     assert viewer.get(f"/deployments/{FAILED}/template").status_code == 404
 
 

@@ -1,13 +1,7 @@
 """The application behind a real gunicorn, over real HTTP on loopback."""
 
-import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
@@ -15,14 +9,13 @@ import pytest
 
 from tests.builders import a_source
 from tests.web.page import Page
+from tests.web.served import ask, served
 from tests.web.test_hooks import push_payload, signature
 from upkeep.adapters.clock import now as now_utc
 from upkeep.adapters.store import migrate, open_store
 from upkeep.domain.people import DAEMON, Role
 from upkeep.flows import admit, follow
 from upkeep.web.hooks import LARGEST
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -42,35 +35,8 @@ def kept(database):
 
 @pytest.fixture(scope="module")
 def port(database):
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.set_inheritable(True)
-    environment = {**os.environ, "TEST_DATABASE": database[0], "TEST_STATE": str(database[1])}
-    command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
-    command += ["--worker-class", "gthread", "--threads", "4", "--workers", "2", "--no-control-socket"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
-    number = listening.getsockname()[1]
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            if ask(number, "GET", "/healthz")[0] == 200:
-                break
-        except OSError:
-            assert server.poll() is None, "gunicorn ended"
-            assert time.monotonic() < deadline, "gunicorn does not answer"
-    yield number
-    server.terminate()
-    assert server.wait(20) == 0
-    listening.close()
-
-
-def ask(port, method, path, body=None, headers=None, chunked=False):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    try:
-        connection.request(method, path, body=body, headers=headers or {}, encode_chunked=chunked)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+    with served(*database) as (number, _):
+        yield number
 
 
 def delivery(body: bytes, id: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ def test_update_to_the_recommended_version_keeps_every_input(visit, store):
     developer = visit("developer")
     page = developer.page(UPDATE)
     assert "This moves test from 1.0 to 1.1, the recommended version. Nothing else is touched." in page.text
-    assert "-# 0" in page.text
-    assert "+# 1" in page.text
+    assert "- removed # 0" in page.text
+    assert "+ added # 1" in page.text
     answer = developer.press(page, "Update to recommended version")
     asked = last(store)
     assert answer.status_code == 303

@@ -5,9 +5,10 @@ import click
 from upkeep.cli.acting import Desk, pass_desk, wait_option
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
 from upkeep.cli.resources import announce, recreate_option
-from upkeep.cli.rows import DEPLOYMENTS, STACK_EVENTS, change_row, deployment_row, stack_event_row
+from upkeep.cli.rows import DEPLOYMENTS, STACK_EVENTS
 from upkeep.domain.changesets import worst_first
 from upkeep.domain.deployments import DeploymentStatus
+from upkeep.flows.browse.facts import change_row, deployment_row, stack_event_row
 
 _EVENTS = 1000
 """Stack events shown with a deployment; `upkeep deployment logs` shows more."""

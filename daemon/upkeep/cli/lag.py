@@ -5,7 +5,7 @@ import click
 from upkeep.cli.acting import Desk, pass_desk
 from upkeep.cli.printing import Column, Form, form_option, print_row, print_rows
 from upkeep.cli.resources import all_resources
-from upkeep.cli.rows import counters_row, resource_row
+from upkeep.flows.browse.facts import counters_row, resource_row
 
 _BEHIND = 2
 

@@ -12,9 +12,10 @@ import click
 from upkeep.cli.acting import Desk, spec_at, spec_text, version_option, wait_option
 from upkeep.cli.drift import warn_of_drift
 from upkeep.cli.printing import Column, Form, print_row, print_rows
-from upkeep.cli.rows import RESOURCES, resource_row
+from upkeep.cli.rows import RESOURCES
 from upkeep.domain.deployments import Action
 from upkeep.domain.names import ResourceKey, ResourceKind, Version
+from upkeep.flows.browse.facts import resource_row
 
 if TYPE_CHECKING:
     from upkeep.domain.deployments import Deployment

@@ -7,9 +7,10 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
-from upkeep.cli.rows import ROLLOUTS, member_row, rollout_row
+from upkeep.cli.rows import ROLLOUTS
 from upkeep.domain.errors import CallerError
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
+from upkeep.flows.browse.facts import member_row, rollout_row
 
 _LOOK_EVERY = 0.2
 

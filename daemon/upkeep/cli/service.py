@@ -10,8 +10,9 @@ import click
 from upkeep.cli.acting import Desk, pass_desk, spec_at, spec_text, version_option, wait_option
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
 from upkeep.cli.resources import announce, say_forgotten, spec_option, tag_option
-from upkeep.cli.rows import SERVICES, resource_row, service_row
+from upkeep.cli.rows import SERVICES
 from upkeep.domain.names import ResourceKind, Version
+from upkeep.flows.browse.facts import resource_row, service_row
 
 if TYPE_CHECKING:
     from upkeep.domain.deployments import Deployment

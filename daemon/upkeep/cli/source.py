@@ -6,7 +6,8 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
-from upkeep.cli.rows import DELIVERIES, SOURCES, delivery_row, source_row
+from upkeep.cli.rows import DELIVERIES, SOURCES
+from upkeep.flows.browse.facts import delivery_row, source_row
 
 _FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
 

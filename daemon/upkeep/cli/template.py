@@ -10,10 +10,11 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk
 from upkeep.cli.printing import Column, Form, Row, form_option, print_row, print_rows
-from upkeep.cli.rows import TEMPLATES, template_row
+from upkeep.cli.rows import TEMPLATES
 from upkeep.domain.errors import BundleError, CallerError
 from upkeep.domain.findings import Finding, Severity
 from upkeep.domain.versions import VersionState
+from upkeep.flows.browse.facts import template_row
 
 if TYPE_CHECKING:
     from upkeep.adapters.jinja import JinjaRenderer

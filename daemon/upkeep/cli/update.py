@@ -5,8 +5,9 @@ import click
 from upkeep.cli.acting import Desk, pass_desk
 from upkeep.cli.printing import Form, form_option, print_rows
 from upkeep.cli.rollout import follow
-from upkeep.cli.rows import MEMBERS, member_row
+from upkeep.cli.rows import MEMBERS
 from upkeep.domain.rollouts import AT_ONCE, FAILURES, Turn
+from upkeep.flows.browse.facts import member_row
 
 _RECOMMENDED = "recommended"
 

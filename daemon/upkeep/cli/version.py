@@ -4,7 +4,8 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
-from upkeep.cli.rows import VERSIONS, version_row
+from upkeep.cli.rows import VERSIONS
+from upkeep.flows.browse.facts import version_row
 
 
 @click.group(invoke_without_command=True)

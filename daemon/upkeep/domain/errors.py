@@ -55,6 +55,12 @@ class Forbidden(CallerError):
     slug = "forbidden"
 
 
+class Reused(CallerError):
+    """A key that stands for one request came with another."""
+
+    slug = "key-reused"
+
+
 class TooLarge(CallerError):
     """The request is bigger than what is accepted."""
 
@@ -131,6 +137,7 @@ _REACTIONS: dict[type[UpkeepError], Reaction] = {
     Forbidden: Reaction(403, 5, False, "warning"),
     NotFound: Reaction(404, 1, False, "info"),
     Conflict: Reaction(409, 5, False, "info"),
+    Reused: Reaction(422, 5, False, "info"),
     TooLarge: Reaction(413, 1, False, "warning"),
     TooManyRequests: Reaction(429, 1, False, "warning"),
     CallerError: Reaction(400, 1, False, "info"),

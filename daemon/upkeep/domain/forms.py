@@ -217,6 +217,8 @@ def _walk(fields: tuple[Field, ...]) -> Iterator[Field]:
 
 
 def _between(least: int | float | None, most: int | float | None, of_what: str) -> str:
+    if 1 in (least, most) and (least is None or most in (None, 1)):
+        of_what = of_what.removesuffix("s")
     if least is not None and most is not None:
         return f"{written(least)} to {written(most)}{of_what}" if least != most else f"{written(least)}{of_what}"
     if least is not None:

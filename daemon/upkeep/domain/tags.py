@@ -22,15 +22,21 @@ def parse_tags(texts: Iterable[str]) -> dict[str, str]:
         key, sign, value = text.partition("=")
         if not sign:
             raise CallerError(f"`{text}` is not a tag", cure="write it as KEY=VALUE")
+        found[key] = value
+    return check_tags(found)
+
+
+def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags; CallerError for what AWS refuses as one, and for keys that are Upkeep's own."""
+    for key, value in tags.items():
         if not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
             raise CallerError(
-                f"`{text}` is not a tag AWS accepts",
+                f"`{key}={value}` is not a tag AWS accepts",
                 cure="use letters, digits, spaces and `_ . : / = + - @`, 128 in a key and 256 in a value",
             )
         if key.lower().startswith(("aws:", "upkeep:", "proton:")):
             raise CallerError(f"the tag `{key}` is not yours to set", cure="choose a key with another beginning")
-        found[key] = value
-    return found
+    return dict(tags)
 
 
 def stack_tags(resource: Resource, version: Version, placement: Placement, own: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from upkeep.domain.annotations import Annotation
+from upkeep.domain.answers import KeptAnswer
 from upkeep.domain.bundles import Bundle, Part, TemplateFile
 from upkeep.domain.changes import Step
 from upkeep.domain.changesets import Drift, Proposal, StackEvent
@@ -85,6 +86,8 @@ class Unit(Protocol):
     def listings(self) -> "ListingBook": ...
     @property
     def uploads(self) -> "UploadBook": ...
+    @property
+    def answers(self) -> "AnswerBook": ...
 
 
 class SourceBook(Protocol):
@@ -118,8 +121,9 @@ class DeliveryBook(Protocol):
         limit: int,
         source: SourceName | None = None,
         status: DeliveryStatus | None = None,
+        before: tuple[datetime, str] | None = None,
     ) -> Sequence[Delivery]:
-        """Newest first."""
+        """Newest first, those before a time of receipt and, at that time, an id."""
 
     def open(self, source: SourceName, before: datetime) -> Sequence[Delivery]:
         """Those that a sync of the source which began at `before` settles: received for it not later, and still
@@ -270,7 +274,15 @@ class DeploymentBook(Protocol):
     def of_resource(self, key: ResourceKey, limit: int, before: str | None = None) -> Sequence[Deployment]:
         """Newest first, those older than the one with the id `before`; none when there is none of that id."""
 
-    def recent(self, limit: int, status: DeploymentStatus | None = None) -> Sequence[Deployment]: ...
+    def recent(
+        self,
+        limit: int,
+        status: DeploymentStatus | None = None,
+        resource: ResourceKey | None = None,
+        before: str | None = None,
+    ) -> Sequence[Deployment]:
+        """Newest first, those asked for before the one of that id; NotFound when there is none."""
+
     def under_way(self, key: ResourceKey) -> Deployment | None: ...
     def keep_rendered(self, deployment_id: str, rendered: str) -> None: ...
     def rendered(self, deployment_id: str) -> str | None: ...
@@ -301,8 +313,8 @@ class RolloutBook(Protocol):
     def save(self, rollout: Rollout) -> None:
         """Its members are those it was added with, in their order."""
 
-    def recent(self, limit: int) -> Sequence[Rollout]:
-        """Newest first."""
+    def recent(self, limit: int, before: str | None = None) -> Sequence[Rollout]:
+        """Newest first, those begun before the one of that id; NotFound when there is none."""
 
     def last_automatic(self, template: TemplateName) -> Rollout | None:
         """The newest automatic rollout of a template. Only it can be open."""
@@ -501,9 +513,22 @@ class AnnotationBook(Protocol):
         """Add it, or replace the one of its subject."""
 
     def remove(self, subject: str) -> None: ...
-    def remove_older(self, kind: str, before: datetime) -> None: ...
     def list(self, kind: str) -> Sequence[Annotation]:
         """Those whose subjects begin with `KIND/`, by subject."""
+
+
+class AnswerBook(Protocol):
+    """What requests with a key were answered."""
+
+    def reserve(self, actor: str, key: str) -> None:
+        """Let nobody else answer under this key until the transaction ends; Conflict when somebody does now."""
+
+    def find(self, actor: str, key: str) -> KeptAnswer | None: ...
+    def save(self, answer: KeptAnswer) -> None:
+        """Add it, or replace the one with its actor and key."""
+
+    def remove_before(self, at: datetime) -> None:
+        """Let go of those that are as old as this or older."""
 
 
 # ------------------------------------------------------------------------------------------ sign-in elsewhere

@@ -1,21 +1,25 @@
 """Preview: what a draft would change in every resource on its major, rendered and grouped, before anyone decides."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from upkeep.domain.deployments import State
 from upkeep.domain.differences import Difference, difference
-from upkeep.domain.errors import BundleError, CallerError
+from upkeep.domain.errors import BundleError, CallerError, Conflict
 from upkeep.domain.names import ResourceKey, TemplateName, Version, parse_template_name, parse_version
+from upkeep.domain.people import Act, Actor, require
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.resources import Resource
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.compose import Composer, Composition
 from upkeep.flows.ports import Renderer, Store, Unit
+
+WHOLE_AT_MOST = 2_000_000
+"""Characters of whole diffs that are kept with one preview: those of its worst and biggest groups."""
 
 
 def subject_of(template: TemplateName, version: Version) -> str:
@@ -28,6 +32,14 @@ def ask_for_drafts(unit: Unit, template: TemplateName, major: int, now: datetime
     for draft in unit.registry.drafts(template):
         if draft.version.major == major:
             unit.work.ask(WorkKind.PREVIEW, subject_of(template, draft.version), now, "resources changed")
+
+
+def renew(unit: Unit, template: TemplateName, version: Version, *, actor: Actor, now: datetime) -> None:
+    """Ask for a fresh preview of a draft; Conflict when it is none."""
+    require(actor, Act.REVIEW)
+    if unit.registry.version(template, version).state is not VersionState.DRAFT:
+        raise Conflict(f"{template} {version} is not a draft", cure="look at a resource's own difference instead")
+    unit.work.ask(WorkKind.PREVIEW, subject_of(template, version), now, "asked for")
 
 
 def preview(
@@ -65,8 +77,7 @@ def preview_resource(store: Store, renderer: Renderer, key: ResourceKey, to: Ver
     with store.read() as unit:
         resource = unit.fleet.get(key)
         comparison = _compared(Composer(unit), resource, to)
-    (group,) = _grouped(resource.template, to, [_change(store, renderer, comparison)])
-    return group
+    return _group(resource.template, to, [_change(store, renderer, comparison)])
 
 
 def _is_draft(unit: Unit, template: TemplateName, version: Version) -> bool:
@@ -134,8 +145,16 @@ def _grouped(template: TemplateName, version: Version, changes: Iterable[_Change
     alike: dict[tuple[str | None, tuple[str, ...]], list[_Change]] = {}
     for change in changes:
         alike.setdefault((change.failure, _without_own_names(change)), []).append(change)
-    groups = [_group(template, version, members) for members in alike.values()]
-    return tuple(sorted(groups, key=_badness))
+    groups = sorted((_group(template, version, members) for members in alike.values()), key=_badness)
+    return tuple(_within(groups, WHOLE_AT_MOST))
+
+
+def _within(groups: Iterable[PreviewGroup], room: int) -> Iterator[PreviewGroup]:
+    """The groups, without the whole diffs for which there is no room."""
+    for group in groups:
+        fits = len(group.whole) <= room
+        room -= len(group.whole) if fits else 0
+        yield group if fits else replace(group, whole="")
 
 
 def _without_own_names(change: _Change) -> tuple[str, ...]:
@@ -158,6 +177,7 @@ def _group(template: TemplateName, version: Version, members: list[_Change]) -> 
         running=tuple(running),
         diff=members[0].difference.unified(before, f"{template} {version}"),
         failure=members[0].failure,
+        whole=members[0].difference.whole,
     )
 
 

@@ -10,6 +10,7 @@ from upkeep.domain.errors import CallerError, Conflict
 from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Act, Actor, require, why_not_publish
+from upkeep.domain.plans import digest_of
 from upkeep.domain.versions import (
     Template,
     TemplateVersion,
@@ -40,14 +41,16 @@ def publish(
     note: str | None,
     routing: Routing,
     acknowledged: bool = True,
+    seen_evidence: str | None = None,
     actor: Actor,
     now: datetime,
 ) -> Published:
     """Offer a draft to resources. It becomes the recommended version if it is the highest published.
 
     `seen_tree` is the tree id the approval looked at: another one now is a Conflict; None approves unseen, as the
-    command line does. Publishing what is published already changes nothing. Unless it is `acknowledged`, what would
-    replace something in a stack, as far as change sets were looked at, is a Conflict.
+    command line does. `seen_evidence` is what `evidence` said then, compared in the same way. Publishing what is
+    published already changes nothing. Unless it is `acknowledged`, what would replace something in a stack, as far as
+    change sets were looked at, is a Conflict.
     """
     require(actor, Act.REVIEW)
     family = unit.registry.template(template)
@@ -62,6 +65,11 @@ def publish(
         raise Conflict(
             f"{template} {version} is {draft.state} and cannot be published",
             cure="only drafts are published; push a mended commit to get a new draft",
+        )
+    if seen_evidence is not None and evidence(unit, template, version) != seen_evidence:
+        raise Conflict(
+            f"what {version} would change in resources or in their stacks was worked out anew since you opened it",
+            cure="look at what it says now, then publish",
         )
     replacing = () if acknowledged else replaced_by(unit, template, version)
     if replacing:
@@ -93,6 +101,16 @@ def publish(
     if major_recommended == version:
         _tell_owners(unit, published, everybody=recommended == version, routing=routing, now=now)
     return Published(published, recommended, behind)
+
+
+def evidence(unit: Unit, template: TemplateName, version: Version) -> str:
+    """A name for what is known of a draft's effects, from its preview and from change sets: the same as long as these
+    say the same, whenever they were worked out."""
+    preview = unit.registry.find_preview(template, version)
+    rendered = [[group.resources, group.diff, group.failure] for group in preview.groups] if preview else None
+    plans = unit.plans.latest(template, version)
+    stacks = [[str(key), plans[key].failure, *map(str, plans[key].changes)] for key in sorted(plans)]
+    return digest_of([rendered, stacks])
 
 
 def withdraw(

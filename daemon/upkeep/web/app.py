@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request, url_for
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import faults, health, hooks, identity, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, pages, wording
 from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
@@ -40,6 +40,7 @@ def create_app(rooms: Rooms) -> Flask:
     app.config.update(
         SECRET_KEY=_signing_key(rooms),
         MAX_CONTENT_LENGTH=LARGEST_FORM,
+        MAX_FORM_MEMORY_SIZE=LARGEST_FORM,
         SESSION_COOKIE_NAME="__Host-upkeep" if https else "upkeep",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -52,10 +53,13 @@ def create_app(rooms: Rooms) -> Flask:
         WTF_CSRF_SSL_STRICT=False,
     )
     csrf = CSRFProtect(app)
-    csrf.exempt(hooks.blueprint)
-    csrf.exempt(proton.blueprint)
-    for blueprint in (hooks.blueprint, proton.blueprint, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
+    # Known by signatures and tokens, which no browser sends by itself.
+    signed = (hooks.blueprint, api.blueprint, proton.blueprint)
+    for blueprint in signed:
+        csrf.exempt(blueprint)
+    for blueprint in (*signed, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
+    app.before_request(api.number_request)
     app.before_request(_refuse_unreadable)
     app.before_request(identity.admit)
     app.after_request(_guarded)
@@ -96,6 +100,8 @@ def _guarded(response: Response) -> Response:
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
+    if api.asked_for():
+        response.headers["X-Request-Id"] = g.request_id
     if g.get("retry_after"):
         # Whole seconds, rounded up: who comes back to the second is not refused again.
         response.headers["Retry-After"] = str(-(-g.retry_after // timedelta(seconds=1)))

@@ -1,7 +1,6 @@
 """Faults: every error becomes an answer that says what happened, where, and what to do; a bug says only its id."""
 
 import logging
-import secrets
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -18,6 +17,8 @@ from upkeep.domain.errors import (
     UpkeepError,
     reaction,
 )
+from upkeep.web import api
+from upkeep.web.api import problems
 from upkeep.web.identity import send_to_door
 from upkeep.web.places import back
 
@@ -41,10 +42,11 @@ def wants_json() -> bool:
 
 
 def _refused(error: UpkeepError) -> AnyResponse:
-    if isinstance(error, SignedOut) and not wants_json():
+    if isinstance(error, SignedOut) and not (api.asked_for() or wants_json()):
         return make_response(send_to_door(back() if request.method == "POST" else _here()))
     answer = reaction(error)
-    logger.log(logging.getLevelNamesMapping()[answer.level.upper()], "%s %s: %s", request.method, request.path, error)
+    level = logging.getLevelNamesMapping()[answer.level.upper()]
+    logger.log(level, "%s %s: %s", request.method, request.path, error, extra={"request_id": g.get("request_id")})
     if isinstance(error, TransientError | TooManyRequests) and error.retry_after is not None:
         g.retry_after = error.retry_after
     return _answer(error, answer.status)
@@ -63,19 +65,27 @@ def _unsigned_form(_: CSRFError) -> AnyResponse:
 def _http(error: HTTPException) -> AnyResponse:
     if error.code is not None and error.code < 400:
         return error.get_response()
+    if api.asked_for():
+        response = problems.answer(problems.of_http(error), error.code or 500)
+        return _with_methods(error, response)
     if isinstance(error, RequestEntityTooLarge):
         return _answer(TooLarge("what was sent is larger than this page accepts", cure="send less"), 413)
     if error.code == 404:
         fault = NotFound("there is no such page", where=request.path, cure="start from the fleet page")
         return _answer(fault, 404)
     response = _answer(CallerError(f"{error.name}", where=f"{request.method} {request.path}"), error.code or 500)
+    return _with_methods(error, response)
+
+
+def _with_methods(error: HTTPException, response: Response) -> Response:
+    """The answer with the methods that the address does take (RFC 9110, section 15.5.6)."""
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
 
 
 def _bug(error: Exception) -> AnyResponse:
-    number = secrets.token_hex(4)
+    number: str = g.request_id
     logger.critical("error %s at %s %s", number, request.method, request.path, exc_info=error)
     fault = UpkeepError(
         "something here is broken, and it is not your doing",
@@ -85,6 +95,8 @@ def _bug(error: Exception) -> AnyResponse:
 
 
 def _answer(error: UpkeepError, status: int, number: str | None = None) -> Response:
+    if api.asked_for():
+        return problems.answer(error, status)
     if wants_json():
         body = {"error": error.slug, "message": error.message, "where": error.where, "cure": error.cure, "id": number}
         return make_response(jsonify({name: value for name, value in body.items() if value is not None}), status)

@@ -1,7 +1,6 @@
 """Wording: how facts are said on a page. Filters and globals of the templates."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from upkeep.domain.ages import age
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Forbidden
+from upkeep.domain.forms import written
 from upkeep.domain.names import ResourceKey, ResourceKind, parse_resource_key
 from upkeep.domain.people import Act, may, why_not_publish
 from upkeep.domain.resources import Resource
@@ -72,14 +72,6 @@ class Owned(Protocol):
 
     @property
     def owner(self) -> str | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class DiffLine:
-    """A line of a unified diff and what it is: `add`, `del`, `at` (a place) or `same`."""
-
-    kind: str
-    text: str
 
 
 def install(app: Flask) -> None:
@@ -175,9 +167,7 @@ def starting(text: str) -> str:
 
 def said(value: object) -> str:
     """A value of an input the way it would stand in a spec."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return written(value)
 
 
 def asleep(resource: Resource) -> Markup | None:
@@ -191,17 +181,8 @@ def asleep(resource: Resource) -> Markup | None:
     return Markup("until {}").format(_time(moment, moment.strftime("%Y-%m-%d"), "day")) + by
 
 
-def diff_lines(diff: str) -> Iterator[DiffLine]:
-    """The lines of a unified diff, without the two that name its files."""
-    for number, line in enumerate(diff.splitlines()):
-        if number < 2 and line.startswith(("--- ", "+++ ")):
-            continue
-        kind = {"+": "add", "-": "del", "@": "at"}.get(line[:1], "same")
-        yield DiffLine(kind, line)
-
-
 def resource_url(key: ResourceKey | str, page: str = "show") -> str:
-    """The page of a resource, or with `update` the form that moves it."""
+    """The page of a resource, or with `update` the form that moves it, with `diff` what that would change."""
     found = parse_resource_key(key) if isinstance(key, str) else key
     ending = "" if page == "show" else f"_{page}"
     match found.kind:
@@ -247,7 +228,6 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "status": status,
     "tone": tone,
     "how_far": how_far,
-    "diff_lines": diff_lines,
     "said": said,
     "asleep": asleep,
     "ticks": ticks,

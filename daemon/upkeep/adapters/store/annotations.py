@@ -1,7 +1,6 @@
 """Annotations in the store."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -31,12 +30,7 @@ class Annotations:
     def remove(self, subject: str) -> None:
         self._transaction.remove(annotations, annotations.c.subject == subject)
 
-    def remove_older(self, kind: str, before: datetime) -> None:
-        self._transaction.remove(annotations, sa.and_(self._of_kind(kind), annotations.c.at < before))
-
     def list(self, kind: str) -> Sequence[Annotation]:
-        query = sa.select(annotations).where(self._of_kind(kind)).order_by(annotations.c.subject)
+        within = sa.and_(annotations.c.subject > f"{kind}/", annotations.c.subject < f"{kind}{_AFTER_SLASH}")
+        query = sa.select(annotations).where(within).order_by(annotations.c.subject)
         return tuple(Annotation(row.subject, row.at, row.facts) for row in self._transaction.rows(query))
-
-    def _of_kind(self, kind: str) -> sa.ColumnElement[bool]:
-        return sa.and_(annotations.c.subject > f"{kind}/", annotations.c.subject < f"{kind}{_AFTER_SLASH}")

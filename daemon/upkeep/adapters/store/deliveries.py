@@ -5,6 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from upkeep.adapters.store.columns import Moment, Name
 from upkeep.adapters.store.rows import delivery_of, delivery_values
 from upkeep.adapters.store.tables import deliveries, delivery_sources
 from upkeep.adapters.store.transaction import Transaction
@@ -35,9 +36,18 @@ class Deliveries:
             )
 
     def recent(
-        self, limit: int, source: SourceName | None = None, status: DeliveryStatus | None = None
+        self,
+        limit: int,
+        source: SourceName | None = None,
+        status: DeliveryStatus | None = None,
+        before: tuple[datetime, str] | None = None,
     ) -> Sequence[Delivery]:
         query = sa.select(deliveries)
+        received_at = deliveries.c.received_at if source is None else delivery_sources.c.received_at
+        if before is not None:
+            at, delivery_id = before
+            place = sa.tuple_(sa.literal(at, Moment), sa.literal(delivery_id, Name))
+            query = query.where(sa.tuple_(received_at, deliveries.c.id) < place)
         if source is None:
             query = query.order_by(deliveries.c.received_at.desc(), deliveries.c.id.desc())
         else:

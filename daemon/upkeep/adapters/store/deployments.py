@@ -62,10 +62,23 @@ class Deployments:
             query = query.where(deployments.c.number < place)
         return tuple(deployment_of(row) for row in self._transaction.rows(query))
 
-    def recent(self, limit: int, status: DeploymentStatus | None = None) -> Sequence[Deployment]:
+    def recent(
+        self,
+        limit: int,
+        status: DeploymentStatus | None = None,
+        resource: ResourceKey | None = None,
+        before: str | None = None,
+    ) -> Sequence[Deployment]:
         query = sa.select(deployments).order_by(deployments.c.number.desc()).limit(limit)
         if status is not None:
             query = query.where(deployments.c.status == status)
+        if resource is not None:
+            query = query.where(deployments.c.resource == str(resource))
+        if before is not None:
+            place = self._transaction.row(sa.select(deployments.c.number).where(deployments.c.id == before))
+            if place is None:
+                raise _unknown(before)
+            query = query.where(deployments.c.number < place.number)
         return tuple(deployment_of(row) for row in self._transaction.rows(query))
 
     def under_way(self, key: ResourceKey) -> Deployment | None:

@@ -45,8 +45,14 @@ class Rollouts:
                     member_values(rollout.id, position, after),
                 )
 
-    def recent(self, limit: int) -> Sequence[Rollout]:
-        rows = self._transaction.rows(sa.select(rollouts).order_by(rollouts.c.number.desc()).limit(limit))
+    def recent(self, limit: int, before: str | None = None) -> Sequence[Rollout]:
+        query = sa.select(rollouts).order_by(rollouts.c.number.desc()).limit(limit)
+        if before is not None:
+            place = self._transaction.row(sa.select(rollouts.c.number).where(rollouts.c.id == before))
+            if place is None:
+                raise _unknown(before)
+            query = query.where(rollouts.c.number < place.number)
+        rows = self._transaction.rows(query)
         return tuple(rollout_of(row, self._members(row.id)) for row in rows)
 
     def last_automatic(self, template: TemplateName) -> Rollout | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from upkeep.domain.answers import KeptAnswer
 from upkeep.domain.changesets import Drift, DriftState, Proposal, ProposalState, StackChange, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, State
@@ -239,16 +240,18 @@ def preview_values(preview: Preview) -> Values:
         "minor": preview.version.minor,
         "at": preview.at,
         "groups": [
-            {"resources": g.resources, "running": g.running, "diff": g.diff, "failure": g.failure}
+            {"resources": g.resources, "running": g.running, "diff": g.diff, "failure": g.failure, "whole": g.whole}
             for g in preview.groups
         ],
     }
 
 
 def preview_of(row: Any) -> Preview:
-    """A row of `previews`, read."""
+    """A row of `previews`, read. Those of an earlier release have no whole diffs."""
     groups = tuple(
-        PreviewGroup(tuple(kept["resources"]), tuple(kept["running"]), kept["diff"], kept["failure"])
+        PreviewGroup(
+            tuple(kept["resources"]), tuple(kept["running"]), kept["diff"], kept["failure"], kept.get("whole", "")
+        )
         for kept in row.groups
     )
     return Preview(TemplateName(row.template), Version(row.major, row.minor), row.at, groups)
@@ -695,3 +698,21 @@ def token_of(row: Any) -> Token:
         row.expires_at,
         row.used_at,
     )
+
+
+def answer_values(answer: KeptAnswer) -> Values:
+    """A row of `answers`."""
+    return {
+        "actor": answer.actor,
+        "key": answer.key,
+        "request": answer.request,
+        "status": answer.status,
+        "headers": dict(answer.headers),
+        "body": answer.body,
+        "at": answer.at,
+    }
+
+
+def answer_of(row: Any) -> KeptAnswer:
+    """A row of `answers`, read."""
+    return KeptAnswer(row.actor, row.key, row.request, row.status, row.headers, row.body, row.at)

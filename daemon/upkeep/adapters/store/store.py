@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from upkeep.adapters.store.annotations import Annotations
+from upkeep.adapters.store.answers import Answers
 from upkeep.adapters.store.bells import Bell, Notifications, Pipes
 from upkeep.adapters.store.deliveries import Deliveries
 from upkeep.adapters.store.deployments import Deployments
@@ -93,6 +94,10 @@ class SqlUnit:
     @cached_property
     def people(self) -> People:
         return People(self._transaction)
+
+    @cached_property
+    def answers(self) -> Answers:
+        return Answers(self._transaction)
 
 
 class SqlStore:

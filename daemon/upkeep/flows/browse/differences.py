@@ -1,11 +1,11 @@
-"""What changed from one bundle to another, file by file, as unified diffs of their text."""
+"""What changed from one bundle to another, file by file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from upkeep.domain.bundles import Bundle, BundleFile
-from upkeep.domain.differences import difference
+from upkeep.domain.differences import Block, difference
 
 
 class Change(StrEnum):
@@ -18,12 +18,14 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileDifference:
-    """One file that differs. `diff` is empty when `silent` says why it cannot be shown."""
+    """One file that differs: in whole `blocks`, and as a unified `diff` that is cut off when it is very long. Both are
+    empty when `silent` says why it cannot be shown."""
 
     path: str
     change: Change
     diff: str
     silent: str | None = None
+    blocks: tuple[Block, ...] = ()
 
 
 def differences(before: Bundle | None, after: Bundle) -> tuple[FileDifference, ...]:
@@ -79,5 +81,6 @@ def _text(file: BundleFile | None) -> str | None:
 
 def _compared(path: str, change: Change, before: str, after: str) -> FileDifference:
     names = ("/dev/null" if change is Change.ADDED else path, "/dev/null" if change is Change.REMOVED else path)
-    diff = difference(before, after).unified(*names)
-    return FileDifference(path, change, diff, None if diff else "it is empty, or only its last line break differs")
+    found = difference(before, after)
+    silent = None if found.blocks else "it is empty, or only its last line break differs"
+    return FileDifference(path, change, found.unified(*names), silent, found.blocks)

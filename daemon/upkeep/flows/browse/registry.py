@@ -1,29 +1,17 @@
 """Templates, their versions, and the review of a draft."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from upkeep.domain import lag
-from upkeep.domain.errors import CallerError, NotFound
-from upkeep.domain.lag import PublishedVersion
 from upkeep.domain.names import TemplateName, Version
-from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters
 from upkeep.domain.sources import Source
-from upkeep.domain.versions import Major, Template, TemplateVersion, VersionState, recommended_after_publish
-from upkeep.domain.work import WorkKind
-from upkeep.flows.browse.differences import FileDifference, differences, text_difference
+from upkeep.domain.versions import Major, Template, TemplateVersion, VersionState
 from upkeep.flows.browse.fleet import FleetRow, rows_of
-from upkeep.flows.browse.plans import Checks, checks_of
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
-from upkeep.flows.preview import subject_of
 
 RESOURCES_SHOWN = 50
 """Resources listed on a template's page; the fleet page has them all."""
-
-WORK_SEARCHED = 500
-"""Rows of the queue that are looked through for a preview that is still owed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +56,6 @@ class VersionView:
     row: VersionRow
     before: Version | None
     after: Version | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewView:
-    """What a person weighs before publishing a draft.
-
-    `behind` counts the resources that will be behind once it is published, `newly` those of them that are not
-    behind yet. `rendering` says that fresh rendered differences are being worked out. `newer` is a higher draft
-    of the same major. `unknown` says why source differences cannot be shown. `checks` is what change sets said.
-    """
-
-    template: Template
-    draft: TemplateVersion
-    becomes_recommended: bool
-    behind: int
-    newly: int
-    running: int
-    compared: TemplateVersion | None
-    comparable: tuple[Version, ...]
-    files: tuple[FileDifference, ...]
-    unknown: str | None
-    schema: FileDifference | None
-    preview: Preview | None
-    rendering: bool
-    newer: Version | None
-    checks: Checks
 
 
 def templates(unit: Unit) -> tuple[TemplateRow, ...]:
@@ -145,35 +107,6 @@ def version(unit: Unit, name: str, number: Version) -> VersionView:
     )
 
 
-def review(unit: Unit, name: str, number: Version, compare_with: Version | None = None) -> ReviewView:
-    """What publishing a draft would do, and how it differs from the version before it or from `compare_with`."""
-    family = unit.registry.template(name)
-    draft = unit.registry.version(family.name, number)
-    others = [entry for entry in unit.registry.versions(family.name) if entry.version < number]
-    compared = _compared(family, draft, others, compare_with)
-    behind, newly, running = _consequence(unit, family, draft)
-    files, unknown = _files(unit, compared, draft)
-    offered = [entry.version for entry in unit.registry.published(family.name)]
-    drafts = [draft.version for draft in unit.registry.drafts(family.name)]
-    return ReviewView(
-        template=family,
-        draft=draft,
-        becomes_recommended=recommended_after_publish([*offered, number], number, family.recommended) == number,
-        behind=behind,
-        newly=newly,
-        running=running,
-        compared=compared,
-        comparable=tuple(entry.version for entry in others),
-        files=files,
-        unknown=unknown,
-        schema=text_difference("schema/schema.yaml", compared.schema if compared else None, draft.schema),
-        preview=unit.registry.find_preview(family.name, number),
-        rendering=_owed(unit, family.name, number),
-        newer=max((v for v in drafts if v.major == number.major and v > number), default=None),
-        checks=checks_of(unit, family.name, number),
-    )
-
-
 def source_of(unit: Unit, family: Template) -> Source | None:
     """The source a template is read from; None when it was removed."""
     return unit.sources.get(family.source) if family.source is not None else None
@@ -193,56 +126,3 @@ def _rows(
         )
         for entry in versions
     )
-
-
-def _compared(
-    family: Template, draft: TemplateVersion, lower: list[TemplateVersion], wanted: Version | None
-) -> TemplateVersion | None:
-    """The named version, else the highest published below the draft, else simply the one before it."""
-    if wanted is not None:
-        found = next((entry for entry in lower if entry.version == wanted), None)
-        if found is None:
-            raise CallerError(
-                f"{family.name} {draft.version} cannot be compared with {wanted}", cure="choose a version below it"
-            )
-        return found
-    published = [entry for entry in lower if entry.offered]
-    return next(iter(published or lower), None)
-
-
-def _files(
-    unit: Unit, compared: TemplateVersion | None, draft: TemplateVersion
-) -> tuple[tuple[FileDifference, ...], str | None]:
-    try:
-        before = unit.registry.bundle(compared.tree) if compared else None
-        return differences(before, unit.registry.bundle(draft.tree)), None
-    except NotFound as missing:
-        return (), missing.message
-
-
-def _consequence(unit: Unit, family: Template, draft: TemplateVersion) -> tuple[int, int, int]:
-    """How many resources will be behind once the draft is published, how many of them newly, and how many there
-    are: the very rule that measures after publishing, asked before."""
-    offered = [entry for entry in unit.registry.published(family.name) if entry.version != draft.version]
-    numbers = [*(entry.version for entry in offered), draft.version]
-    after = [*offered, PublishedVersion(draft.version, draft.created_at)]
-    recommended = recommended_after_publish(numbers, draft.version, family.recommended)
-    behind = newly = total = 0
-    for major in unit.registry.majors(family.name):
-        pointer = None if major.recommended_minor is None else Version(major.major, major.recommended_minor)
-        if major.major == draft.version.major:
-            siblings = [number for number in numbers if number.major == major.major]
-            pointer = recommended_after_publish(siblings, draft.version, pointer)
-        present = unit.fleet.on_major(family.name, major.major)
-        total += len(present)
-        before = {resource.version: resource.lag.behind for resource in present}
-        for running, count in Counter(resource.version for resource in present).items():
-            if running is not None and lag.measure(running, recommended, pointer, after).behind:
-                behind += count
-                newly += 0 if before[running] else count
-    return behind, newly, total
-
-
-def _owed(unit: Unit, name: TemplateName, number: Version) -> bool:
-    subject = subject_of(name, number)
-    return any(row.kind is WorkKind.PREVIEW and row.subject == subject for row in unit.work.list(WORK_SEARCHED))

@@ -8,6 +8,7 @@ from upkeep.web.pages import (
     fleet,
     ownership,
     people,
+    programs,
     registry,
     resources,
     rollouts,
@@ -25,6 +26,7 @@ BLUEPRINTS = (
     sources.blueprint,
     activity.blueprint,
     people.blueprint,
+    programs.blueprint,
 )
 """All of them, for the application to serve."""
 

@@ -80,7 +80,7 @@ class _Wrong:
 
 
 @blueprint.route("/environments/new", methods=["GET", "POST"])
-def new_environment() -> ResponseReturnValue:
+def environment_new() -> ResponseReturnValue:
     """The form that creates an environment."""
 
     def create(unit: Unit, spec: str) -> Sequence[Deployment]:
@@ -103,7 +103,7 @@ def new_environment() -> ResponseReturnValue:
 
 
 @blueprint.route("/services/new", methods=["GET", "POST"])
-def new_service() -> ResponseReturnValue:
+def service_new() -> ResponseReturnValue:
     """The form that creates a service."""
 
     def create(unit: Unit, spec: str) -> Sequence[Deployment]:
@@ -124,7 +124,7 @@ def new_service() -> ResponseReturnValue:
 
 
 @blueprint.route("/services/<service>/instances/new", methods=["GET", "POST"])
-def new_instance(service: str) -> ResponseReturnValue:
+def instance_new(service: str) -> ResponseReturnValue:
     """The form that adds an instance to a service."""
 
     def create(unit: Unit, spec: str) -> Sequence[Deployment]:
@@ -343,7 +343,7 @@ def _page(sheet: _Sheet, wrong: _Wrong | None = None) -> ResponseReturnValue:
         view=sheet.view,
         wrong=wrong,
         faults=wrong.at if wrong else {},
-        grown=focus_after(change) if change else "",
+        grown=focus_after(change, *sheet.forms) if change else "",
         said=_said,
         tags=request.form.get("tags", ""),
         unused=_unused(sheet),
@@ -364,10 +364,10 @@ def _unused(sheet: _Sheet) -> list[str]:
 
 def _address(sheet: _Sheet) -> str:
     if sheet.kind is ResourceKind.ENVIRONMENT:
-        return url_for("resources.new_environment")
+        return url_for("resources.environment_new")
     if sheet.kind is ResourceKind.INSTANCE:
-        return url_for("resources.new_instance", service=sheet.service)
-    return url_for("resources.new_service")
+        return url_for("resources.instance_new", service=sheet.service)
+    return url_for("resources.service_new")
 
 
 def _back(sheet: _Sheet) -> str:

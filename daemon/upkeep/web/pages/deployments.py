@@ -7,10 +7,12 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from upkeep.domain.changesets import worst_first
-from upkeep.domain.deployments import DeploymentStatus
+from upkeep.domain.deployments import Deployment, DeploymentStatus
+from upkeep.domain.differences import lines_of
 from upkeep.domain.errors import CallerError, NotFound
 from upkeep.flows import deploy
 from upkeep.flows.browse import deployments as browse
+from upkeep.web.diffs import Reading, download
 from upkeep.web.identity import actor
 from upkeep.web.rooms import rooms
 
@@ -38,16 +40,27 @@ def deployment(deployment_id: str) -> ResponseReturnValue:
 
 @blueprint.get("/<deployment_id>/template")
 def rendered(deployment_id: str) -> ResponseReturnValue:
+    """The rendered template, line by line."""
+    found, text = _rendered(deployment_id)
+    reading = Reading(request.args, url_for(".rendered", deployment_id=deployment_id))
+    shown = reading.lay_file(f"Rendered template of {found.resource.short}", lines_of(text))
+    return render_template("deployed_template.html", deployment=found, reading=reading, shown=shown)
+
+
+@blueprint.get("/<deployment_id>/template.yaml")
+def rendered_file(deployment_id: str) -> ResponseReturnValue:
     """The rendered template, as a file."""
+    found, text = _rendered(deployment_id)
+    return download(text, f"{found.resource.short.replace('/', '-').replace(' ', '-')}-{found.target.version}.yaml")
+
+
+def _rendered(deployment_id: str) -> tuple[Deployment, str]:
     with rooms().store.read() as unit:
         found = unit.deployments.get(deployment_id)
         text = unit.deployments.rendered(deployment_id)
     if not text:
         raise NotFound(f"deployment {deployment_id} has no rendered template", cure="look again once it has begun")
-    response = Response(text, mimetype="text/plain")
-    name = f"{found.resource.short.replace('/', '-').replace(' ', '-')}-{found.target.version}.yaml"
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    return response
+    return found, text
 
 
 @blueprint.get("/<deployment_id>/changes.json")

@@ -10,15 +10,18 @@ from flask.typing import ResponseReturnValue
 
 from upkeep.domain import forms
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, SignedOut, UpkeepError, reaction
-from upkeep.domain.forms import FilledIn
+from upkeep.domain.forms import FilledIn, Form
 from upkeep.domain.names import ResourceKey, parse_version
+from upkeep.domain.outlines import section_changes
 from upkeep.domain.people import Act, may, require
 from upkeep.domain.previews import PreviewGroup
 from upkeep.domain.resources import Inputs
 from upkeep.flows import deploy, preview
 from upkeep.flows import plan as plans
+from upkeep.flows.browse.comparisons import resource_difference
 from upkeep.flows.browse.plans import plan_of
 from upkeep.flows.browse.updates import UpdateView, update_form
+from upkeep.web.diffs import Reading
 from upkeep.web.identity import actor
 from upkeep.web.pages.resources import of_each
 from upkeep.web.rooms import rooms
@@ -51,10 +54,13 @@ def typed_texts(*prefixes: str) -> dict[str, str]:
     }
 
 
-def focus_after(change: str) -> str:
-    """What gets the focus when an item came or went: the button that adds another."""
+def focus_after(change: str, *shown: Form | None) -> str:
+    """What gets the focus when an item came or went: the new item, else the button that adds another."""
     verb, _, name = change.partition(":")
-    return f"list:{name.rpartition('.')[0] if verb == 'remove' else name}"
+    if verb == "remove":
+        return f"list:{name.rpartition('.')[0]}"
+    held = (field for form in shown if form is not None for field in form.walk() if field.name == name)
+    return next((field.members[-1].name for field in held if field.members), f"list:{name}")
 
 
 @of_each("update", "GET", "POST")
@@ -126,6 +132,42 @@ def check(key: ResourceKey) -> ResponseReturnValue:
     return redirect(f"{resource_url(key, 'update')}?{urlencode({'to': str(to), 'plan': asked.id})}", 303)
 
 
+@of_each("diff")
+def diff(key: ResourceKey) -> ResponseReturnValue:
+    """The rendered difference with the inputs as they are, to the version in `to` or else to the one it should take;
+    with `show=after` the template that would be deployed."""
+    to, after = request.args.get("to"), request.args.get("show") == "after"
+    here = rooms()
+    with here.store.read() as unit:
+        view = resource_difference(unit, key, parse_version(to) if to else None)
+    found, fault = None, None
+    if view.to is not None:
+        try:
+            found = preview.preview_resource(here.store, here.renderer, key, view.to)
+        except UpkeepError as refused:
+            fault = refused
+    reading = Reading(request.args, resource_url(key, "diff"), to=to, show="after" if after else None)
+    shown = None
+    if found is not None and found.diff and after:
+        shown = reading.lay_file(
+            f"Template of {key.short} at {view.to}", [line for block in found.blocks for line in block.new]
+        )
+    elif found is not None and found.diff:
+        shown = reading.lay(str(key), f"Rendered change of {key.short}", found.blocks)
+    return render_template(
+        "difference.html",
+        view=view,
+        resource=view.resource,
+        key=key,
+        found=found,
+        fault=fault,
+        sections=section_changes(found.blocks) if found and found.diff and not after else (),
+        reading=reading,
+        shown=shown,
+        after=after,
+    )
+
+
 def _approve(key: ResourceKey, plan_id: str) -> ResponseReturnValue:
     """Deploy what a plan showed. If that does not hold any more, it is worked out anew and shown."""
     here = rooms()
@@ -174,17 +216,24 @@ def _form(key: ResourceKey, typed: _Typed | None = None, plan_id: str | None = N
             change=typed.change if typed else "",
         )
     difference, unplanned = _difference(key, view)
+    reading = Reading(request.args, resource_url(key, "update"), to=to)
+    shown = None
+    if difference is not None and difference.diff:
+        own = f"{resource_url(key, 'diff')}?{urlencode({'to': str(view.chosen.version)})}"
+        shown = reading.lay(str(key), f"the rendered change of {key.short}", difference.blocks, own)
     page = render_template(
         "update.html",
         view=view,
         resource=view.resource,
         key=key,
         typed=typed,
-        grown=focus_after(typed.change) if typed and typed.change else "",
+        grown=focus_after(typed.change, view.form) if typed and typed.change else "",
         faults=typed.wrong if typed else {},
         checked=checked,
         base=base,
         plan=difference,
+        reading=reading,
+        shown=shown,
         unplanned=unplanned,
         action=resource_url(key, "update"),
     )

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 from upkeep.domain import events
 from upkeep.domain.annotations import Annotation
+from upkeep.domain.answers import KeptAnswer
 from upkeep.domain.errors import Conflict
+from upkeep.flows.repeat import keep
 from upkeep.web.proton.protocol import Answer, Call
 from upkeep.web.proton.refusals import Refusal
 from upkeep.web.proton.words import facts
 
 TOKENS_LAST_FOR = timedelta(hours=8)
-
-_TOKEN = "client-token"  # noqa: S105  (a kind of subject)
 
 
 def once(call: Call, act: Callable[[], Answer]) -> Answer:
@@ -25,16 +25,16 @@ def once(call: Call, act: Callable[[], Answer]) -> Answer:
     token = call.text("clientToken")
     if not token:
         return act()
-    subject = f"{_TOKEN}/{call.actor.name}/{call.operation}/{token}"
-    before = call.unit.annotations.find(subject)
+    actor, key = call.actor.name, f"{call.operation} {token}"
+    call.unit.answers.reserve(actor, key)
+    before = call.unit.answers.find(actor, key)
     if before is not None and before.at > call.now - TOKENS_LAST_FOR:
-        if before.facts["request"] != request_of(call):
+        if before.request != request_of(call):
             raise _mismatch("this client token came with other parameters before")
-        answer: Answer = before.facts["answer"]
-        return answer
+        kept: Answer = json.loads(before.body)
+        return kept
     answer = act()
-    call.unit.annotations.remove_older(_TOKEN, call.now - TOKENS_LAST_FOR)
-    call.unit.annotations.save(Annotation(subject, call.now, {"request": request_of(call), "answer": answer}))
+    keep(call.unit, KeptAnswer(actor, key, request_of(call), 200, {}, json.dumps(answer), call.now))
     return answer
 
 

@@ -1,0 +1,59 @@
+"""The application behind a real gunicorn, on a port of this host."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def served(database: str, state: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Serve a database with two processes of four threads while the block lasts; gives the port, and the process that
+    these are children of."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.set_inheritable(True)
+    environment = {**os.environ, "TEST_DATABASE": database, "TEST_STATE": str(state)}
+    command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
+    command += [
+        "--config",
+        "python:tests.web.serving_hooks",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "4",
+        "--workers",
+        "2",
+        "--no-control-socket",
+    ]
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
+    number = listening.getsockname()[1]
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            if ask(number, "GET", "/healthz")[0] == 200:
+                break
+        except OSError:
+            assert server.poll() is None, "gunicorn ended"
+            assert time.monotonic() < deadline, "gunicorn does not answer"
+    yield number, server
+    server.terminate()
+    assert server.wait(20) == 0
+    listening.close()
+
+
+def ask(port, method, path, body=None, headers=None, chunked=False):
+    """One request, and its status and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body=body, headers=headers or {}, encode_chunked=chunked)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
