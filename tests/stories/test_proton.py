@@ -87,7 +87,7 @@ def test_a_pipeline_deploys_what_it_built_with_the_commands_it_always_had(delive
 
     # The key pair is for updates, and the command line says so in its own words.
     refused = aws.run("delete-service", "--name", SERVICE)
-    assert refused.returncode == 254
+    assert refused.returncode == 255
     assert "An error occurred (AccessDeniedException) when calling the DeleteService operation" in refused.stderr
     assert "lacks the scope `enroll`" in refused.stderr
     unknown = aws.run("get-service", "--name", "unknown")
