@@ -38,22 +38,18 @@ class Fault:
 
 
 class Unfit(CallerError):
-    """A request that is not what the operation takes. Carries every fault that was found."""
+    """A request that is not what the operation takes. Carries every fault that was found. Its slug is another one for a
+    body that is wrong before its meaning is looked at, or holds what no database here would keep."""
 
     slug = "unfit"
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], *, slug: str = slug) -> None:
         first = faults[0]
         where = first.pointer if first.pointer is not None else first.parameter
         said = first.message if len(faults) == 1 else f"{len(faults)} things in this request do not fit"
         super().__init__(said, where=where if len(faults) == 1 else None, cure=first.cure or "mend what `errors` names")
         self.faults = tuple(faults)
-
-
-class Unreadable(Unfit):
-    """A body that is wrong before its meaning is looked at, or holds what no database here would keep."""
-
-    slug = "unreadable"
+        self.slug = slug
 
 
 class FaultFacts(BaseModel):

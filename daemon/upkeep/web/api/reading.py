@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import NotAcceptable, UnsupportedMediaType
 
 from upkeep.domain.errors import SignedOut
-from upkeep.web.api.problems import Fault, Unfit, Unreadable
+from upkeep.web.api.problems import Fault, Unfit
 
 DEEPEST = 32
 """How deep lists and mappings may stand in one another."""
@@ -103,13 +103,13 @@ def _parsed(content: bytes) -> Any:
     """JSON as RFC 8259 has it. What parsers agree on no more is refused: repeated names, and what is no number."""
     try:
         return json.loads(content.decode(), object_pairs_hook=_members, parse_constant=_no_number, parse_float=_finite)
-    except Unreadable:
+    except Unfit:
         raise
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
         message = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise Unreadable([Fault(f"the body is not JSON: {message}", pointer="#", cure="send a JSON object")]) from error
+        raise _unreadable(f"the body is not JSON: {message}", "send a JSON object") from error
 
 
 def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -117,38 +117,40 @@ def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Unreadable(
-            [Fault(f"the body has `{twice}` twice in one object", pointer="#", cure="leave one of them out")]
-        )
+        raise _unreadable(f"the body has `{twice}` twice in one object", "leave one of them out")
     return members
 
 
 def _no_number(text: str) -> NoReturn:
-    raise Unreadable([Fault(f"the body holds {text}, which is not JSON", pointer="#", cure="send a number or null")])
+    raise _unreadable(f"the body holds {text}, which is not JSON", "send a number or null")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise Unreadable([Fault(f"the number {text[:40]} is too large", pointer="#", cure="send a smaller one")])
+        raise _unreadable(f"the number {text[:40]} is too large", "send a smaller one")
     return number
 
 
 def _require_plain(document: Any) -> None:
-    """Raise Unreadable for what no database here would keep, and for what stands too deep."""
+    """Raise Unfit for what no database here would keep, and for what stands too deep."""
     level = [document]
     for _ in range(DEEPEST + 1):
         if not level:
             return
         if any(isinstance(value, str) and _marred(value) for value in level):
-            raise Unreadable([Fault("a text holds NUL or half a character", pointer="#", cure="send it without that")])
+            raise _unreadable("a text holds NUL or half a character", "send it without that")
         members = [[*value.keys(), *value.values()] if isinstance(value, dict) else value for value in level]
         level = [item for value in members if isinstance(value, list) for item in value]
     raise _too_deep()
 
 
-def _too_deep() -> Unreadable:
-    return Unreadable([Fault(f"the body is more than {DEEPEST} levels deep", pointer="#", cure="send a flatter one")])
+def _unreadable(message: str, cure: str) -> Unfit:
+    return Unfit([Fault(message, pointer="#", cure=cure)], slug="unreadable")
+
+
+def _too_deep() -> Unfit:
+    return _unreadable(f"the body is more than {DEEPEST} levels deep", "send a flatter one")
 
 
 def _marred(text: str) -> bool:
