@@ -99,7 +99,7 @@ OWNED = {
     "resources.instance_delete",
     "resources.service_delete",
     "resources.service_repository",
-    "resources.new_instance",
+    "resources.instance_new",
     "drift.environment",
     "drift.instance",
     "drift.pipeline",
