@@ -196,6 +196,7 @@ Network = Annotated[str, AfterValidator(_check_network)]
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_HOST = re.compile(r"[0-9A-Za-z.-]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -396,6 +397,8 @@ class Proton:
     @model_validator(mode="after")
     def _fits(self) -> "Proton":
         _check_region(self.region)
+        if not _HOST.fullmatch(self.host):
+            raise _fault(f"`{self.host}` is not a host name", "write the bare name, without `https://` and port")
         _at_most_one(key=self.key, key_file=self.key_file, key_env=self.key_env)
         return self
 

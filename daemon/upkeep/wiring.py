@@ -263,13 +263,17 @@ def proton_model() -> "ServiceModel":
 
 def open_key_pairs(settings: Settings) -> Callable[[str], str]:
     """How the secret of a key pair is found from its access key."""
-    from upkeep.adapters.keypairs import DerivedSecrets, kept_master
+    from upkeep.adapters.keypairs import SHORTEST_MASTER, DerivedSecrets, kept_master
 
     kept = settings.proton.kept
     if kept is None:
         _make_state(settings)
         return DerivedSecrets(kept_master(settings.state / "proton.key"))
-    return DerivedSecrets(_revealed(kept, "proton.key").encode())
+    master = _revealed(kept, "proton.key")
+    if len(master) < SHORTEST_MASTER:
+        fault = f"proton.key: it is shorter than {SHORTEST_MASTER} letters (make one with `openssl rand -hex 32`)"
+        raise SettingsError([fault])
+    return DerivedSecrets(master.encode())
 
 
 def _github(chosen: GitHub) -> "Entrance":

@@ -14,10 +14,11 @@ from botocore.loaders import Loader
 from flask.testing import FlaskClient
 
 from tests.proton.conftest import ROOT, Served, secret_of
+from upkeep import settings, wiring
 from upkeep.adapters import servicemodel
 from upkeep.adapters.clock import now as present
 from upkeep.adapters.keypairs import DerivedSecrets, kept_master
-from upkeep.domain.errors import StalledError, TooManyRequests
+from upkeep.domain.errors import SettingsError, StalledError, TooManyRequests
 from upkeep.domain.people import Scope
 from upkeep.flows.admit import revoke_token
 from upkeep.web.app import Rooms, create_app
@@ -65,7 +66,7 @@ def test_a_parameter_that_is_null_was_left_out(served: Served, web: FlaskClient)
     assert web.post("/proton", data=body, headers=sent(served, body)).status_code == 200
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b'"x"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"[]", b"{", b'"x"', b"\xff", b"[" * 100_000, b'{"a":' * 800 + b"1" + b"}" * 800])
 def test_what_is_no_json_object_is_refused(served: Served, web: FlaskClient, body: bytes) -> None:
     told(web.post("/proton", data=body, headers=sent(served, body)), 400, "SerializationException")
 
@@ -200,3 +201,19 @@ def test_a_client_that_is_throttled_hears_it_in_protons_words(proton_rooms: Room
     headers = sent(served, b"{}")
     assert web.post("/proton", data=b"{}", headers=headers).status_code == 200
     told(web.post("/proton", data=b"{}", headers=headers), 400, "ThrottlingException")
+
+
+def test_a_master_key_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
+    short = settings.read("proton: {key: secret}", "upkeep.yaml", folder=tmp_path, environ={})
+    with pytest.raises(SettingsError, match="shorter than 32 letters"):
+        wiring.open_key_pairs(short)
+    long = settings.read(f"proton: {{key: {'k' * 32}}}", "upkeep.yaml", folder=tmp_path, environ={})
+    assert wiring.open_key_pairs(long)("UPKEEPA") == DerivedSecrets(b"k" * 32)("UPKEEPA")
+    assert not (tmp_path / "upkeep-state").exists()
+
+
+def test_the_door_stands_under_the_names_of_the_configuration(tmp_path: Path) -> None:
+    text = "proton: {account_id: '123456789012'}\ncloudformation: {region: cn-north-1}\n"
+    door = wiring.open_proton(settings.read(text, "upkeep.yaml", folder=tmp_path, environ={}))
+    assert door.names.service("checkout") == "arn:aws-cn:proton:cn-north-1:123456789012:service/checkout"
+    assert (door.closed, (tmp_path / "upkeep-state" / "proton.key").exists()) == ("", True)

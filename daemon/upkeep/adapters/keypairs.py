@@ -14,6 +14,9 @@ from pathlib import Path
 
 from upkeep.flows.admit import TOKEN_PREFIX
 
+SHORTEST_MASTER = 32
+"""Letters of a master key. Whoever guesses it has every secret."""
+
 _BYTES = 30
 
 

@@ -126,11 +126,12 @@ def _given() -> dict[str, Any]:
     """The parameters. A member that is null is one that was left out."""
     try:
         given = json.loads(request.get_data(cache=True) or b"{}")
+        storable = _storable(given)
     except (ValueError, RecursionError):
-        given = None
+        given, storable = None, False
     if not isinstance(given, dict):
         raise Refusal("SerializationException", "the body is no JSON object")
-    if not _storable(given):
+    if not storable:
         raise CallerError("a text holds a NUL character or half of a pair", cure="send texts that can be read")
     return {name: value for name, value in given.items() if value is not None}
 

@@ -1,6 +1,6 @@
 """Words: our things as Proton's shapes have them. What an answer does not have is left out by the service model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -95,7 +95,7 @@ def service(call: Call, found: Service, *, summary: bool = False) -> Answer:
     }
 
 
-def service_status(found: Service, parts: Any) -> str:
+def service_status(found: Service, parts: Sequence[Resource]) -> str:
     """Proton's ServiceStatus, told from what becomes of the parts. It speaks of the service's own coming, changing and
     going: what is updated by itself leaves it ACTIVE."""
     leaving = [part for part in parts if part.status.leaving]
@@ -286,7 +286,7 @@ def _message(found: Deployment) -> str | None:
     return said[:_LONGEST_MESSAGE] if said else None
 
 
-def _reason(call: Call, parts: Any) -> str | None:
+def _reason(call: Call, parts: Sequence[Resource]) -> str | None:
     said = [
         f"{part.key.short}: {message}"
         for part in parts
