@@ -14,6 +14,7 @@ from botocore.loaders import Loader
 from flask.testing import FlaskClient
 
 from tests.proton.conftest import ROOT, Served, secret_of
+from tests.web.furnished import DONE
 from upkeep import settings, wiring
 from upkeep.adapters import servicemodel
 from upkeep.adapters.clock import now as present
@@ -217,3 +218,24 @@ def test_the_door_stands_under_the_names_of_the_configuration(tmp_path: Path) ->
     door = wiring.open_proton(settings.read(text, "upkeep.yaml", folder=tmp_path, environ={}))
     assert door.names.service("checkout") == "arn:aws-cn:proton:cn-north-1:123456789012:service/checkout"
     assert (door.closed, (tmp_path / "upkeep-state" / "proton.key").exists()) == ("", True)
+
+
+@pytest.mark.parametrize("user", ["viewer", "outsider"])
+def test_nobody_changes_what_is_not_theirs_even_without_a_deployment(furnished: Served, user: str) -> None:
+    client = furnished.client(user)
+    arn = "arn:aws:proton:eu-west-1:123456789012:"
+    tags = [{"key": "a", "value": "b"}]
+    for method, given in (
+        ("update_environment", {"name": "test", "deploymentType": "NONE", "description": "mine"}),
+        ("update_service_instance", {"serviceName": "checkout", "name": "test", "deploymentType": "NONE"}),
+        ("update_service", {"name": "checkout", "description": "mine"}),
+        ("tag_resource", {"resourceArn": f"{arn}environment/test", "tags": tags}),
+        ("tag_resource", {"resourceArn": f"{arn}service/checkout", "tags": tags}),
+        ("untag_resource", {"resourceArn": f"{arn}service/checkout/service-instance/test", "tagKeys": ["a"]}),
+        ("notify_resource_deployment_status_change", {"resourceArn": f"{arn}environment/test", "status": "SUCCEEDED"}),
+        ("delete_deployment", {"id": DONE}),
+    ):
+        with pytest.raises(ClientError) as caught:
+            getattr(client, method)(**given)
+        assert caught.value.response["Error"]["Code"] == "AccessDeniedException", method
+    assert "description" not in client.get_environment(name="test")["environment"]
