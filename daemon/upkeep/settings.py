@@ -196,6 +196,7 @@ Network = Annotated[str, AfterValidator(_check_network)]
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_HOST = re.compile(r"[0-9A-Za-z.-]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -378,6 +379,33 @@ class CloudFormation:
         except CallerError as error:
             raise _fault(error.message, error.cure or "") from None
         return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Proton:
+    """The API that AWS Proton had. `region` and `account_id` stand in the ARNs that it gives, `host` is a host name at
+    which it is served at `/`, and the key derives the secrets of key pairs; without one, it is a file in the state
+    folder."""
+
+    host: str = ""
+    region: str = ""
+    account_id: Annotated[str, Field(pattern=r"^\d{12}$")] = "000000000000"
+    key: SecretStr | None = None
+    key_file: FilePath | None = None
+    key_env: VariableName | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Proton":
+        _check_region(self.region)
+        if not _HOST.fullmatch(self.host):
+            raise _fault(f"`{self.host}` is not a host name", "write the bare name, without `https://` and port")
+        _at_most_one(key=self.key, key_file=self.key_file, key_env=self.key_env)
+        return self
+
+    @property
+    def kept(self) -> KeptText | None:
+        """Where the key stands, None for the default."""
+        return _kept(self.key, self.key_file, self.key_env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -635,6 +663,7 @@ class Settings:
     rendering: Rendering = field(default_factory=Rendering)
     provisioner: Literal["local", "cloudformation"] = "local"
     cloudformation: CloudFormation = field(default_factory=CloudFormation)
+    proton: Proton = field(default_factory=Proton)
     previews: Previews = field(default_factory=Previews)
     drift: Drift = field(default_factory=Drift)
     notices: Notices = field(default_factory=Notices)

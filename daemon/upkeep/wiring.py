@@ -7,18 +7,20 @@ command line opens few of them and should start at once.
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from upkeep.adapters import clock
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
+from upkeep.domain.bundles import Bundle
 from upkeep.domain.errors import Conflict, SettingsError, StalledError
 from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
-from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store
+from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store, Uploaded
 from upkeep.flows.settle import Terms
 from upkeep.settings import ConsoleNotices, GitHub, KeptText, Settings, SlackBot, SlackWebhook
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from upkeep.adapters.channels import Channel
     from upkeep.adapters.cloudformation import Accounts
     from upkeep.adapters.git import GitRepositories
+    from upkeep.adapters.servicemodel import ServiceModel
+    from upkeep.web.proton.protocol import ProtonDoor
     from upkeep.web.rooms import Entrance
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
@@ -146,6 +150,19 @@ def open_accounts(settings: Settings) -> "Accounts":
     return Accounts(region=settings.cloudformation.region, endpoint_url=settings.cloudformation.endpoint_url)
 
 
+def open_uploads(settings: Settings) -> Uploaded:
+    """Bundles in S3, read with this process's credentials."""
+
+    def uploaded(bucket: str, key: str) -> Bundle:
+        from upkeep.adapters.archives import MAX_ARCHIVE_BYTES, read_archive
+        from upkeep.adapters.cloudformation.objects import read_object
+
+        return read_archive(read_object(accounts(), bucket, key, MAX_ARCHIVE_BYTES))
+
+    accounts = cache(lambda: open_accounts(settings))
+    return uploaded
+
+
 def terms(settings: Settings) -> Terms:
     """What holds for all deployments of this configuration."""
     chosen = settings.cloudformation
@@ -201,6 +218,7 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
             clock=clock.now,
             webhook_secrets=webhook_secrets(settings),
             public_url=settings.public_url,
+            proton=open_proton(settings),
             rules=access.rules,
             spans=Spans(access.session_for, access.idle_for),
             passwords_open=access.passwords,
@@ -217,6 +235,45 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
             ),
         )
     )
+
+
+def open_proton(settings: Settings) -> "ProtonDoor":
+    """The API that Proton had; closed, with the reason, when the SDK has no model of it."""
+    from upkeep.web.proton.arns import Names
+    from upkeep.web.proton.protocol import CLOSED, ProtonDoor
+
+    try:
+        model = proton_model()
+    except StalledError as missing:
+        return replace(CLOSED, closed=str(missing))
+    chosen = settings.proton
+    names = Names(chosen.region or settings.cloudformation.region or "us-east-1", chosen.account_id)
+    role = settings.cloudformation.pipelines.role_arn
+    return ProtonDoor(model, open_key_pairs(settings), names, chosen.host, pipeline_role=role)
+
+
+@cache
+def proton_model() -> "ServiceModel":
+    """The service model of Proton, read once in a process and shared with those it forks. StalledError when there is
+    none."""
+    from upkeep.adapters import servicemodel
+
+    return servicemodel.load()
+
+
+def open_key_pairs(settings: Settings) -> Callable[[str], str]:
+    """How the secret of a key pair is found from its access key."""
+    from upkeep.adapters.keypairs import SHORTEST_MASTER, DerivedSecrets, kept_master
+
+    kept = settings.proton.kept
+    if kept is None:
+        _make_state(settings)
+        return DerivedSecrets(kept_master(settings.state / "proton.key"))
+    master = _revealed(kept, "proton.key")
+    if len(master) < SHORTEST_MASTER:
+        fault = f"proton.key: it is shorter than {SHORTEST_MASTER} letters (make one with `openssl rand -hex 32`)"
+        raise SettingsError([fault])
+    return DerivedSecrets(master.encode())
 
 
 def _github(chosen: GitHub) -> "Entrance":
@@ -262,6 +319,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             open_renderer(settings, stack),
             open_provisioner(settings),
             open_channels(settings),
+            open_uploads(settings),
             routing=settings.notices.routing,
             terms=terms(settings),
             policies=settings.updates.as_policies,

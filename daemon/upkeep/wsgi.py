@@ -17,7 +17,7 @@ import structlog
 from gunicorn import glogging
 
 from upkeep import logs, settings, wiring
-from upkeep.domain.errors import UpkeepError, reaction
+from upkeep.domain.errors import StalledError, UpkeepError, reaction
 from upkeep.lifeline import end_with_parent
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ def on_starting(server: Any) -> None:
         sys.exit(reaction(error).exit_code)
     for name in ("upkeep.web.app", "upkeep.adapters.store", "upkeep.adapters.jinja", "upkeep.adapters.passwords"):
         importlib.import_module(name)
+    try:
+        wiring.proton_model()
+    except StalledError as missing:
+        structlog.get_logger(__name__).warning("the API that Proton had stays closed", reason=str(missing))
     gc.collect()
     gc.freeze()
 

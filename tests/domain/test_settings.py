@@ -199,6 +199,19 @@ updates:
             "(use letters, digits and `_`)",
         ),
         (
+            "proton:\n  host: https://proton.example.com\n",
+            "upkeep.yaml:1: proton: `https://proton.example.com` is not a host name "
+            "(write the bare name, without `https://` and port)",
+        ),
+        (
+            "proton:\n  region: Ireland\n",
+            "upkeep.yaml:1: proton: `Ireland` is not a region of AWS (write it like eu-west-1)",
+        ),
+        (
+            "proton:\n  key_file: a\n  key_env: B\n",
+            "upkeep.yaml:1: proton: `key_file` and `key_env` are given together (keep one of them)",
+        ),
+        (
             "cloudformation:\n  region: Ireland\n",
             "upkeep.yaml:1: cloudformation: `Ireland` is not a region of AWS (write it like eu-west-1)",
         ),

@@ -1,27 +1,22 @@
-"""An emulator of AWS for tests: ministack with our extension, in a process and a virtual environment of its own.
+"""An emulator of AWS for tests: ministack with our extension, in a process and a virtual environment of its own."""
 
-The environment is made on first use below `.cache/` of the repository, or below the folder that UPKEEP_CACHE names.
-"""
-
-import fcntl
 import os
-import shutil
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-import venv
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from tests.environments import CannotRun, bin_of
+
 PACKAGES = ("ministack==1.5.33", "aws-sam-translator==1.115.0")
 """The emulator, and what it applies AWS SAM's transform with."""
 
-ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN = 60.0
 
 KEY, SECRET = "test", "test"
@@ -34,8 +29,7 @@ REGION = "eu-west-1"
 _SESSION = boto3.session.Session()
 
 
-class CannotRun(Exception):
-    """The emulator cannot be installed or started here."""
+__all__ = ["ACCOUNT", "KEY", "REGION", "SECRET", "CannotRun", "Emulator"]
 
 
 class Emulator:
@@ -60,7 +54,7 @@ class Emulator:
         }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [_python(), Path(__file__).with_name("launcher.py")],
+                [bin_of("emulator", *PACKAGES) / "python", Path(__file__).with_name("launcher.py")],
                 env=environ,
                 cwd=folder,
                 stdin=subprocess.PIPE,
@@ -108,30 +102,3 @@ class Emulator:
                 return
         self.stop()
         raise CannotRun(f"the emulator did not start: {self._log.read_text(errors='replace')[-2000:]}")
-
-
-def _python() -> Path:
-    """The interpreter of the emulator's environment, which is made when there is none. Several may ask at once."""
-    cache = Path(os.environ.get("UPKEEP_CACHE", ROOT / ".cache"))
-    home = cache / "-".join(["emulator", *(package.partition("==")[2] for package in PACKAGES)])
-    python, ready = home / "bin" / "python", home / "ready"
-    if ready.exists():
-        return python
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with home.with_name(f"{home.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not ready.exists():
-                shutil.rmtree(home, ignore_errors=True)
-                venv.create(home, with_pip=True)
-                _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES)
-                ready.touch()
-    except (OSError, subprocess.SubprocessError) as fault:
-        raise CannotRun(f"{' '.join(PACKAGES)} cannot be installed in {home}: {fault}") from fault
-    return python
-
-
-def _run(*command: object) -> None:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=600)
-    if done.returncode != 0:
-        raise subprocess.SubprocessError(done.stderr.strip()[-500:] or f"exit status {done.returncode}")

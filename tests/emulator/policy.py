@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import botocore.session
 
-from tests.emulator.harness import ROOT
+from tests.environments import ROOT
 
 DOCUMENT = ROOT / "docs" / "aws.md"
 _POLICY = re.compile(r"^```json\n(\{.*?^\})\n```", re.MULTILINE | re.DOTALL)

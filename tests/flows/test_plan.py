@@ -401,6 +401,7 @@ def test_a_preview_can_come_with_change_sets(running, stacks, now):
             Written(),
             stacks,
             None,
+            None,
             routing=ROUTING,
             terms=settle.Terms(),
             policies=Policies(),

@@ -47,7 +47,10 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_the_file_names_no_setting_that_is_unknown() -> None:
-    environ = {name: f"https://{name}" for name in ("WEBHOOK_SECRET", "SLACK_WEBHOOK", "SLACK_TOKEN", "GITHUB_SECRET")}
+    environ = {
+        name: f"https://{name}"
+        for name in ("WEBHOOK_SECRET", "SLACK_WEBHOOK", "SLACK_TOKEN", "GITHUB_SECRET", "PROTON_KEY")
+    }
     with pytest.raises(settings.SettingsError) as caught:
         settings.read(uncommented(), "upkeep.yaml", folder=FILE.parent, environ=environ)
     # The alternatives of one secret stand together in the file, which is the only fault a reader would make.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -528,6 +529,23 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(shell: Shell) -> None:
     healthy = shell.run("doctor")
     assert "[ok] database" in healthy
     assert "[warn] users: nobody can sign in" in healthy
+
+
+def test_key_pairs_are_issued_listed_looked_at_and_revoked(shell: Shell) -> None:
+    shell.run("user", "add", "delivery", "--role", "developer", "--password-stdin", typed="a long password\n")
+    issued = shell.run("token", "create", "storefront", "--user", "delivery", "--scope", "update", "--aws")
+    pair = dict(line.split("=", 1) for line in issued.splitlines())
+    key = pair["AWS_ACCESS_KEY_ID"]
+    assert re.fullmatch(r"UPKEEP[A-Z2-7]{14}", key)
+    assert pair["AWS_SECRET_ACCESS_KEY"].startswith("upkeep_")
+    (listed,) = shell.ask("token", "list")
+    assert (listed["id"], listed["user"], listed["scopes"]) == (key, "delivery", "update")
+    assert "[ok] key pairs: 1" in shell.type("doctor").stdout
+    (shell.folder / "state" / "proton.key").write_text("another key, which is long enough to be one")
+    assert "[fail] key pairs: 1 of 1 were issued under another key" in shell.type("doctor").stdout
+    shell.run("token", "revoke", key)
+    assert shell.ask("token", "list") == []
+    assert "key pairs" not in shell.type("doctor").stdout
 
 
 def test_doctor_enters_every_place_where_stacks_live(shell: Shell, emulator: Emulator) -> None:

@@ -101,7 +101,25 @@ class Company:
         self.run(f"service delete {SERVICE}")
         self.run("environment delete test", "environment delete production")
 
+    # --------------------------------------------------------------------------------- what programs are given
+
+    @property
+    def endpoint(self) -> str:
+        """Where the API is that Proton had."""
+        return f"{self._stage.daemon.address}/proton"
+
+    def key_pair(self, user: str, *scopes: str) -> tuple[str, str]:
+        """A fresh key pair that signs requests to it as a user, within these scopes."""
+        wanted = [word for scope in scopes for word in ("--scope", scope)]
+        printed = self._stage.daemon.run("token", "create", "pipeline", "--user", user, *wanted, "--aws")
+        named = dict(line.split("=", 1) for line in printed.splitlines())
+        return named["AWS_ACCESS_KEY_ID"], named["AWS_SECRET_ACCESS_KEY"]
+
     # --------------------------------------------------------------------------------------- what AWS has
+
+    def body(self, stack: str) -> str:
+        """The template that a stack was made from last."""
+        return str(self._stacks.get_template(StackName=stack)["TemplateBody"])
 
     def outputs(self, environment: str) -> dict[str, str]:
         (stack,) = self._stacks.describe_stacks(StackName=f"upkeep-environment-{environment}")["Stacks"]

@@ -28,6 +28,9 @@ OPEN = {
     ("POST", "hooks.github_source", "/hooks/github/templates"): 401,
     ("GET", "static", "/static/upkeep.css"): 200,
     ("POST", "identity.sign_in", "/sign-in"): 401,
+    # Nobody opened this door here, and without a host of its own it is not at `/`.
+    ("POST", "proton.call", "/proton"): 503,
+    ("POST", "proton.call_at_host", "/"): 405,
     ("GET", "identity.github", "/sign-in/github"): 404,
     ("GET", "identity.github_back", "/sign-in/github/back"): 404,
 }

@@ -3,15 +3,16 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from upkeep.domain.bundles import MAX_BUNDLE_BYTES, MAX_FILE_BYTES, Bundle, BundleFile, Part, is_part_folder
 from upkeep.domain.errors import CallerError, NotFound
 from upkeep.domain.names import parse_major_folder
 
-_PLAIN, _EXECUTABLE, _SYMLINK, _SUBMODULE, _TREE = "100644", "100755", "120000", "160000", "40000"
+PLAIN, EXECUTABLE, _SYMLINK, _SUBMODULE, _TREE = "100644", "100755", "120000", "160000", "40000"
 _DEEPEST = 300
 _UNKNOWN_BLOB = "0" * 40
 _CHUNK = 1 << 20
@@ -130,10 +131,7 @@ class _Reading:
                 tree = self.tree(Path(entry.path), below)
                 if len(self.files) > before:  # git knows no empty folders
                     rows.append((name, _TREE, tree))
-        # Git orders a folder as if its name ended with a slash.
-        rows.sort(key=lambda row: row[0] + b"/" if row[1] == _TREE else row[0])
-        content = b"".join(mode.encode() + b" " + name + b"\0" + bytes.fromhex(blob) for name, mode, blob in rows)
-        return _object_id(b"tree", content)
+        return _tree_of(rows)
 
     def _file(self, place: Path, path: str) -> BundleFile | None:
         """Read a file or link; None for what git does not keep, such as a socket."""
@@ -141,13 +139,13 @@ class _Reading:
             status = place.lstat()
             if stat.S_ISLNK(status.st_mode):
                 target = os.fsencode(place.readlink())
-                file = BundleFile(path, _SYMLINK, _object_id(b"blob", target), len(target), None)
+                file = BundleFile(path, _SYMLINK, object_id(b"blob", target), len(target), None)
             elif stat.S_ISREG(status.st_mode):
-                file = self._regular(place, path, _EXECUTABLE if status.st_mode & stat.S_IXUSR else _PLAIN)
+                file = self._regular(place, path, EXECUTABLE if status.st_mode & stat.S_IXUSR else PLAIN)
             else:
                 return None
         except OSError:
-            file = BundleFile(path, _PLAIN, _UNKNOWN_BLOB, 0, None)
+            file = BundleFile(path, PLAIN, _UNKNOWN_BLOB, 0, None)
         self.files.append(file)
         return file
 
@@ -157,13 +155,29 @@ class _Reading:
             self._bytes += size
             if size <= MAX_FILE_BYTES and self._bytes <= MAX_BUNDLE_BYTES:
                 content = stream.read()
-                return BundleFile(path, mode, _object_id(b"blob", content), len(content), content)
+                return BundleFile(path, mode, object_id(b"blob", content), len(content), content)
             digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
             return BundleFile(path, mode, digest.hexdigest(), size, None)
 
 
-def _object_id(kind: bytes, content: bytes) -> str:
+def object_id(kind: bytes, content: bytes) -> str:
     """The id git gives an object (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects)."""
     return hashlib.sha1(b"%s %d\0" % (kind, len(content)) + content, usedforsecurity=False).hexdigest()
+
+
+def tree_id(folder: Mapping[str, Any]) -> str:
+    """The id git gives a folder: of its files as they are, and of the folders in it, each a mapping like this one."""
+    rows = []
+    for name, entry in folder.items():
+        is_folder = isinstance(entry, Mapping)
+        rows.append((name.encode(), _TREE, tree_id(entry)) if is_folder else (name.encode(), entry.mode, entry.blob))
+    return _tree_of(rows)
+
+
+def _tree_of(rows: list[tuple[bytes, str, str]]) -> str:
+    """Git orders a folder as if its name ended with a slash."""
+    rows = sorted(rows, key=lambda row: row[0] + b"/" if row[1] == _TREE else row[0])
+    content = b"".join(mode.encode() + b" " + name + b"\0" + bytes.fromhex(blob) for name, mode, blob in rows)
+    return object_id(b"tree", content)

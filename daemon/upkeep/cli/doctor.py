@@ -33,7 +33,7 @@ class _Verdict:
 @click.command()
 @pass_desk
 def doctor(desk: Desk) -> None:
-    """Look at configuration, database, git, worker, sources, webhooks and AWS; exit with 1 when something fails."""
+    """Look at configuration, database, git, worker, sources, webhooks, AWS and keys; exit with 1 when one fails."""
     failed = False
     with ExitStack() as stack:
         for verdict in _verdicts(desk, stack):
@@ -196,10 +196,32 @@ def _users(desk: Desk, store: "Store") -> Iterator[_Verdict]:
         yield _Verdict("warn", "users", "nobody can sign in", "upkeep user add NAME --role admin")
 
 
+def _key_pairs(desk: Desk, store: "Store") -> Iterator[_Verdict]:
+    """Whether the API that Proton had is open to the key pairs there are, and their secrets are still theirs."""
+    from upkeep import wiring
+    from upkeep.flows.admit import ACCESS_KEY_PREFIX, digest
+
+    with store.read() as unit:
+        pairs = [token for token in unit.people.tokens() if token.id.startswith(ACCESS_KEY_PREFIX)]
+    if not pairs:
+        return
+    wiring.proton_model()
+    secret_of = wiring.open_key_pairs(desk.settings)
+    strange = [pair for pair in pairs if digest(secret_of(pair.id)) != pair.token_hash]
+    if strange:
+        reason = f"{len(strange)} of {len(pairs)} were issued under another key than the present `proton.key`"
+        yield _Verdict(
+            "fail", "key pairs", reason, "bring that key back, or issue them anew: upkeep token create --aws"
+        )
+    else:
+        yield _Verdict("ok", "key pairs", f"{len(pairs)}, for {desk.settings.public_url}/proton")
+
+
 _LOOKS: Mapping[str, Callable[[Desk, "Store"], Iterator[_Verdict]]] = {
     "worker": _worker,
     "sources": _sources,
     "webhooks": _webhooks,
     "aws": _aws,
     "users": _users,
+    "key pairs": _key_pairs,
 }

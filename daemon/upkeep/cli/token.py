@@ -61,9 +61,17 @@ def list_tokens(desk: Desk, name: str | None, form: Form) -> None:
     help="What it may be used for; can be given several times. Never more than its user's role.",
 )
 @click.option("--expires-in", "expires_for", callback=lambda _, __, text: _span(text), help="For example 90d.")
+@click.option("--aws", is_flag=True, help="A key pair that AWS's clients sign with, for the API that Proton had.")
 @pass_desk
-def create(desk: Desk, label: str, name: str, scopes: tuple[str, ...], expires_for: timedelta | None) -> None:
-    """Create a token and print its secret, alone on standard output. It is shown this once."""
+def create(
+    desk: Desk, label: str, name: str, scopes: tuple[str, ...], expires_for: timedelta | None, aws: bool
+) -> None:
+    """Create a token and print its secret, alone on standard output. It is shown this once.
+
+    With --aws, two lines are printed that make a shell or a build use it: the access key, which is the token's id, and
+    its secret.
+    """
+    from upkeep import wiring
     from upkeep.flows import admit
 
     now = desk.now
@@ -74,11 +82,12 @@ def create(desk: Desk, label: str, name: str, scopes: tuple[str, ...], expires_f
             [Scope(scope) for scope in scopes],
             user=name,
             expires_at=None if expires_for is None else now + expires_for,
+            secret_of=wiring.open_key_pairs(desk.settings) if aws else None,
             actor=desk.actor,
             now=now,
         )
     click.echo(f"Token {made.id} acts as {made.user}: {', '.join(sorted(made.scopes))}. Keep what follows:", err=True)
-    click.echo(secret)
+    click.echo(f"AWS_ACCESS_KEY_ID={made.id}\nAWS_SECRET_ACCESS_KEY={secret}" if aws else secret)
 
 
 @token.command()

@@ -33,6 +33,15 @@ class DeploymentStatus(StrEnum):
         """Whether it ended without doing what was asked, and not because someone cancelled it."""
         return self in (DeploymentStatus.FAILED, DeploymentStatus.DELETE_FAILED)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it is about taking a resource away, done or not."""
+        return self in (
+            DeploymentStatus.DELETE_IN_PROGRESS,
+            DeploymentStatus.DELETE_FAILED,
+            DeploymentStatus.DELETE_COMPLETE,
+        )
+
 
 class Action(StrEnum):
     """What is asked of the provisioner."""

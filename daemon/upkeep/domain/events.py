@@ -65,6 +65,25 @@ class SyncAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateAdded:
+    subject: str
+    template_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadAsked:
+    subject: str
+    version: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateConnected:
+    subject: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateDiscovered:
     subject: str
     template_kind: str
@@ -268,6 +287,37 @@ class UserRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleChanged:
+    subject: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagsChanged:
+    subject: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsTold:
+    subject: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptionChanged:
+    subject: str
+    fields: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentDeleted:
+    subject: str
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
 class UserChanged:
     subject: str
     changes: str
@@ -362,6 +412,14 @@ Event = (
     | RolloutEnded
     | UserAdded
     | UserRemoved
+    | TemplateAdded
+    | TemplateConnected
+    | UploadAsked
+    | RoleChanged
+    | TagsChanged
+    | OutputsTold
+    | DescriptionChanged
+    | DeploymentDeleted
     | UserChanged
     | UserRenamed
     | PasswordChanged

@@ -6,11 +6,12 @@ from enum import StrEnum
 
 
 class WorkKind(StrEnum):
-    """SYNC a source, PREVIEW a draft, DEPLOY a deployment, RELAY a channel's notices, compare a resource for its DRIFT,
-    advance a ROLLOUT. The subject names which."""
+    """SYNC a source, PREVIEW a draft, REGISTER an upload, DEPLOY a deployment, RELAY a channel's notices, compare a
+    resource for its DRIFT, advance a ROLLOUT. The subject names which."""
 
     SYNC = "sync"
     PREVIEW = "preview"
+    REGISTER = "register"
     PLAN = "plan"
     DEPLOY = "deploy"
     RELAY = "relay"

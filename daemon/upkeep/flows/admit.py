@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -43,6 +43,11 @@ SHORTEST_PASSWORD = 10
 
 TOKEN_PREFIX = "upkeep_"  # noqa: S105  (known to everybody)
 """What secrets of tokens begin with, so that people and secret scanners recognise a leaked one."""
+
+ACCESS_KEY_PREFIX = "UPKEEP"
+"""What access keys begin with; AWS's own begin otherwise. They have twenty letters like those."""
+
+_ACCESS_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 LONGEST_LABEL = 60
 
@@ -391,12 +396,15 @@ def create_token(
     *,
     user: str | None = None,
     expires_at: datetime | None = None,
+    secret_of: Callable[[str], str] | None = None,
     actor: Actor,
     now: datetime,
 ) -> tuple[Token, str]:
     """Make a key for programs that act as the actor, or as another user when an admin makes it.
 
     Returns it with its secret, which is stored nowhere. It can do what one of its scopes and its user's role allow.
+    With `secret_of`, which derives a secret from an id, it is a key pair that signs requests as AWS's clients do: its
+    id is the access key, and its secret can be found again to check a signature.
     """
     whose = _whose(unit, user, actor)
     if not label.strip() or len(label) > LONGEST_LABEL or not label.isprintable():
@@ -412,8 +420,11 @@ def create_token(
         )
     if expires_at is not None and expires_at <= now:
         raise CallerError("the token would have expired already", cure="choose a time to come")
-    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    made = Token(secrets.token_hex(6), digest(secret), whose.name, label.strip(), frozenset(scopes), now, expires_at)
+    token_id, secret = secrets.token_hex(6), TOKEN_PREFIX + secrets.token_urlsafe(32)
+    if secret_of is not None:
+        token_id = ACCESS_KEY_PREFIX + "".join(secrets.choice(_ACCESS_KEY_LETTERS) for _ in range(14))
+        secret = secret_of(token_id)
+    made = Token(token_id, digest(secret), whose.name, label.strip(), frozenset(scopes), now, expires_at)
     unit.people.add_token(made)
     listed = ", ".join(sorted(made.scopes))
     unit.journal.record(events.TokenCreated(f"user/{whose.name}", made.label, listed), actor, now)

@@ -165,16 +165,17 @@ def add_instance(
     instance: InstanceSpec,
     *,
     version: Version | None = None,
+    tags: Mapping[str, str] | None = None,
     actor: Actor,
     now: datetime,
 ) -> Deployment:
     """Create one more instance of a service, at the recommended version unless one is named, and list it in the
-    service's spec. What the service has already is not deployed."""
+    service's spec. What the service has already is not deployed. Without `tags`, it has those of the others."""
     require(actor, Act.ENROLL)
     owning = unit.fleet.service(service)
     require(actor, Act.ENROLL, owning.owner, owning.name)
     taken = chosen_version(unit, owning.template, TemplateKind.SERVICE, version, actor)
-    tags = next((resource.tags for resource in unit.fleet.of_service(owning.name)), {})
+    tags = tags or next((resource.tags for resource in unit.fleet.of_service(owning.name)), {})
     unit.fleet.save_service(replace(owning, spec=specs.with_instance(owning.spec, instance)))
     return _create_instance(unit, owning, instance, taken, tags, actor, now)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from upkeep.domain.annotations import Annotation
 from upkeep.domain.answers import KeptAnswer
 from upkeep.domain.bundles import Bundle, Part, TemplateFile
 from upkeep.domain.changes import Step
@@ -29,6 +30,7 @@ from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Serv
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.tallies import Tally
+from upkeep.domain.uploads import Upload
 from upkeep.domain.versions import Commit, Major, Template, TemplateKind, TemplateVersion, VersionKey, VersionState
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
@@ -81,6 +83,12 @@ class Unit(Protocol):
     def work(self) -> "WorkBook": ...
     @property
     def people(self) -> "PeopleBook": ...
+    @property
+    def annotations(self) -> "AnnotationBook": ...
+    @property
+    def listings(self) -> "ListingBook": ...
+    @property
+    def uploads(self) -> "UploadBook": ...
     @property
     def answers(self) -> "AnswerBook": ...
 
@@ -414,6 +422,9 @@ class DeploymentBook(Protocol):
     def stack_events(self, deployment_id: str, limit: int) -> Sequence[StackEvent]:
         """The last ones, oldest first."""
 
+    def remove(self, deployment_id: str) -> None:
+        """With what was rendered, proposed and told for it."""
+
     def last_succeeded(self, key: ResourceKey, version: Version) -> Deployment | None:
         """The last deployment that brought the resource to a version, or deployed it there again."""
 
@@ -592,6 +603,77 @@ class PeopleBook(Protocol):
         """The stored random key of that name; `fresh` is kept and returned the first time."""
 
 
+class InstanceOrder(StrEnum):
+    """How service instances are listed, in Proton's words (ListServiceInstancesSortBy)."""
+
+    NAME = "name"
+    STATUS = "deploymentStatus"
+    TEMPLATE = "templateName"
+    SERVICE = "serviceName"
+    ENVIRONMENT = "environmentName"
+    ATTEMPTED = "lastDeploymentAttemptedAt"
+    CREATED = "createdAt"
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it is a point in time that orders them."""
+        return self in (InstanceOrder.ATTEMPTED, InstanceOrder.CREATED)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFilter:
+    """Which service instances are listed; every field that is not None narrows it further."""
+
+    name: str | None = None
+    service: str | None = None
+    template: str | None = None
+    environment: str | None = None
+    status: DeploymentStatus | None = None
+    standing: Standing | None = None
+    attempted_before: datetime | None = None
+    attempted_after: datetime | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+
+
+class ListingBook(Protocol):
+    """Pages in the orders of Proton's API."""
+
+    def instances(
+        self, wanted: InstanceFilter, order: InstanceOrder, *, descending: bool, cursor: str | None, limit: int
+    ) -> FleetPage:
+        """The instances behind the cursor; CallerError for a cursor that this order did not give."""
+
+    def deployments(
+        self, keys: Collection[ResourceKey] | None, before: int | None, limit: int
+    ) -> tuple[Sequence[Deployment], int | None]:
+        """Newest first, of some resources or of all that are there, those before a number; and the number that the
+        next page is before, None on the last."""
+
+
+class UploadBook(Protocol):
+    """Bundles in S3 that are to become versions."""
+
+    def add(self, upload: Upload) -> None: ...
+    def find(self, template: TemplateName, version: Version) -> Upload | None: ...
+    def of_template(self, template: TemplateName) -> Sequence[Upload]:
+        """By number."""
+
+    def remove(self, template: TemplateName, version: Version) -> None: ...
+
+
+class AnnotationBook(Protocol):
+    """What was said about things beyond what Upkeep itself keeps of them."""
+
+    def find(self, subject: str) -> Annotation | None: ...
+    def save(self, annotation: Annotation) -> None:
+        """Add it, or replace the one of its subject."""
+
+    def remove(self, subject: str) -> None: ...
+    def list(self, kind: str) -> Sequence[Annotation]:
+        """Those whose subjects begin with `KIND/`, by subject."""
+
+
 class AnswerBook(Protocol):
     """What requests with a key were answered."""
 
@@ -748,6 +830,14 @@ class Provisioner(Protocol):
 
     def drift(self, handle: str) -> Drift:
         """What the comparison found, once it has ended."""
+
+
+class Uploaded(Protocol):
+    """Where uploads are."""
+
+    def __call__(self, bucket: str, key: str) -> Bundle:
+        """The bundle that an object holds. NotFound, BundleError or StalledError when there is none that can be read,
+        TransientError when it may be read later."""
 
 
 class Channels(Protocol):

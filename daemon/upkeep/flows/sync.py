@@ -29,19 +29,17 @@ from upkeep.domain.changes import (
     version_folder,
 )
 from upkeep.domain.errors import Conflict, LostLease, NotFound, StalledError, TransientError
-from upkeep.domain.findings import Finding, error, has_errors
+from upkeep.domain.findings import Finding
 from upkeep.domain.names import SourceName, Version
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON
 from upkeep.domain.sources import Cause, Drafts, Source, Stall
-from upkeep.domain.versions import Commit, Major, Template, TemplateKind, TemplateVersion, VersionState
-from upkeep.domain.work import Claim, WorkKind
+from upkeep.domain.versions import Commit, Major, Template, TemplateKind, TemplateVersion
+from upkeep.domain.work import Claim
 from upkeep.flows import follow, receive
-from upkeep.flows.examine import compatibility, examine, read
+from upkeep.flows.examine import examine, read
 from upkeep.flows.ports import Mirror, Renderer, Repositories, Store, Unit
-from upkeep.flows.preview import subject_of
-
-_GOOD = (VersionState.DRAFT, VersionState.PUBLISHED, VersionState.WITHDRAWN)
+from upkeep.flows.register import add_version
 
 
 class _Overtaken(Exception):
@@ -406,41 +404,10 @@ class _Run:
     def _add_version(
         self, unit: Unit, template: Template, major: Major, commit: Commit, bundle: Bundle, inspection: Inspection
     ) -> TemplateVersion:
-        before = unit.registry.latest(template.name, major.major, _GOOD)
-        findings = [*inspection.findings, *compatibility(before.schema if before else None, inspection.schema)]
-        if inspection.kind is not None and inspection.kind is not template.kind:
-            if any(version.state in _GOOD for version in unit.registry.versions(template.name)):
-                findings.append(_other_kind(template, inspection.kind))
-            else:
-                # Nothing of it could be used so far, so its kind was a guess.
-                unit.registry.save_template(replace(template, kind=inspection.kind))
-        version = TemplateVersion(
-            template=template.name,
-            version=Version(major.major, major.next_minor),
-            state=VersionState.REGISTRATION_FAILED if has_errors(findings) else VersionState.DRAFT,
-            tree=bundle.tree,
-            commit=commit,
-            path=major.path,
-            created_at=self.now,
-            findings=tuple(findings),
-            schema=inspection.schema,
-            has_pipeline=Part.PIPELINE in inspection.templates,
-            compatible_environments=inspection.compatible_environments,
-        )
         unit.registry.save_major(replace(major, next_minor=major.next_minor + 1, removed_at=None))
-        unit.registry.keep_bundle(bundle)
-        unit.registry.add_version(version)
+        number = Version(major.major, major.next_minor)
+        version = add_version(unit, template, number, major.path, commit, bundle, inspection, self.now)
         self.count += 1
-        errors = sum(has_errors([finding]) for finding in findings)
-        unit.journal.record(
-            events.VersionRegistered(
-                f"template/{template.name}", str(version.version), version.state, commit.id, version.tree, errors
-            ),
-            DAEMON,
-            self.now,
-        )
-        if version.state is VersionState.DRAFT:
-            unit.work.ask(WorkKind.PREVIEW, subject_of(template.name, version.version), self.now, "registered")
         return version
 
 
@@ -457,11 +424,3 @@ def _likely_kind(bundle: Bundle) -> TemplateKind:
     folders = {file.path.partition("/")[0] for file in bundle.files}
     service = {Part.INSTANCE.folder, Part.PIPELINE.folder}
     return TemplateKind.SERVICE if folders & service else TemplateKind.ENVIRONMENT
-
-
-def _other_kind(template: Template, kind: TemplateKind) -> Finding:
-    return error(
-        "other-kind",
-        f"this is a bundle for the kind {kind}, but {template.name} is a template for the kind {template.kind}",
-        cure="give it a folder and template name of its own",
-    )

@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
 from upkeep.web import api, faults, health, hooks, identity, live, pages, wording
+from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
 __all__ = ["Rooms", "create_app"]
@@ -54,9 +55,10 @@ def create_app(rooms: Rooms) -> Flask:
     )
     csrf = CSRFProtect(app)
     # Known by signatures and tokens, which no browser sends by itself.
-    csrf.exempt(hooks.blueprint)
-    csrf.exempt(api.blueprint)
-    for blueprint in (hooks.blueprint, api.blueprint, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
+    signed = (hooks.blueprint, api.blueprint, proton.blueprint)
+    for blueprint in signed:
+        csrf.exempt(blueprint)
+    for blueprint in (*signed, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
     app.before_request(api.number_request)
     app.before_request(_refuse_unreadable)
@@ -85,7 +87,7 @@ def _asset_of(app: Flask) -> Callable[[str], str]:
 
 def _refuse_unreadable() -> None:
     """NUL is no part of any name or sentence, and no database here would keep it."""
-    if request.blueprint == hooks.blueprint.name:
+    if request.blueprint in (hooks.blueprint.name, proton.blueprint.name):
         return
     texts = [request.path, *request.args.values(), *request.form.values()]
     if any("\0" in text for text in texts):

@@ -41,6 +41,8 @@ OPEN = frozenset(
         "health.ready",
         "hooks.github",
         "hooks.github_source",
+        "proton.call",
+        "proton.call_at_host",
     }
 )
 """Endpoints that ask for no session: what comes before one, and what is known by its signature instead."""

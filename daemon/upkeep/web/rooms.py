@@ -12,6 +12,7 @@ from upkeep.domain.notices import Routing
 from upkeep.domain.people import Role, Rules
 from upkeep.flows.admit import SPANS, Passwords, Spans
 from upkeep.flows.ports import Renderer, Secrets, SignInProvider, Store
+from upkeep.web.proton.protocol import CLOSED, ProtonDoor
 
 EXTENSION = "upkeep"
 
@@ -40,7 +41,8 @@ class Rooms:
     """The neighbours of the web. `clock` gives the time of a request, aware and in UTC.
 
     `webhook_secrets` are the ones every source accepts, several while they are rotated; a source's own secrets
-    stand in the source and are followed through `secrets`. `public_url` is where people reach this site.
+    stand in the source and are followed through `secrets`. `public_url` is where people reach this site;
+    `proton` is how the API that Proton had is served.
 
     `passwords_open` says whether local users may sign in, `github` and `proxy` how others may; `rules` bind all who
     come in, and `trusted_proxies` are believed about where a request came from.
@@ -54,6 +56,7 @@ class Rooms:
     clock: Callable[[], datetime]
     webhook_secrets: tuple[str, ...] = ()
     public_url: str = "http://localhost:8080"
+    proton: ProtonDoor = CLOSED
     rules: Rules = field(default_factory=Rules)
     spans: Spans = SPANS
     passwords_open: bool = True

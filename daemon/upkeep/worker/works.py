@@ -11,8 +11,9 @@ from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.drift import compare
 from upkeep.flows.foresee import foresee
 from upkeep.flows.plan import ask_for_draft
-from upkeep.flows.ports import Channels, Provisioner, Renderer, Repositories, Store, Unit
+from upkeep.flows.ports import Channels, Provisioner, Renderer, Repositories, Store, Unit, Uploaded
 from upkeep.flows.preview import preview
+from upkeep.flows.register import register
 from upkeep.flows.relay import relay
 from upkeep.flows.rollout import advance
 from upkeep.flows.settle import Terms, settle
@@ -28,6 +29,7 @@ def works(
     renderer: Renderer,
     provisioner: Provisioner,
     channels: Channels,
+    uploaded: Uploaded,
     *,
     routing: Routing,
     terms: Terms,
@@ -44,6 +46,7 @@ def works(
     return {
         WorkKind.SYNC: lambda claim: sync(store, repositories, renderer, claim, routing=routing, now=clock()),
         WorkKind.PREVIEW: lambda claim: preview(store, renderer, claim, now=clock(), then=check),
+        WorkKind.REGISTER: lambda claim: register(store, uploaded, renderer, claim, routing=routing, now=clock()),
         WorkKind.PLAN: lambda claim: foresee(store, renderer, provisioner, claim, terms=terms, now=clock()),
         WorkKind.DEPLOY: lambda claim: settle(
             store, renderer, provisioner, claim, routing=routing, terms=terms, now=clock()

@@ -141,6 +141,10 @@ class Deployments:
         )
         return tuple(stack_event_of(row) for row in reversed(self._transaction.rows(query)))
 
+    def remove(self, deployment_id: str) -> None:
+        if not self._transaction.remove(deployments, deployments.c.id == deployment_id):
+            raise _unknown(deployment_id)
+
     def last_succeeded(self, key: ResourceKey, version: Version) -> Deployment | None:
         query = (
             sa.select(deployments)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
+from upkeep.adapters.store.annotations import Annotations
 from upkeep.adapters.store.answers import Answers
 from upkeep.adapters.store.bells import Bell, Notifications, Pipes
 from upkeep.adapters.store.deliveries import Deliveries
@@ -14,6 +15,7 @@ from upkeep.adapters.store.deployments import Deployments
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.fleet import Fleet
 from upkeep.adapters.store.journal import Journal
+from upkeep.adapters.store.listings import Listings
 from upkeep.adapters.store.outbox import Outbox
 from upkeep.adapters.store.people import People
 from upkeep.adapters.store.plans import Plans
@@ -24,6 +26,7 @@ from upkeep.adapters.store.tables import metadata, numbers
 from upkeep.adapters.store.tallies import Tallies
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.adapters.store.upgrade import require_current
+from upkeep.adapters.store.uploads import Uploads
 from upkeep.adapters.store.work import Work
 from upkeep.domain.errors import TransientError
 
@@ -72,6 +75,18 @@ class SqlUnit:
     @cached_property
     def journal(self) -> Journal:
         return Journal(self._transaction)
+
+    @property
+    def annotations(self) -> Annotations:
+        return Annotations(self._transaction)
+
+    @property
+    def uploads(self) -> Uploads:
+        return Uploads(self._transaction)
+
+    @property
+    def listings(self) -> Listings:
+        return Listings(self._transaction)
 
     @cached_property
     def outbox(self) -> Outbox:

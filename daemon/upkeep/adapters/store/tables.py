@@ -567,6 +567,28 @@ Index("ix_plans_resource", plans.c.resource, plans.c.number)
 Index("ix_plans_version", plans.c.template, plans.c.major, plans.c.minor, plans.c.number)
 Index("ix_plans_deployment", plans.c.deployment)
 
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("template", Name, ForeignKey("templates.name", ondelete="CASCADE"), primary_key=True),
+    Column("major", Integer, primary_key=True, autoincrement=False),
+    Column("minor", Integer, primary_key=True, autoincrement=False),
+    Column("bucket", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("asked_by", Words, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("compatible_environments", Json, nullable=False),
+    Column("message", Words, nullable=False),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("subject", Name, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("facts", Json, nullable=False),
+)
+
 tallies = Table(
     "tallies",
     metadata,

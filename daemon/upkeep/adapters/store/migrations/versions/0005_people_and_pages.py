@@ -105,6 +105,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("template", "at", name=op.f("pk_tallies")),
     )
     op.create_index("ix_tallies_at", "tallies", ["at"], unique=False)
+    op.create_table(
+        "annotations",
+        sa.Column("subject", NAME, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_annotations")),
+    )
+    op.create_table(
+        "uploads",
+        sa.Column("template", NAME, nullable=False),
+        sa.Column("major", sa.Integer(), nullable=False),
+        sa.Column("minor", sa.Integer(), nullable=False),
+        sa.Column("bucket", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("asked_at", MOMENT, nullable=False),
+        sa.Column("compatible_environments", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["template"], ["templates.name"], name=op.f("fk_uploads_template"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("template", "major", "minor", name=op.f("pk_uploads")),
+    )
     op.drop_index("ix_resources_environment", "resources")
     for name, table, columns in INDEXES:
         op.create_index(name, table, columns, unique=False)

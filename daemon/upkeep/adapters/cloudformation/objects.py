@@ -1,0 +1,24 @@
+"""Objects in S3, read with Upkeep's own credentials."""
+
+from upkeep.adapters.cloudformation.accounts import Accounts
+from upkeep.adapters.cloudformation.faults import Refusal
+from upkeep.domain.errors import BundleError, NotFound
+from upkeep.domain.resources import Placement
+
+_MISSING = frozenset({"NoSuchKey", "NoSuchBucket"})
+
+
+def read_object(accounts: Accounts, bucket: str, key: str, at_most: int) -> bytes:
+    """The content of an object. NotFound when there is none, BundleError when it is longer, and else what
+    `Accounts.call` raises."""
+    try:
+        found = accounts.call("s3", "get_object", Placement(), "register", Bucket=bucket, Key=key)
+    except Refusal as refused:
+        if refused.code in _MISSING:
+            raise NotFound(f"there is no s3://{bucket}/{key}", cure="upload the bundle, then register it") from refused
+        raise
+    with found["Body"] as body:
+        content: bytes = body.read(at_most + 1)
+    if len(content) > at_most:
+        raise BundleError(f"s3://{bucket}/{key} is longer than {at_most} bytes", cure="leave out what is no template")
+    return content
