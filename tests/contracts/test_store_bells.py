@@ -74,7 +74,7 @@ def test_work_that_was_asked_for_rings_when_it_is_committed_and_not_before(any_s
 def test_a_unit_that_asks_for_nothing_rings_nobody(any_store, second_store, now) -> None:
     _, woken = waiting(second_store)
     with any_store.write() as unit:
-        unit.people.note_failed_sign_in("a", now)
+        unit.people.note_failed_sign_in("a", "192.0.2.1", now)
     with any_store.read() as unit:
         unit.work.next_due_at()
     assert not woken.wait(0.1)

@@ -132,7 +132,7 @@ def test_a_lease_that_ended_is_claimed_by_another_and_its_holder_may_write_no_mo
     assert (second.attempts, second.token > first.token) == (2, True)
     for write in ("hold", "done", "retry"):
         with pytest.raises(LostLease), each_store.write() as unit:
-            unit.people.note_failed_sign_in("x", now)
+            unit.people.note_failed_sign_in("x", "192.0.2.1", now)
             if write == "hold":
                 unit.work.hold(first)
             elif write == "done":
@@ -141,7 +141,7 @@ def test_a_lease_that_ended_is_claimed_by_another_and_its_holder_may_write_no_mo
                 unit.work.retry(first, now, "")
     with each_store.write() as unit:
         assert not unit.work.renew(first, now + LEASE)
-        assert unit.people.failed_sign_ins("x", now) == 0
+        assert unit.people.failed_sign_ins(now, "x").count == 0
         unit.work.hold(second)
         unit.work.done(second)
 

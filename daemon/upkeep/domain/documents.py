@@ -191,6 +191,9 @@ def _syntax_fault(fault: yaml.YAMLError, text: str, path: str) -> Finding:
     if "\t" in indentation:
         return error("yaml-tab", "a tab indents this line, YAML allows spaces only", path, line, "indent with spaces")
     problem = getattr(fault, "problem", None) or "it cannot be read"
+    if "maximum nesting depth" in problem:
+        # The parser's own limit, which libyaml reaches before we come to ours.
+        return error("too-deep", "lists and mappings nest deeper than can be read", path, line, "flatten the document")
     if "{%" in there or "{{" in there:
         cure = "quote the value that starts with `{`; Jinja is only rendered in infrastructure templates"
     elif "mapping values are not allowed" in problem:
