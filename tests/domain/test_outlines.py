@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upkeep.domain.differences import difference
-from upkeep.domain.outlines import section_changes, sections_of
+from upkeep.domain.outlines import REMARKS, section_changes, sections_of
 
 BEFORE = """\
 AWSTemplateFormatVersion: "2010-09-09"
@@ -61,6 +61,18 @@ def test_each_change_is_told_of_its_own_resource_with_the_property_that_differs(
         ("Alarm", "AWS::CloudWatch::Alarm", "added", ()),
         ("Outputs", "", "changed", ("Id.Value",)),
     ]
+
+
+def test_a_comment_behind_a_resource_does_not_make_it_a_changed_one():
+    before = "Resources:\n  A:\n    Type: X\n    Properties:\n      Size: 1\n\n  # B comes here.\n"
+    after = before.replace("  # B comes here.\n", "  B:\n    Type: Y\n")
+    assert told(changes(before, after)) == [("B", "Y", "added", ()), ("A", "X", REMARKS, ())]
+
+
+def test_a_line_of_a_text_is_no_comment_whatever_it_begins_with():
+    before = "Resources:\n  A:\n    Type: X\n    Properties:\n      UserData: |\n        #!/bin/sh\n        # start\n"
+    found = told(changes(before, before.replace("        # start\n", "")))
+    assert found == [("A", "X", "changed", ("Properties.UserData",))]
 
 
 def test_a_resource_that_only_moved_did_not_change():

@@ -20,6 +20,9 @@ _RESOURCES = "Resources"
 _MOST_SECTIONS = 2_000
 """More than CloudFormation takes; what has more is left whole."""
 
+REMARKS = "the same but for comments behind it"
+"""What is said of a section that differs only in what stands between it and the next."""
+
 _PATHS = 5
 """Properties that are named of one changed section."""
 
@@ -38,8 +41,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class SectionChange:
-    """What became of one section. `change` is added, changed or removed; `paths` are the first of its properties that
-    differ, such as `Properties.CidrBlock`; `blocks` count lines as the whole template does."""
+    """What became of one section. `change` is added, changed, removed, or REMARKS; `paths` are the first of its
+    properties that differ, such as `Properties.CidrBlock`; `blocks` count lines as the whole template does."""
 
     name: str
     resource: bool
@@ -75,7 +78,7 @@ def section_changes(blocks: Iterable[Block]) -> tuple[SectionChange, ...]:
         return (SectionChange("", False, "", "changed", (), kept),)
     names = dict.fromkeys([*after, *before])
     changes = [change for name in names if (change := _changed(before.get(name), after.get(name)))]
-    return tuple(sorted(changes, key=lambda change: not change.resource))
+    return tuple(sorted(changes, key=lambda change: (not change.resource, change.change == REMARKS)))
 
 
 def _by_name(sections: Sequence[Section]) -> Mapping[tuple[bool, str], Section] | None:
@@ -92,7 +95,9 @@ def _changed(before: Section | None, after: Section | None) -> SectionChange | N
     found = difference("".join(f"{line}\n" for line in old), "".join(f"{line}\n" for line in new)).blocks
     old_at, new_at = before.at - 1 if before else 0, after.at - 1 if after else 0
     blocks = tuple(Block(block.old_at + old_at, block.new_at + new_at, block.old, block.new) for block in found)
-    change = "changed" if before and after else "added" if after else "removed"
+    change = "added" if before is None else "removed" if after is None else "changed"
+    if change == "changed" and _body(old) == _body(new):
+        change = REMARKS
     paths = tuple(dict.fromkeys(_paths(found, old, new))) if change == "changed" else ()
     return SectionChange(own.name, own.resource, own.type, change, paths[:_PATHS], blocks)
 
@@ -126,6 +131,17 @@ def _paths(blocks: Iterable[Block], old: Sequence[str], new: Sequence[str]) -> I
         lines, at = (new, block.new_at) if block.new else (old, block.old_at)
         if path := _path(lines, at - 1):
             yield path
+
+
+def _body(lines: Sequence[str]) -> Sequence[str]:
+    """The lines of a section without the empty ones and comments behind it. What is indented deeper than its key may be
+    part of a text and is never taken for a comment."""
+    end, key = len(lines), len(lines[0]) - len(lines[0].lstrip())
+    while end and (
+        not (bare := lines[end - 1].lstrip()) or (bare[0] == "#" and len(lines[end - 1]) - len(bare) <= key)
+    ):
+        end -= 1
+    return lines[:end]
 
 
 def _path(lines: Sequence[str], place: int) -> str:
