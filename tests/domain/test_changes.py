@@ -6,7 +6,7 @@ from itertools import pairwise
 from time import process_time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.builders import a_commit, object_id
@@ -263,6 +263,7 @@ def test_numbers_do_not_depend_on_how_commits_are_pushed(history: list[dict[str,
 
 
 @given(histories)
+@example([{"new/web/v1": "a"}, {"web/v2": "a"}, {"web/v1": "a", "web/v2": "a", "new/web/v1": "b:none"}])
 def test_following_commits_ends_where_reading_the_last_one_begins(history: list[dict[str, str]]) -> None:
     layout = Layout({})
     for bundles in history:

@@ -145,8 +145,7 @@ class Layout:
         for path in self.folders:
             self._note_marker(path)
         names = {name for path in self.folders if (name := self._place_claim(path)) is not None}
-        for name in names:
-            self._decide(name)
+        self._decide_all(names)
 
     @property
     def accepted(self) -> Mapping[MajorKey, str]:
@@ -183,8 +182,9 @@ class Layout:
                 for path in (change.path, _parent(change.path)):
                     self._place_claim(path)
         # Whether a folder lies inside a bundle may have changed with the bundle.
-        for name in names:
-            self._decide(name)
+        for name, held in self._decide_all(names).items():
+            names.add(name)
+            before |= held
         after = {key: (path, self.folders.get(path)) for name in touched | names for key, path in self._of_name(name)}
         return tuple(
             move
@@ -242,11 +242,27 @@ class Layout:
             if parsed is not None and self._accepted.get(parsed.key) == path:
                 yield parsed.key, path
 
-    def _decide(self, name: str) -> None:
+    def _decide_all(self, names: Iterable[str]) -> Mapping[str, Mapping[MajorKey, tuple[str, str | None]]]:
+        """Decide these names, and others that this concerns: a folder that claimed its name only because it was known
+        may lose that to another one, and is no bundle then that others could lie in. Returns those others, with what
+        was accepted for them before."""
+        asked = set(names)
+        waiting, others = list(asked), {}
+        while waiting:
+            for lost in self._decide(waiting.pop()):
+                for name in self._names_around(lost):
+                    if name not in asked and name not in others:
+                        others[name] = {key: (path, self.folders.get(path)) for key, path in self._of_name(name)}
+                    waiting.append(name)
+        return others
+
+    def _decide(self, name: str) -> tuple[str, ...]:
+        """Which folders of a name are accepted; returns those that lost their claim on it."""
         for key in self._decided.pop(name, ()):
             del self._accepted[key]
         if name in self.foreign:
-            return
+            return ()
+        lost = []
         claims = self._fit(name)
         homes = {claim.template_path for claim in claims}
         home = next(iter(homes)) if len(homes) == 1 else self.holders.get(name)
@@ -256,8 +272,13 @@ class Layout:
             if chosen in paths and chosen is not None:
                 self._accepted[key] = chosen
                 self._decided.setdefault(name, []).append(key)
+                former = self.known.get(key, chosen)
                 self.known[key] = chosen
                 self.holders[name] = _parent(chosen)
+                if former in self._claims[name]:
+                    self._place_claim(former)
+                    lost += [former] if former not in self._claims[name] else []
+        return tuple(lost)
 
     def _fit(self, name: str) -> list[VersionFolder]:
         """The claims on a name that are in their place: not inside another bundle, unless known from before."""
