@@ -113,3 +113,10 @@ def test_a_page_shows_without_scripts_what_it_shows_with_them(gallery, views, pa
 def test_a_deployment_that_is_done_has_no_step_to_come(gallery, views):
     page = views.open(f"/deployments/{DONE}", known=gallery.known[Role.VIEWER])
     assert page.get_by_text("to come").count() == 0
+
+
+def test_what_says_it_is_a_button_answers_to_the_space_bar(gallery, views):
+    page = views.open("/", known=gallery.known[Role.ADMIN])
+    page.get_by_role("button", name="Update test to recommended version").focus()
+    page.keyboard.press("Space")
+    page.wait_for_url("**/environments/test/update")
