@@ -95,6 +95,9 @@ _SENTENCES: Mapping[str, str] = {
     "source_stalled": "stopped syncing {name}: {reason}",
     "source_resumed": "resumed syncing {name}",
     "sync_asked": "asked {name} to sync",
+    "template_added": "added the {template_kind} template {name}",
+    "template_connected": "had {name} read from {source}",
+    "upload_asked": "asked to register {name} {version} from {place}",
     "template_discovered": "discovered the {template_kind} template {name} in {source}",
     "major_removed": "saw major {major} of {name} disappear from its branch",
     "major_returned": "saw major {major} of {name} return to its branch",
@@ -110,6 +113,10 @@ _SENTENCES: Mapping[str, str] = {
     "rollout_paused": "paused the update of {name}: {reason}",
     "rollout_resumed": "resumed the update of {name}",
     "rollout_ended": "ended the update of {name}, {status}: {updated} updated, {failed} failed",
+    "tags_changed": "tagged {name}: {keys}",
+    "outputs_told": "told the outputs of {name}: {keys}",
+    "description_changed": "described {name}: {fields}",
+    "deployment_deleted": "deleted the deployment {deployment} of {name}",
     "user_added": "let {name} in as {role}",
     "user_removed": "let {name} in no longer",
     "user_changed": "changed {name}: {changes}",
@@ -199,6 +206,10 @@ def _repository_changed(name: str, facts: _Facts) -> str:
     return f"named the repository of {name}: {facts['repository_id'] or 'none'}{branch}"
 
 
+def _role_changed(name: str, facts: _Facts) -> str:
+    return f"had {name} reached by {facts['after'] or 'no role'}, before by {facts['before'] or 'none'}"
+
+
 _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "source_synced": _synced,
     "version_registered": _version_registered,
@@ -212,6 +223,7 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "owner_changed": _given,
     "resource_snoozed": _snoozed,
     "repository_changed": _repository_changed,
+    "role_changed": _role_changed,
     "sessions_ended": _sessions_ended,
 }
 
