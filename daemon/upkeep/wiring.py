@@ -8,12 +8,10 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from upkeep.adapters import clock
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.bundles import Bundle
 from upkeep.domain.errors import Conflict, SettingsError, StalledError
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
     from upkeep.web.rooms import Entrance
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
-
-now: Callable[[], datetime] = clock.now
 
 
 def database_url(settings: Settings) -> str:
@@ -67,7 +63,7 @@ def prepare(settings: Settings) -> None:
         store = ChronicledStore(open_store(settings, stack))
         follow_declared(store, settings)
         with store.write() as unit:
-            relay.resume(unit, now=clock.now())
+            relay.resume(unit, now=store.now())
 
 
 def anybody_may_sign_in(settings: Settings) -> bool:
@@ -97,7 +93,7 @@ def follow_declared(store: Store, settings: Settings) -> None:
 
 def _declare(store: Store, settings: Settings) -> None:
     with store.write() as unit:
-        follow.declare(unit, settings.declared, now=clock.now())
+        follow.declare(unit, settings.declared, now=store.now())
 
 
 def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
@@ -208,14 +204,15 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
     from upkeep.web.rooms import Headers, Rooms
 
     access = settings.access
+    store = ChronicledStore(open_store(settings, stack))
     return create_app(
         Rooms(
-            store=ChronicledStore(open_store(settings, stack)),
+            store=store,
             renderer=open_renderer(settings, stack),
             passwords=open_passwords(),
             secrets=KeptSecrets(),
             routing=settings.notices.routing,
-            clock=clock.now,
+            clock=store.now,
             webhook_secrets=webhook_secrets(settings),
             public_url=settings.public_url,
             proton=open_proton(settings),
@@ -306,7 +303,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     repositories = open_repositories(settings)
     schedule = Schedule(
         store,
-        clock=clock.now,
+        clock=store.now,
         tidy=lambda: tidy_mirrors(store, repositories),
         drift_every_for=settings.drift.every_for,
         policies=settings.updates.as_policies,
@@ -323,10 +320,10 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             routing=settings.notices.routing,
             terms=terms(settings),
             policies=settings.updates.as_policies,
-            clock=clock.now,
+            clock=store.now,
             change_sets=settings.previews.change_sets == "always",
         ),
-        clock=clock.now,
+        clock=store.now,
         lease_for=settings.worker.lease,
         concurrency=settings.worker.concurrency,
         on_setback=schedule.realign,

@@ -46,6 +46,9 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager["Unit"]:
         """One transaction that sees a single state and writes nothing."""
 
+    def now(self) -> datetime:
+        """The present, by the one clock that all hosts on this store go by."""
+
     def check(self) -> None:
         """Raise an UpkeepError saying what is wrong unless rows of the expected schema can be read and written."""
 

@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
+from upkeep.adapters import clock
+from upkeep.adapters.store.clocks import ServerClock
 from upkeep.adapters.store.faults import translated
 from upkeep.domain.errors import SettingsError, TransientError
 
@@ -22,6 +24,9 @@ PATIENCE = timedelta(seconds=30)
 _T = TypeVar("_T")
 _FOREIGNERS_FOR = timedelta(seconds=5)
 """How long programs are waited for that know nothing of turns, such as a backup."""
+_GONE_AFTER = timedelta(seconds=20)
+"""How long a server of PostgreSQL, or a host of ours that is connected to it, may be silent when it ought to answer."""
+
 _SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
 
 
@@ -48,12 +53,21 @@ class SqliteDatabase:
         return _of_this_process(self._engines, self._make_engine)
 
     def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
-        """One transaction, committed when its block ends well. A reading one sees a single state."""
+        """One transaction, committed when its block ends well. A reading one sees a single state. TransientError when
+        its turn has not come after `patience`."""
         # The one connection of a database in memory can be in one transaction only, also for reading.
         alone = writing or self.path is None
         turn = self.turn(patience) if alone else nullcontext()
         engine = self.engine.execution_options(upkeep_writing=writing, upkeep_patience=min(patience, _FOREIGNERS_FOR))
         return _transaction(self.name, turn, engine)
+
+    def trial(self, patience: timedelta) -> AbstractContextManager[sa.Connection]:
+        """A writing transaction that tells soon whether it can be had."""
+        return self.transaction(writing=True, patience=patience)
+
+    def now(self) -> datetime:
+        """The present, by the clock of this host: there is no other."""
+        return clock.now()
 
     def turn(self, patience: timedelta = PATIENCE) -> AbstractContextManager[None]:
         """The only writer while the block lasts; TransientError when it is not granted in time."""
@@ -90,6 +104,7 @@ class PostgresDatabase:
 
     def __init__(self, url: sa.URL) -> None:
         self.url = url
+        self._clock = ServerClock()
         self._engines: dict[int, sa.Engine] = {}
 
     @property
@@ -102,7 +117,12 @@ class PostgresDatabase:
         """The engine of this process: a fork shares no connection with its parent."""
         return _of_this_process(self._engines, self._make_engine)
 
-    def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
+    def now(self) -> datetime:
+        """The present, by the clock of the database's server, whatever that of this host says."""
+        return self._clock.now()
+
+    @contextmanager
+    def transaction(self, *, writing: bool) -> Iterator[sa.Connection]:
         """One transaction, committed when its block ends well. A reading one sees a single state.
 
         A writing one sees what others commit meanwhile; what it reads by key is locked instead.
@@ -110,7 +130,20 @@ class PostgresDatabase:
         engine = self.engine
         if not writing:
             engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        return _transaction(self.name, nullcontext(), engine, patience=patience)
+        with _transaction(self.name, nullcontext(), engine) as connection:
+            self._clock.look(connection)
+            yield connection
+
+    @contextmanager
+    def trial(self, patience: timedelta) -> Iterator[sa.Connection]:
+        """A writing transaction on a connection of its own, which tells soon whether the server can be reached: one of
+        the pool may have been cut without a word, and takes `_GONE_AFTER` to notice."""
+        engine = sa.create_engine(
+            self.url, poolclass=NullPool, connect_args=self._patience(patience), hide_parameters=True
+        )
+        with _transaction(self.name, nullcontext(), engine) as connection:
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = {_milliseconds(patience)}"))
+            yield connection
 
     def close(self) -> None:
         """Give back what this process holds."""
@@ -119,15 +152,6 @@ class PostgresDatabase:
             engine.dispose()
 
     def _make_engine(self) -> sa.Engine:
-        # A server that vanished without a word is noticed in seconds instead of the kernel's minutes.
-        # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-        patience = {
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 20_000,
-        }
         engine = sa.create_engine(
             self.url,
             poolclass=QueuePool,
@@ -135,11 +159,24 @@ class PostgresDatabase:
             max_overflow=15,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={key: value for key, value in patience.items() if key not in self.url.query},
+            connect_args=self._patience(_GONE_AFTER),
             hide_parameters=True,
         )
         sa.event.listen(engine, "connect", _prepare_postgres)
         return engine
+
+    def _patience(self, gone_after: timedelta) -> dict[str, int]:
+        """A server that vanished without a word is noticed in seconds instead of the kernel's minutes; the address of
+        the database may say otherwise. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+        """
+        found = {
+            "connect_timeout": max(2, min(5, round(gone_after.total_seconds()))),
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": _milliseconds(gone_after),
+        }
+        return {key: value for key, value in found.items() if key not in self.url.query}
 
 
 Database = SqliteDatabase | PostgresDatabase
@@ -193,12 +230,8 @@ def open_database(url: str) -> Database:
 
 
 @contextmanager
-def _transaction(
-    name: str, turn: AbstractContextManager[None], engine: sa.Engine, *, patience: timedelta = PATIENCE
-) -> Iterator[sa.Connection]:
+def _transaction(name: str, turn: AbstractContextManager[None], engine: sa.Engine) -> Iterator[sa.Connection]:
     with translated(name), turn, engine.connect() as connection, connection.begin():
-        if patience != PATIENCE and connection.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(patience.total_seconds() * 1000)}"))
         yield connection
 
 
@@ -272,7 +305,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     writing, patience = options["upkeep_writing"], options["upkeep_patience"]
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience.total_seconds() * 1000)}")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={_milliseconds(patience)}")
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
@@ -281,7 +314,17 @@ def _prepare_postgres(connection: Any, record: Any) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'")
-        cursor.execute(f"SET lock_timeout = {int(PATIENCE.total_seconds() * 1000)}")
+        cursor.execute(f"SET lock_timeout = {_milliseconds(PATIENCE)}")
         # A process that stopped in the middle of a transaction must not hold its rows for ever.
         cursor.execute("SET idle_in_transaction_session_timeout = '60s'")
+        # The server's side of a connection: a host that was cut off must not hold what it has locked, nor its place.
+        # https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
+        cursor.execute("SET tcp_keepalives_idle = 10")
+        cursor.execute("SET tcp_keepalives_interval = 5")
+        cursor.execute("SET tcp_keepalives_count = 3")
+        cursor.execute(f"SET tcp_user_timeout = {_milliseconds(_GONE_AFTER)}")
     connection.autocommit = False
+
+
+def _milliseconds(span: timedelta) -> int:
+    return int(span.total_seconds() * 1000)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -138,9 +138,12 @@ class SqlStore:
     def wait(self, at_most: timedelta) -> None:
         self._bell.wait(at_most)
 
+    def now(self) -> datetime:
+        return self._database.now()
+
     def check(self) -> None:
-        """Write something and commit it, within about a second: TransientError when that cannot be done now."""
-        with self._alone(), self._database.transaction(writing=True, patience=PATIENCE_OF_CHECKS) as connection:
+        """Write something and commit it, within a second or two: TransientError when that cannot be done now."""
+        with self._alone(), self._database.trial(PATIENCE_OF_CHECKS) as connection:
             probe = Transaction(connection, writing=True).inserting(numbers).values(name="probe", last=1)
             connection.execute(probe.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}))
 
