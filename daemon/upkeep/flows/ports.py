@@ -535,6 +535,10 @@ class OutboxBook(Protocol):
 class WorkBook(Protocol):
     """The queue. One row for each (kind, subject); asking while it runs makes it run once more."""
 
+    def alone(self, errand: str) -> bool:
+        """Whether this writing transaction is the only one on that errand now, on any host, and sees all that those
+        before it have done. False: leave it to the other."""
+
     def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
         """Make it due at `due_at`, or sooner if it already was; the last cause stays."""
 
