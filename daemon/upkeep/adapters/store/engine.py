@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 from upkeep.adapters import clock
 from upkeep.adapters.store.clocks import ServerClock
 from upkeep.adapters.store.faults import translated
+from upkeep.adapters.store.seat import Seat
 from upkeep.domain.errors import SettingsError, TransientError
 
 PATIENCE = timedelta(seconds=30)
@@ -41,6 +42,7 @@ class SqliteDatabase:
         self.path = path
         self._engines: dict[int, sa.Engine] = {}
         self._turns: dict[int, Turn] = {}
+        self._seats: dict[int, Seat] = {}
 
     @property
     def name(self) -> str:
@@ -55,10 +57,10 @@ class SqliteDatabase:
     def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
         """One transaction, committed when its block ends well. A reading one sees a single state. TransientError when
         its turn has not come after `patience`."""
+        engine = self.engine.execution_options(upkeep_writing=writing, upkeep_patience=min(patience, _FOREIGNERS_FOR))
         # The one connection of a database in memory can be in one transaction only, also for reading.
         alone = writing or self.path is None
         turn = self.turn(patience) if alone else nullcontext()
-        engine = self.engine.execution_options(upkeep_writing=writing, upkeep_patience=min(patience, _FOREIGNERS_FOR))
         return _transaction(self.name, turn, engine)
 
     def trial(self, patience: timedelta) -> AbstractContextManager[sa.Connection]:
@@ -70,15 +72,26 @@ class SqliteDatabase:
         return clock.now()
 
     def turn(self, patience: timedelta = PATIENCE) -> AbstractContextManager[None]:
-        """The only writer while the block lasts; TransientError when it is not granted in time."""
-        lock = self.path.with_name(f"{self.path.name}.lock") if self.path else None
-        return _of_this_process(self._turns, lambda: Turn(lock)).taken(patience)
+        """The only writer while the block lasts; TransientError when it is not granted in time, or when another host
+        has taken the database's seat."""
+        if self.path is None:
+            return _of_this_process(self._turns, lambda: Turn(None)).taken(patience)
+        lock, seat = self.path.with_name(f"{self.path.name}.lock"), self._taken_seat(self.path)
+        return _seated(seat, _of_this_process(self._turns, lambda: Turn(lock)).taken(patience))
 
     def close(self) -> None:
         """Give back what this process holds."""
         engine = self._engines.pop(os.getpid(), None)
         if engine is not None:
             engine.dispose()
+        seat = self._seats.pop(os.getpid(), None)
+        if seat is not None:
+            seat.close()
+
+    def _taken_seat(self, path: Path) -> Seat:
+        seat = _of_this_process(self._seats, lambda: Seat(path))
+        seat.take()
+        return seat
 
     def _make_engine(self) -> sa.Engine:
         if self.path is None:
@@ -86,6 +99,7 @@ class SqliteDatabase:
                 "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
             )
         else:
+            self._taken_seat(self.path)
             # No upper limit: a thread that may not write waits for its turn, not for a connection.
             engine = sa.create_engine(
                 sa.URL.create("sqlite", database=str(self.path)),
@@ -233,6 +247,13 @@ def open_database(url: str) -> Database:
 def _transaction(name: str, turn: AbstractContextManager[None], engine: sa.Engine) -> Iterator[sa.Connection]:
     with translated(name), turn, engine.connect() as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def _seated(seat: Seat, turn: AbstractContextManager[None]) -> Iterator[None]:
+    with turn:
+        seat.require()
+        yield
 
 
 def _take(path: Path, until: float) -> int:
