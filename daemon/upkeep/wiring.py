@@ -4,6 +4,7 @@ What is opened here is closed by the ExitStack of whoever asked. Rooms are impor
 command line opens few of them and should start at once.
 """
 
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -55,9 +56,13 @@ def prepare(settings: Settings) -> None:
 
     Several processes may do it at once.
     """
+    from upkeep.adapters.store import doubt
     from upkeep.chronicle import ChronicledStore
 
     webhook_secrets(settings)
+    reason = doubt(database_url(settings))
+    if reason:
+        logging.getLogger("upkeep.store").warning(reason)
     migrate(settings)
     with ExitStack() as stack:
         store = ChronicledStore(open_store(settings, stack))
@@ -125,8 +130,9 @@ def tidy_mirrors(store: Store, repositories: "GitRepositories") -> None:
     repositories.tidy()
 
 
-def open_provisioner(settings: Settings) -> Provisioner:
-    """The provisioner the configuration names."""
+def open_provisioner(settings: Settings, store: Store) -> Provisioner:
+    """The provisioner the configuration names. SettingsError when it is the local one and other hosts on the store have
+    another folder for it."""
     if settings.provisioner == "cloudformation":
         from upkeep.adapters.cloudformation import CloudFormationProvisioner
 
@@ -134,9 +140,22 @@ def open_provisioner(settings: Settings) -> Provisioner:
             open_accounts(settings), template_bucket=settings.cloudformation.template_bucket
         )
 
-    from upkeep.adapters.local import LocalProvisioner
+    from upkeep.adapters.local import MARK, LocalProvisioner
 
-    return LocalProvisioner(settings.state / "local")
+    provisioner = LocalProvisioner(settings.stacks)
+    if not database_url(settings).startswith("sqlite"):
+        mark = provisioner.mark()
+        with store.write() as unit:
+            known = unit.people.secret("local", mark)
+        if mark != known:
+            raise SettingsError(
+                [
+                    f"local.folder: {settings.stacks} is not the folder that the stacks of this database stand in"
+                    f" (share that one between all hosts; if it is lost, write {known.decode()} into"
+                    f" {settings.stacks / MARK} and deploy again)"
+                ]
+            )
+    return provisioner
 
 
 def open_accounts(settings: Settings) -> "Accounts":
@@ -314,7 +333,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             store,
             repositories,
             open_renderer(settings, stack),
-            open_provisioner(settings),
+            open_provisioner(settings, store),
             open_channels(settings),
             open_uploads(settings),
             routing=settings.notices.routing,

@@ -21,6 +21,7 @@ from upkeep.adapters.store.people import People
 from upkeep.adapters.store.plans import Plans
 from upkeep.adapters.store.registry import Registry
 from upkeep.adapters.store.rollouts import Rollouts
+from upkeep.adapters.store.seat import network_file_system
 from upkeep.adapters.store.sources import Sources
 from upkeep.adapters.store.tables import metadata, numbers
 from upkeep.adapters.store.tallies import Tallies
@@ -187,3 +188,16 @@ def open_store(url: str, *, state: Path) -> SqlStore:
         # A process that is forked later shall not find a connection here.
         database.close()
     return SqlStore(database, Bell(outside))
+
+
+def doubt(url: str) -> str | None:
+    """Why the database a URL names may come to harm where it stands, and what to do about it; None when it will not."""
+    database = open_database(url)
+    path = database.path if isinstance(database, SqliteDatabase) else None
+    kind = None if path is None else network_file_system(path.parent)
+    if kind is None:
+        return None
+    return (
+        f"{path} lies on {kind}, a file system of a network, where SQLite's locks cannot be relied upon "
+        "(https://sqlite.org/useovernet.html): move it to a disk of this host, or use PostgreSQL"
+    )
