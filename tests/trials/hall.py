@@ -67,9 +67,8 @@ def hold(trial: Trial, seed: int, rounds: int, *, say: Callable[[str], None] = p
     for line in outcome.broken:
         say(f"  broken: {line}")
     if kept is False:
-        say(
-            f"  again: python -m tests.trials --seed {seed} --rounds {rounds} {trial.name}  (what it left is in {folder})"
-        )
+        say(f"  again: python -m tests.trials --seed {seed} --rounds {rounds} {trial.name}")
+        say(f"  what it left is in {folder}")
     else:
         _remove(folder)
     seen = outcome.seen if outcome.kept else "; ".join([outcome.seen, *outcome.broken[:3]])

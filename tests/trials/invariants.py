@@ -61,7 +61,7 @@ INVARIANTS: Mapping[str, str] = {
         "SELECT v.template, v.major, v.minor FROM versions v WHERE v.state = 'DRAFT'"
         " AND NOT EXISTS (SELECT 1 FROM previews p WHERE p.template = v.template AND p.major = v.major"
         " AND p.minor = v.minor) AND NOT EXISTS (SELECT 1 FROM work w WHERE w.kind = 'preview'"
-        " AND w.subject = v.template || '/' || v.major || '.' || v.minor)"
+        " AND w.subject = v.template || '@' || v.major || '.' || v.minor)"
     ),
     "two pieces of work have one token": (
         "SELECT token FROM work WHERE token IS NOT NULL GROUP BY token HAVING count(*) > 1"
