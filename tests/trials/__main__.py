@@ -28,8 +28,9 @@ def main() -> int:
     with own_world():
         try:
             for trial in known.values():
-                if not asked.names or trial.name in asked.names:
-                    held.append(hold(trial, seed, asked.rounds or trial.rounds.at(asked.size)))
+                rounds = asked.rounds or trial.rounds.at(asked.size)
+                if rounds and (not asked.names or trial.name in asked.names):
+                    held.append(hold(trial, seed, rounds))
                     sys.stdout.flush()
         except KeyboardInterrupt:
             print("interrupted; what was held until then:")

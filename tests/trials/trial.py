@@ -36,7 +36,8 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """How often a trial is repeated at each size. What a round is, or a case, the trial says itself."""
+    """How often a trial is repeated at each size. What a round is, or a case, the trial says itself. `short` is 0
+    where tests in another room show the same at a small size."""
 
     short: int
     medium: int

@@ -180,14 +180,16 @@ def _history(dice: random.Random, length: int) -> list[Tree]:
     return trees
 
 
-def expected(remote: History, head: str) -> dict[tuple[str, int], list[tuple[int, str]]]:
-    """What git alone says the versions are."""
+def expected(
+    remote: History, head: str, folders: tuple[str, ...] = FOLDERS
+) -> dict[tuple[str, int], list[tuple[int, str]]]:
+    """What git alone says the versions are: number and tree, by template and major."""
     found: dict[tuple[str, int], list[tuple[int, str]]] = {}
     last: dict[str, str] = {}
     for commit in remote.git("rev-list", "--first-parent", "--reverse", head).split():
         listed = remote.git("ls-tree", "-r", "-d", commit).splitlines()
         trees = {line.split("\t")[1]: line.split()[2] for line in listed}
-        for path in FOLDERS:
+        for path in folders:
             tree = trees.get(path)
             if tree is not None and tree != last.get(path):
                 template, _, major = path.rpartition("/")
