@@ -57,11 +57,13 @@ class Installation:
         """The address of its rows."""
         return wiring.database_url(settings.load(self.configuration, {}))
 
-    def start(self, *words: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
-        """Start `upkeep WORDS`; what it says goes into the log."""
+    def start(
+        self, *words: str, environment: Mapping[str, str] | None = None, within: Sequence[str] = ()
+    ) -> "subprocess.Popen[bytes]":
+        """Start `upkeep WORDS`, by the command `within` if there is one; what it says goes into the log."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "upkeep", "--config", str(self.configuration), *words],
+                [*within, sys.executable, "-m", "upkeep", "--config", str(self.configuration), *words],
                 env={**os.environ, LIFELINE: str(self._lifeline), "PYTHONUNBUFFERED": "1", **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
