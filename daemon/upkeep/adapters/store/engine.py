@@ -28,6 +28,9 @@ _FOREIGNERS_FOR = timedelta(seconds=5)
 _GONE_AFTER = timedelta(seconds=20)
 """How long a server of PostgreSQL, or a host of ours that is connected to it, may be silent when it ought to answer."""
 
+_GONE_SOON = timedelta(seconds=2)
+"""The same where somebody only asks whether it answers."""
+
 _SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
 
 
@@ -120,6 +123,7 @@ class PostgresDatabase:
         self.url = url
         self._clock = ServerClock()
         self._engines: dict[int, sa.Engine] = {}
+        self._triers: dict[int, sa.Engine] = {}
 
     @property
     def name(self) -> str:
@@ -152,10 +156,7 @@ class PostgresDatabase:
     def trial(self, patience: timedelta) -> Iterator[sa.Connection]:
         """A writing transaction on a connection of its own, which tells soon whether the server can be reached: one of
         the pool may have been cut without a word, and takes `_GONE_AFTER` to notice."""
-        engine = sa.create_engine(
-            self.url, poolclass=NullPool, connect_args=self._patience(patience), hide_parameters=True
-        )
-        with _transaction(self.name, nullcontext(), engine) as connection:
+        with _transaction(self.name, nullcontext(), _of_this_process(self._triers, self._make_trier)) as connection:
             connection.execute(sa.text(f"SET LOCAL lock_timeout = {_milliseconds(patience)}"))
             yield connection
 
@@ -179,12 +180,16 @@ class PostgresDatabase:
         sa.event.listen(engine, "connect", _prepare_postgres)
         return engine
 
+    def _make_trier(self) -> sa.Engine:
+        soon = self._patience(_GONE_SOON)
+        return sa.create_engine(self.url, poolclass=NullPool, connect_args=soon, hide_parameters=True)
+
     def _patience(self, gone_after: timedelta) -> dict[str, int]:
         """A server that vanished without a word is noticed in seconds instead of the kernel's minutes; the address of
         the database may say otherwise. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
         """
         found = {
-            "connect_timeout": max(2, min(5, round(gone_after.total_seconds()))),
+            "connect_timeout": round(min(gone_after, timedelta(seconds=5)).total_seconds()),
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
