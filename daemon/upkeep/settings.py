@@ -223,12 +223,23 @@ class KeptText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Migration:
+    """How long changing the tables may take: waiting for another process that does so, for whoever works on a table,
+    and one statement."""
+
+    wait: Span = timedelta(minutes=5)
+    lock_timeout: Span = timedelta(seconds=10)
+    statement_timeout: Span = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Database:
     """Where rows are kept. Without any of the three, an SQLite file in the state folder."""
 
     url: SecretStr | None = None
     url_file: FilePath | None = None
     url_env: VariableName | None = None
+    migration: Migration = field(default_factory=Migration)
 
     @model_validator(mode="after")
     def _at_most_one(self) -> "Database":
