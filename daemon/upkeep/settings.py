@@ -42,6 +42,7 @@ from upkeep.domain.names import SourceName, parse_source_name
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Role, Rules
 from upkeep.domain.policies import WEEK, Day, Policies, Policy, UpdateMode, Window
+from upkeep.domain.records import Records
 from upkeep.domain.resources import Placement
 from upkeep.domain.rollouts import Stage
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source
@@ -434,6 +435,24 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Retention:
+    """How long old records are kept; None for ever."""
+
+    deliveries: Annotated[Duration, AfterValidator(_at_least(timedelta(days=7)))] | None = timedelta(days=90)
+    notices: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=90)
+    renderings: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=365)
+    previews: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=365)
+    plans: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=30)
+    journal: Annotated[Duration, AfterValidator(_at_least(timedelta(days=90)))] | None = None
+
+    @property
+    def spans(self) -> Mapping[Records, timedelta]:
+        """Those that are not kept for ever."""
+        chosen = {records: getattr(self, records) for records in Records}
+        return {records: span for records, span in chosen.items() if span is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class ConsoleNotices:
     """Notices written into the worker's own output."""
 
@@ -680,6 +699,7 @@ class Settings:
     notices: Notices = field(default_factory=Notices)
     updates: Updates = field(default_factory=Updates)
     access: Access = field(default_factory=Access)
+    retention: Retention = field(default_factory=Retention)
     log: Log = field(default_factory=Log)
 
     @property

@@ -399,6 +399,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             policies=settings.updates.as_policies,
             clock=clock.now,
             change_sets=settings.previews.change_sets == "always",
+            kept_for=settings.retention.spans,
         ),
         clock=clock.now,
         lease_for=settings.worker.lease,

@@ -1,25 +1,14 @@
 """Backups and exports: what comes back is what was there, whole or not at all, whichever database it came from."""
 
 import io
-import json
-import os
-import signal
 import stat
-import subprocess
-import sys
-import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from tests import builders
 from tests.databases import Databases
@@ -27,19 +16,14 @@ from tests.web.furnished import furnish
 from upkeep import wiring
 from upkeep.adapters import store as store_package
 from upkeep.adapters.store import open_store
-from upkeep.adapters.store.engine import open_database
-from upkeep.adapters.store.lines import written
-from upkeep.adapters.store.tables import REVISION, metadata
-from upkeep.domain import events
 from upkeep.domain.bundles import Bundle, BundleFile
-from upkeep.domain.errors import CallerError, Conflict, SettingsError, UpkeepError
 from upkeep.domain.names import environment_key
 from upkeep.domain.people import Scope, Session, Token
 from upkeep.settings import Settings, read
 
 KINDS = ("sqlite", "postgresql")
 
-ODD_TEXT = "ünïcödé \U0001f600 \x7f\x85\u2028 \\ \" \x1f"
+ODD_TEXT = 'ünïcödé \U0001f600 \x7f\x85\u2028 \\ " \x1f'
 
 
 @dataclass

@@ -21,6 +21,7 @@ _COMMANDS = {
     "restore": "upkeep.cli.backup:restore",
     "export": "upkeep.cli.export:export",
     "import": "upkeep.cli.export:import_",
+    "prune": "upkeep.cli.prune:prune",
     "source": "upkeep.cli.source:source",
     "template": "upkeep.cli.template:template",
     "version": "upkeep.cli.version:version",
