@@ -211,7 +211,8 @@ def _role_changed(name: str, facts: _Facts) -> str:
 
 
 def _pruned(name: str, facts: _Facts) -> str:
-    return f"let go of {facts['count']} old {name}, from before {facts['before'][:10]}"
+    what = "journal entries" if name == "journal" else name
+    return f"let go of {facts['count']} old {what}, from before {facts['before'][:10]}"
 
 
 _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {

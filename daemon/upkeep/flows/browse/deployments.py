@@ -21,8 +21,9 @@ EVENTS = 500
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
     """One attempt. `resource` is None once it is no more on our books, `superseded` says that it was deployed again
-    since. `pruned` says that what it sent and what its stack told is kept no longer. `changes` are those of the change set, worst first; None while there is none. `events` are the last that the
-    stack told, `console` is its page in AWS. `leftover` is the stack that retrying would delete first.
+    since. `pruned` says that what it sent and what its stack told is kept no longer. `changes` are those of the change
+    set, worst first; None while there is none. `events` are the last that the stack told, `console` is its page in AWS.
+    `leftover` is the stack that retrying would delete first.
     """
 
     deployment: Deployment
