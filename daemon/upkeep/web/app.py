@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from flask import Flask, Response, g, request, url_for
+from flask import Flask, Response, g, request
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import api, faults, health, hooks, identity, live, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, lines, live, pages, wording
 from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
@@ -66,6 +66,7 @@ def create_app(rooms: Rooms) -> Flask:
     app.after_request(_guarded)
     faults.install(app)
     wording.install(app)
+    lines.install(app)
     live.install(app)
     app.add_template_global(_asset_of(app), "asset")
     return app
@@ -82,7 +83,7 @@ def _asset_of(app: Flask) -> Callable[[str], str]:
     marks = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in folder.iterdir() if file.is_file()
     }
-    return lambda name: url_for("static", filename=name, v=marks[name])
+    return lambda name: wording.address("static", filename=name, v=marks[name])
 
 
 def _refuse_unreadable() -> None:

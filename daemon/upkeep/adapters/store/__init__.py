@@ -1,6 +1,18 @@
 """The store on SQLite and PostgreSQL: the only package that knows SQLAlchemy."""
 
+from upkeep.adapters.store.rebuild import WITHOUT_CREDENTIALS, Contents, contents_of, rebuild
 from upkeep.adapters.store.store import SqlStore, doubt, open_store
-from upkeep.adapters.store.upgrade import migrate
+from upkeep.adapters.store.upgrade import Limits, migrate, require_migrated
 
-__all__ = ["SqlStore", "doubt", "migrate", "open_store"]
+__all__ = [
+    "WITHOUT_CREDENTIALS",
+    "Contents",
+    "Limits",
+    "SqlStore",
+    "contents_of",
+    "doubt",
+    "migrate",
+    "open_store",
+    "rebuild",
+    "require_migrated",
+]

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -174,26 +175,28 @@ class PostgresDatabase:
             max_overflow=15,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args=self._patience(_GONE_AFTER),
+            connect_args=self._arguments(_GONE_AFTER),
             hide_parameters=True,
         )
         sa.event.listen(engine, "connect", _prepare_postgres)
         return engine
 
     def _make_trier(self) -> sa.Engine:
-        soon = self._patience(_GONE_SOON)
+        soon = self._arguments(_GONE_SOON)
         return sa.create_engine(self.url, poolclass=NullPool, connect_args=soon, hide_parameters=True)
 
-    def _patience(self, gone_after: timedelta) -> dict[str, int]:
+    def _arguments(self, gone_after: timedelta) -> dict[str, int | str]:
         """A server that vanished without a word is noticed in seconds instead of the kernel's minutes; the address of
         the database may say otherwise. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
         """
-        found = {
+        found: dict[str, int | str] = {
             "connect_timeout": round(min(gone_after, timedelta(seconds=5)).total_seconds()),
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": _milliseconds(gone_after),
+            # How whoever looks at the server knows us.
+            "application_name": f"upkeep on {socket.gethostname()}, process {os.getpid()}",
         }
         return {key: value for key, value in found.items() if key not in self.url.query}
 
