@@ -1,7 +1,7 @@
 """Logs: one format for us, gunicorn and every library; one JSON object a line, or coloured lines on a terminal.
 
-What a line is about (`delivery`, `source`, `resource`, …) is bound with `structlog.contextvars` where it is known and
-stands in every line written below it.
+What a line is about (`delivery`, `source`, `resource`, …) is said to `upkeep.watch` where it is known and stands in
+every line written meanwhile.
 """
 
 import logging
@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 from structlog.types import EventDict, Processor
+
+from upkeep import watch
 
 _SECRET_NAME = re.compile(r"secret|password|token|authorization|cookie|signature|api_?key", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
@@ -39,7 +41,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     out = stream or sys.stderr
     for_people = form == "console" or (form == "auto" and out.isatty())
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _name_what_it_is_about,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=not for_people),
@@ -77,6 +79,11 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _name_what_it_is_about(logger: Any, method: str, event: EventDict) -> EventDict:
+    """The ids that are known here; what the line itself says stands."""
+    return {**watch.known(), **event}
 
 
 def _name_logger(logger: Any, method: str, event: EventDict) -> EventDict:

@@ -680,6 +680,36 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Metrics:
+    """Who may read the metrics: nobody, and then nothing is counted, unless networks or a token are given. A worker
+    that runs by itself answers at `worker_port`."""
+
+    networks: tuple[Network, ...] = ()
+    token: SecretStr | None = None
+    token_file: FilePath | None = None
+    token_env: VariableName | None = None
+    worker_host: str = "127.0.0.1"
+    worker_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Metrics":
+        _at_most_one(token=self.token, token_file=self.token_file, token_env=self.token_env)
+        if self.worker_port is not None and not self.readable:
+            raise _fault("`worker_port` is given, and nobody may read there", "give `networks` or a token")
+        return self
+
+    @property
+    def readable(self) -> bool:
+        """Whether anybody may read them."""
+        return bool(self.networks or self.kept)
+
+    @property
+    def kept(self) -> KeptText | None:
+        """Where the token stands, if there is one."""
+        return _kept(self.token, self.token_file, self.token_env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Settings:
     """All settings, checked. Paths are absolute."""
 
@@ -701,6 +731,7 @@ class Settings:
     access: Access = field(default_factory=Access)
     retention: Retention = field(default_factory=Retention)
     log: Log = field(default_factory=Log)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def public_url(self) -> str:

@@ -4,6 +4,7 @@ What is opened here is closed by the ExitStack of whoever asked. Rooms are impor
 command line opens few of them and should start at once.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -15,10 +16,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from upkeep.adapters import clock
+from upkeep import watch
+from upkeep.adapters import clock, scratch
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.bundles import Bundle
-from upkeep.domain.errors import Conflict, SettingsError, StalledError
+from upkeep.domain.errors import CallerError, Conflict, SettingsError, StalledError
+from upkeep.domain.gauges import Gauges, Readers
 from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
     from upkeep.adapters.channels import Channel
     from upkeep.adapters.cloudformation import Accounts
     from upkeep.adapters.git import GitRepositories
+    from upkeep.adapters.metrics import Metrics
     from upkeep.adapters.servicemodel import ServiceModel
     from upkeep.adapters.store import Limits
+    from upkeep.web.metrics import MetricsPage
     from upkeep.web.proton.protocol import ProtonDoor
     from upkeep.web.rooms import Entrance
     from upkeep.worker.loop import Worker
@@ -282,9 +287,11 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
     from upkeep.web.rooms import Headers, Rooms
 
     access = settings.access
+    metrics = _counting(settings, stack)
+    store = open_store(settings, stack)
     return create_app(
         Rooms(
-            store=ChronicledStore(open_store(settings, stack)),
+            store=ChronicledStore(store),
             renderer=open_renderer(settings, stack),
             passwords=open_passwords(),
             secrets=KeptSecrets(),
@@ -307,8 +314,108 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
                 access.proxy.roles,
                 access.proxy.otherwise,
             ),
+            metrics=None if metrics is None else _metrics_page(settings, metrics, store),
         )
     )
+
+
+METRICS_FOLDER_VARIABLE = "UPKEEP_METRICS_FOLDER"
+"""The environment variable that names the folder in which the processes that serve together keep their metrics."""
+
+
+def metrics_folder(settings: Settings, stack: ExitStack) -> Path | None:
+    """A fresh folder for the metrics of processes that serve together, or the one that `upkeep serve` has made for
+    them; None when nobody may read any."""
+    if not settings.metrics.readable:
+        return None
+    given = os.environ.get(METRICS_FOLDER_VARIABLE)
+    return Path(given) if given else stack.enter_context(scratch.fresh("upkeep-metrics"))
+
+
+def share_metrics(settings: Settings, stack: ExitStack) -> None:
+    """In the process that forks those who serve: let them count together. None of them has begun yet."""
+    folder = metrics_folder(settings, stack)
+    if folder is not None:
+        os.environ[METRICS_FOLDER_VARIABLE] = str(folder)
+        _metrics_into(folder)
+        from upkeep.adapters import metrics
+
+        metrics.forget_all(folder)
+
+
+def forget_process(settings: Settings, pid: int) -> None:
+    """Take back what a process that has ended said of its present."""
+    if settings.metrics.readable:
+        from upkeep.adapters import metrics
+
+        metrics.forget_process(pid)
+
+
+def _counting(settings: Settings, stack: ExitStack) -> "Metrics | None":
+    """Count in this process from now on, if anybody may read it."""
+    if not settings.metrics.readable:
+        return None
+    folder = os.environ.get(METRICS_FOLDER_VARIABLE)
+    _metrics_into(Path(folder) if folder else None)
+    from upkeep.adapters.metrics import Metrics
+
+    if folder:
+        stack.enter_context(scratch.using(Path(folder)))
+    metrics = Metrics()
+    stack.callback(watch.attach(metrics))
+    return metrics
+
+
+def _metrics_into(folder: Path | None) -> None:
+    # The client reads it when it is imported, and somebody else's folder in the environment is none of ours.
+    if folder is None:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    else:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _readers(settings: Settings) -> Readers:
+    chosen = settings.metrics
+    networks = tuple(ip_network(network) for network in chosen.networks)
+    token = None if chosen.kept is None else _revealed(chosen.kept, "metrics.token").strip()
+    if token == "":
+        raise SettingsError(["metrics.token: it is empty (write a long random text there)"])
+    return Readers(networks, token)
+
+
+def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "MetricsPage":
+    from importlib.metadata import version
+
+    from upkeep.adapters.metrics import CONTENT_TYPE, Build, Readings
+    from upkeep.adapters.store.tables import REVISION
+    from upkeep.web.metrics import MetricsPage
+
+    def read(moment: datetime) -> Gauges:
+        with store.read() as unit:
+            return unit.gauges.read(moment)
+
+    kind = database_url(settings).partition(":")[0].partition("+")[0]
+    readings = Readings(Build(version("upkeep"), REVISION, kind), read, clock.now)
+    return MetricsPage(_readers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
+
+
+def serve_metrics(settings: Settings, metrics: "Metrics", stack: ExitStack) -> str | None:
+    """Answer readers of a worker that runs by itself at its own address, and say which that is; None when the web
+    server tells of it, or no address is wanted. CallerError when it cannot be had."""
+    chosen = settings.metrics
+    if chosen.worker_port is None or METRICS_FOLDER_VARIABLE in os.environ:
+        return None
+    from upkeep.adapters.metrics import listen
+
+    try:
+        server = listen(chosen.worker_host, chosen.worker_port, _readers(settings), metrics.page)
+    except OSError as error:
+        raise CallerError(
+            f"cannot listen on {chosen.worker_host}:{chosen.worker_port}: {error.strerror or error}",
+            cure="end what listens there, or give each worker of this host a `metrics: worker_port` of its own",
+        ) from error
+    stack.callback(server.shutdown)
+    return f"http://{chosen.worker_host}:{server.server_address[1]}/metrics"
 
 
 def open_proton(settings: Settings) -> "ProtonDoor":
@@ -367,6 +474,8 @@ class Crew:
 
     worker: "Worker"
     schedule: "Schedule"
+    metrics: str | None
+    """The address where the worker tells its own metrics, if it does."""
 
 
 def open_worker(settings: Settings, stack: ExitStack) -> Crew:
@@ -376,6 +485,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     from upkeep.worker.schedule import Schedule
     from upkeep.worker.works import works
 
+    metrics = _counting(settings, stack)
     store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)
     schedule = Schedule(
@@ -406,7 +516,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
         concurrency=settings.worker.concurrency,
         on_setback=schedule.realign,
     )
-    return Crew(worker, schedule)
+    return Crew(worker, schedule, None if metrics is None else serve_metrics(settings, metrics, stack))
 
 
 def webhook_secrets(settings: Settings) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from tests import builders
-from upkeep import logs
+from upkeep import logs, watch
 from upkeep.adapters.store import SqlStore
 from upkeep.chronicle import ChronicledStore
 from upkeep.domain.people import DAEMON
@@ -27,7 +27,6 @@ def written() -> Iterator[io.StringIO]:
     logs.configure("info", "json", stream)
     yield stream
     structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -38,7 +37,7 @@ def lines(written: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_we_and_libraries_write_the_same_lines(written: io.StringIO) -> None:
-    with structlog.contextvars.bound_contextvars(source="templates"):
+    with watch.stretch("work", "sync", {"source": "templates"}):
         structlog.get_logger().info("ours", number=1)
         logging.getLogger("library").warning("theirs %s", 2)
     ours, theirs = lines(written)

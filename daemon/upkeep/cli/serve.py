@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,8 @@ def serve(desk: Desk) -> None:
     settings = desk.settings
     wiring.webhook_secrets(settings)
     logs.configure(settings.log.level, settings.log.format)
-    with _listen(settings) as listener:
-        sys.exit(_Family(desk, listener).run())
+    with ExitStack() as stack, _listen(settings) as listener:
+        sys.exit(_Family(desk, listener, wiring.metrics_folder(settings, stack)).run())
 
 
 def _listen(settings: "Settings") -> socket.socket:
@@ -110,8 +111,8 @@ class _Child:
 class _Family:
     """The web server, the worker, and who watches over them."""
 
-    def __init__(self, desk: Desk, listener: socket.socket) -> None:
-        from upkeep import settings
+    def __init__(self, desk: Desk, listener: socket.socket, metrics: Path | None) -> None:
+        from upkeep import settings, wiring
         from upkeep.lifeline import VARIABLE as LIFELINE
 
         self._desk = desk
@@ -121,6 +122,8 @@ class _Family:
         environment = {**os.environ, LIFELINE: str(lifeline), "UPKEEP_WEB__PORT": str(port)}
         if desk.config_path is not None:
             environment[settings.CONFIG_VARIABLE] = str(desk.config_path.absolute())
+        if metrics is not None:
+            environment[wiring.METRICS_FOLDER_VARIABLE] = str(metrics)
         listening = {**environment, "UPKEEP_LISTENER_FD": str(listener.fileno())}
         self._children = (
             _Child("web", GUNICORN, listening, (lifeline, listener.fileno())),

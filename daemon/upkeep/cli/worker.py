@@ -52,7 +52,7 @@ def worker(desk: Desk) -> None:
         working = Thread(target=run, name="loop")
         working.start()
         crew.schedule.start()
-        log.info("the worker is ready")
+        log.info("the worker is ready", **({"metrics": crew.metrics} if crew.metrics else {}))
         os.read(told, 1)
         log.info("the worker ends")
         crew.schedule.stop()

@@ -19,6 +19,7 @@ from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
+from upkeep.domain.gauges import Gauges
 from upkeep.domain.guesses import Guesses
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
@@ -94,6 +95,8 @@ class Unit(Protocol):
     def uploads(self) -> "UploadBook": ...
     @property
     def answers(self) -> "AnswerBook": ...
+    @property
+    def gauges(self) -> "GaugeBook": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -702,6 +705,13 @@ class AnswerBook(Protocol):
 
     def remove_before(self, at: datetime) -> None:
         """Let go of those that are as old as this or older."""
+
+
+class GaugeBook(Protocol):
+    """How everything stands, for those who watch from outside."""
+
+    def read(self, now: datetime) -> Gauges:
+        """Some ten statements over indexes; what grows with the fleet is counted from one index."""
 
 
 # ------------------------------------------------------------------------------------------ sign-in elsewhere

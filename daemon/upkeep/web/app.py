@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import api, faults, health, hooks, identity, lines, live, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, lines, live, metrics, pages, wording
 from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
@@ -53,14 +53,16 @@ def create_app(rooms: Rooms) -> Flask:
         # SameSite cookie stand without it.
         WTF_CSRF_SSL_STRICT=False,
     )
+    # First, so that what is refused before it is looked at has its number too.
+    app.before_request(api.number_request)
+    metrics.install(app)
     csrf = CSRFProtect(app)
     # Known by signatures and tokens, which no browser sends by itself.
     signed = (hooks.blueprint, api.blueprint, proton.blueprint)
     for blueprint in signed:
         csrf.exempt(blueprint)
-    for blueprint in (*signed, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
+    for blueprint in (*signed, health.blueprint, metrics.blueprint, identity.blueprint, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
-    app.before_request(api.number_request)
     app.before_request(_refuse_unreadable)
     app.before_request(identity.admit)
     app.after_request(_guarded)

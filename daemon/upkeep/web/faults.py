@@ -46,7 +46,7 @@ def _refused(error: UpkeepError) -> AnyResponse:
         return make_response(send_to_door(back() if request.method == "POST" else _here()))
     answer = reaction(error)
     level = logging.getLevelNamesMapping()[answer.level.upper()]
-    logger.log(level, "%s %s: %s", request.method, request.path, error, extra={"request_id": g.get("request_id")})
+    logger.log(level, "%s %s: %s", request.method, request.path, error)
     if isinstance(error, TransientError | TooManyRequests) and error.retry_after is not None:
         g.retry_after = error.retry_after
     return _answer(error, answer.status)

@@ -17,6 +17,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from upkeep import watch
 from upkeep.domain.deliveries import Push, parse_push
 from upkeep.domain.errors import CallerError, NotFound, SignedOut, StalledError, TooLarge, TransientError
 from upkeep.domain.names import SourceName
@@ -82,6 +83,7 @@ def _answer(here: Rooms, candidates: list[_Candidate], only: tuple[str, bool] | 
     push = _storable(parse_push(payload)) if event == "push" else None
     with here.store.write() as unit:
         delivery = receive(unit, delivery_id=delivery_id, event=event, push=push, scope=scope, now=here.clock())
+    watch.happened("delivery", delivery.status)
     if delivery.sources:
         here.store.ring()
     said = {"delivery": delivery.id, "status": str(delivery.status), "sources": list(delivery.sources)}

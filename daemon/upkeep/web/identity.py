@@ -37,6 +37,8 @@ OPEN = frozenset(
         "identity.sign_in",
         "identity.github",
         "identity.github_back",
+        # Asks for a network or a token of its own.
+        "metrics.read",
         "health.live",
         "health.ready",
         "hooks.github",

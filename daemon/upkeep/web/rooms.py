@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
@@ -13,6 +13,9 @@ from upkeep.domain.people import Role, Rules
 from upkeep.flows.admit import SPANS, Passwords, Spans
 from upkeep.flows.ports import Renderer, Secrets, SignInProvider, Store
 from upkeep.web.proton.protocol import CLOSED, ProtonDoor
+
+if TYPE_CHECKING:
+    from upkeep.web.metrics import MetricsPage
 
 EXTENSION = "upkeep"
 
@@ -45,7 +48,8 @@ class Rooms:
     `proton` is how the API that Proton had is served.
 
     `passwords_open` says whether local users may sign in, `github` and `proxy` how others may; `rules` bind all who
-    come in, and `trusted_proxies` are believed about where a request came from.
+    come in, and `trusted_proxies` are believed about where a request came from. `metrics` is None when nobody
+    may read any.
     """
 
     store: Store
@@ -63,6 +67,7 @@ class Rooms:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     github: Entrance | None = None
     proxy: Headers | None = None
+    metrics: "MetricsPage | None" = None
 
 
 def rooms() -> Rooms:

@@ -10,11 +10,12 @@ from threading import Event, Lock, Thread
 
 import structlog
 
+from upkeep import watch
 from upkeep.domain.errors import LostLease, TransientError, UpkeepError
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.ports import Store
 from upkeep.worker import setback
-from upkeep.worker.works import Work
+from upkeep.worker.works import Work, about
 
 IDLE_AT_MOST = timedelta(seconds=30)
 """The longest sleep without looking at the rows, should a ring get lost."""
@@ -34,18 +35,6 @@ SET_ASIDE_FOR = timedelta(days=3650)
 """Work that only a person can help stays in its row, with its failure, until somebody asks for it again."""
 
 _log = structlog.get_logger(__name__)
-
-_CALLED = {
-    WorkKind.SYNC: "source",
-    WorkKind.PREVIEW: "version",
-    WorkKind.PLAN: "plan",
-    WorkKind.DEPLOY: "deployment",
-    WorkKind.RELAY: "channel",
-    WorkKind.ROLLOUT: "rollout",
-    WorkKind.DRIFT: "resource",
-    WorkKind.REGISTER: "version",
-    WorkKind.PRUNE: "what",
-}
 
 
 class Worker:
@@ -127,14 +116,16 @@ class Worker:
         self._store.wait(at_most=longest)
 
     def _do(self, claim: Claim) -> None:
-        with structlog.contextvars.bound_contextvars(**{"work": claim.kind.value, _CALLED[claim.kind]: claim.subject}):
+        with watch.stretch("work", claim.kind.value, {"work": claim.kind.value} | about(claim)) as working:
             began = time.monotonic()
             try:
                 self._works[claim.kind](claim)
             except LostLease:
+                working.outcome = "lost"
                 _log.info("left to the worker that has claimed it meanwhile")
             except Exception as failure:
-                self._put_off(claim, failure)
+                working.error = failure
+                working.outcome = self._put_off(claim, failure)
             else:
                 _log.debug("worked", cause=claim.cause, seconds=round(time.monotonic() - began, 3))
             finally:
@@ -142,9 +133,11 @@ class Worker:
                     self._held.pop(claim, None)
                 self._ring()
 
-    def _put_off(self, claim: Claim, failure: Exception) -> None:
-        """Write the failure on the work's row, and when to try again."""
+    def _put_off(self, claim: Claim, failure: Exception) -> str:
+        """Write the failure on the work's row, and when to try again; returns the outcome in one word."""
+        outcome = "set_aside"
         if isinstance(failure, TransientError):
+            outcome = "retried"
             doubled = FIRST_RETRY_AFTER * 2 ** min(max(claim.attempts - 1, 0), 16)
             wait_for = failure.retry_after or min(doubled, LONGEST_RETRY_AFTER) * (0.8 + 0.4 * self._chance())
             _log.warning("failed, is tried again", reason=str(failure), again_in=round(wait_for.total_seconds(), 1))
@@ -152,6 +145,7 @@ class Worker:
             wait_for = SET_ASIDE_FOR
             _log.error("failed, is set aside until somebody asks again", reason=str(failure))
         elif claim.attempts < BUG_ATTEMPTS_AT_MOST:
+            outcome = "bug"
             wait_for = FIRST_BUG_RETRY_AFTER * 4 ** max(claim.attempts - 1, 0)
             _log.critical("failed by a bug", exc_info=failure, again_in=round(wait_for.total_seconds(), 1))
         else:
@@ -167,6 +161,7 @@ class Worker:
             _log.warning(
                 "the failure could not be written down; the work is due when its lease ends", reason=str(outage)
             )
+        return outcome
 
     def _renew(self) -> None:
         """Prolong all leases held, every third of a lease, until the worker stops."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from upkeep import watch
 from upkeep.domain.errors import StalledError, TransientError
 
 # GitPython asks `git version` while it is imported and raises ImportError without git; we say it when git is needed.
@@ -144,7 +145,9 @@ class GitCommand:
         process = started.proc
         assert process is not None
         try:
-            yield process
+            # The command by its name alone: what follows holds addresses and paths.
+            with watch.stretch("git", arguments[0]):
+                yield process
         finally:
             _end(process)
 

@@ -14,6 +14,7 @@ from upkeep.adapters.store.deliveries import Deliveries
 from upkeep.adapters.store.deployments import Deployments
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.fleet import Fleet
+from upkeep.adapters.store.gauges import GaugeReadings
 from upkeep.adapters.store.journal import Journal
 from upkeep.adapters.store.listings import Listings
 from upkeep.adapters.store.outbox import Outbox
@@ -108,6 +109,10 @@ class SqlUnit:
     @cached_property
     def answers(self) -> Answers:
         return Answers(self._transaction)
+
+    @property
+    def gauges(self) -> GaugeReadings:
+        return GaugeReadings(self._transaction)
 
 
 class SqlStore:
