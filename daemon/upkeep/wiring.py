@@ -22,7 +22,7 @@ from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store, Uploaded
 from upkeep.flows.settle import Terms
-from upkeep.settings import ConsoleNotices, GitHub, KeptText, Settings, SlackBot, SlackWebhook
+from upkeep.settings import ConsoleNotices, GitHub, KeptText, Limits, Settings, SlackBot, SlackWebhook
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from upkeep.adapters.git import GitRepositories
     from upkeep.adapters.servicemodel import ServiceModel
     from upkeep.web.proton.protocol import ProtonDoor
-    from upkeep.web.rooms import Entrance
+    from upkeep.web.rooms import Bounds, Entrance
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
 
@@ -97,7 +97,7 @@ def follow_declared(store: Store, settings: Settings) -> None:
 
 def _declare(store: Store, settings: Settings) -> None:
     with store.write() as unit:
-        follow.declare(unit, settings.declared, now=clock.now())
+        follow.declare(unit, settings.declared, at_most=settings.limits.sources, now=clock.now())
 
 
 def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
@@ -106,7 +106,12 @@ def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
 
     limits = settings.rendering
     return stack.enter_context(
-        JinjaRenderer(time_for=limits.time, memory_bytes=limits.memory, output_bytes=limits.output)
+        JinjaRenderer(
+            time_for=limits.time,
+            memory_bytes=limits.memory,
+            output_bytes=limits.output,
+            workers=limits.at_once,
+        )
     )
 
 
@@ -114,8 +119,16 @@ def open_repositories(settings: Settings) -> "GitRepositories":
     """Mirrors in the state folder."""
     from upkeep.adapters.git import GitRepositories
 
+    chosen = settings.git
     return GitRepositories(
-        settings.state / "git", KeptSecrets(), timeout_for=settings.git.timeout, allow_local=settings.git.allow_local
+        settings.state / "git",
+        KeptSecrets(),
+        timeout_for=chosen.timeout,
+        allow_local=chosen.allow_local,
+        limits=settings.limits.of_flows.bundle,
+        memory_bytes=chosen.memory,
+        fetch_bytes=chosen.fetch,
+        known_hosts=chosen.known_hosts_file,
     )
 
 
@@ -154,12 +167,13 @@ def open_uploads(settings: Settings) -> Uploaded:
     """Bundles in S3, read with this process's credentials."""
 
     def uploaded(bucket: str, key: str) -> Bundle:
-        from upkeep.adapters.archives import MAX_ARCHIVE_BYTES, read_archive
+        from upkeep.adapters.archives import read_archive
         from upkeep.adapters.cloudformation.objects import read_object
 
-        return read_archive(read_object(accounts(), bucket, key, MAX_ARCHIVE_BYTES))
+        return read_archive(read_object(accounts(), bucket, key, limits.bytes), limits)
 
     accounts = cache(lambda: open_accounts(settings))
+    limits = settings.limits.of_flows.bundle
     return uploaded
 
 
@@ -233,7 +247,22 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
                 access.proxy.roles,
                 access.proxy.otherwise,
             ),
+            bounds=_bounds(settings.limits),
         )
+    )
+
+
+def _bounds(limits: Limits) -> "Bounds":
+    from upkeep.web.rooms import Bounds
+    from upkeep.web.throttle import Throttle
+
+    return Bounds(
+        request=limits.request,
+        delivery=limits.delivery,
+        requests=Throttle(limits.requests_per_minute),
+        deliveries=Throttle(limits.deliveries_per_minute),
+        sources=limits.sources,
+        exported_rows=limits.exported_rows,
     )
 
 
@@ -325,10 +354,12 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             policies=settings.updates.as_policies,
             clock=clock.now,
             change_sets=settings.previews.change_sets == "always",
+            limits=settings.limits.of_flows,
         ),
         clock=clock.now,
         lease_for=settings.worker.lease,
         concurrency=settings.worker.concurrency,
+        at_once=settings.worker.at_once,
         on_setback=schedule.realign,
     )
     return Crew(worker, schedule)

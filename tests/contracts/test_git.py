@@ -17,9 +17,9 @@ from tests.builders import a_source, environment_files, under
 from tests.gitserver import GitServer
 from tests.histories import History, Merge, Submodule, Symlink, a_repository
 from upkeep.adapters.git import GitMirror, GitRepositories, open_local
-from upkeep.domain.bundles import MAX_FILE_BYTES
 from upkeep.domain.changes import FolderChange, Step
 from upkeep.domain.errors import BundleError, CallerError, NotFound, StalledError, TransientError, UpkeepError
+from upkeep.domain.limits import LIMITS
 from upkeep.domain.sources import Credential, CredentialKind, Source
 
 
@@ -529,7 +529,7 @@ def test_strange_commits_are_read(local: tuple[History, GitMirror], raw: bytes, 
 
 def test_a_bundle_holds_every_file_and_says_what_it_is(local: tuple[History, GitMirror]) -> None:
     history, mirror = local
-    large = "x" * (MAX_FILE_BYTES + 1)
+    large = "x" * (LIMITS.bundle.file_bytes + 1)
     history.write(
         [{
             "v1/schema/schema.yaml": "text",

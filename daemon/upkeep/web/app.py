@@ -16,9 +16,6 @@ from upkeep.web.rooms import EXTENSION, Rooms
 
 __all__ = ["Rooms", "create_app"]
 
-LARGEST_FORM = 1024 * 1024
-"""Bytes of a form that a page accepts; hooks have a limit of their own."""
-
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -40,8 +37,9 @@ def create_app(rooms: Rooms) -> Flask:
     https = rooms.public_url.startswith("https://")
     app.config.update(
         SECRET_KEY=_signing_key(rooms),
-        MAX_CONTENT_LENGTH=LARGEST_FORM,
-        MAX_FORM_MEMORY_SIZE=LARGEST_FORM,
+        # Hooks have a limit of their own.
+        MAX_CONTENT_LENGTH=rooms.bounds.request,
+        MAX_FORM_MEMORY_SIZE=rooms.bounds.request,
         SESSION_COOKIE_NAME="__Host-upkeep" if https else "upkeep",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -9,6 +9,8 @@ from typing import Any
 
 from flask import Response, request
 
+from upkeep.web.rooms import rooms
+
 PIECE = 1000
 """Rows that are read in one short transaction and written together."""
 
@@ -19,12 +21,22 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def pieces(read: Callable[[str | None], tuple[Rows, str | None]]) -> Iterator[Rows]:
-    """What `read` gives for no cursor, and for the cursor that each piece comes with, to the last."""
-    rows, cursor = read(None)
-    yield rows
-    while cursor is not None:
-        rows, cursor = read(cursor)
-        yield rows
+    """What `read` gives for no cursor, and for the cursor that each piece comes with, to the last. When there are more
+    rows than a file may have, a row that says so in its first column is the last."""
+    room = rooms().bounds.exported_rows
+    cursor: str | None = None
+    while True:
+        found, cursor = read(cursor)
+        rows = list(found)
+        shown, left = rows[:room], len(rows) > room or (cursor is not None and len(rows) == room)
+        room -= len(shown)
+        if left:
+            more = "there are more rows: narrow the filter, or raise `limits.exported_rows`"
+            names = list(rows[0])
+            shown.append({name: more if name == names[0] else None for name in names})
+        yield shown
+        if left or cursor is None:
+            return
 
 
 def as_csv(name: str, columns: Iterable[str], found: Iterator[Rows]) -> Response:

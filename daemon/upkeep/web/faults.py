@@ -17,10 +17,12 @@ from upkeep.domain.errors import (
     UpkeepError,
     reaction,
 )
+from upkeep.domain.limits import megabytes
 from upkeep.web import api
 from upkeep.web.api import problems
 from upkeep.web.identity import send_to_door
 from upkeep.web.places import back
+from upkeep.web.rooms import rooms
 
 logger = logging.getLogger("upkeep.web")
 
@@ -69,7 +71,7 @@ def _http(error: HTTPException) -> AnyResponse:
         response = problems.answer(problems.of_http(error), error.code or 500)
         return _with_methods(error, response)
     if isinstance(error, RequestEntityTooLarge):
-        return _answer(TooLarge("what was sent is larger than this page accepts", cure="send less"), 413)
+        return _answer(_too_large(), 413)
     if error.code == 404:
         fault = NotFound("there is no such page", where=request.path, cure="start from the fleet page")
         return _answer(fault, 404)
@@ -101,6 +103,11 @@ def _answer(error: UpkeepError, status: int, number: str | None = None) -> Respo
         body = {"error": error.slug, "message": error.message, "where": error.where, "cure": error.cure, "id": number}
         return make_response(jsonify({name: value for name, value in body.items() if value is not None}), status)
     return make_response(render_template("fault.html", error=error, status=status), status)
+
+
+def _too_large() -> TooLarge:
+    said = f"what was sent is larger than {megabytes(rooms().bounds.request)}"
+    return TooLarge(said, cure="send less, or raise `limits.request`")
 
 
 def _here() -> str:

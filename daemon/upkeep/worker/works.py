@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from upkeep.domain.limits import LIMITS, Limits
 from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON
@@ -36,6 +37,7 @@ def works(
     policies: Policies,
     clock: Callable[[], datetime],
     change_sets: bool = False,
+    limits: Limits = LIMITS,
 ) -> Mapping[WorkKind, Work]:
     """The flows of every kind of work, over these rooms. `change_sets` says whether every preview comes with them."""
 
@@ -44,9 +46,13 @@ def works(
             ask_for_draft(unit, template, version, DAEMON.name, clock(), only_moved=True)
 
     return {
-        WorkKind.SYNC: lambda claim: sync(store, repositories, renderer, claim, routing=routing, now=clock()),
+        WorkKind.SYNC: lambda claim: sync(
+            store, repositories, renderer, claim, routing=routing, limits=limits, now=clock()
+        ),
         WorkKind.PREVIEW: lambda claim: preview(store, renderer, claim, now=clock(), then=check),
-        WorkKind.REGISTER: lambda claim: register(store, uploaded, renderer, claim, routing=routing, now=clock()),
+        WorkKind.REGISTER: lambda claim: register(
+            store, uploaded, renderer, claim, routing=routing, limits=limits, now=clock()
+        ),
         WorkKind.PLAN: lambda claim: foresee(store, renderer, provisioner, claim, terms=terms, now=clock()),
         WorkKind.DEPLOY: lambda claim: settle(
             store, renderer, provisioner, claim, routing=routing, terms=terms, now=clock()
