@@ -43,6 +43,8 @@ from upkeep.flows.examine import examine, read
 from upkeep.flows.ports import Mirror, Renderer, Repositories, Store, Unit
 from upkeep.flows.register import add_version
 
+_TOO_MANY_COMMITS = "too-many-commits"
+
 
 class _Overtaken(Exception):
     """The source was removed, or points elsewhere, since the sync began."""
@@ -153,10 +155,15 @@ class _Reading:
                 before = step.commit.id
             if asked or _unsettled(source):
                 self._compare(head, anew=asked, synced=True)
-        findings = self.layout.findings() if self.layout is not None else source.findings
+        self.run.finish(head, (*skipped, *self._findings()), self.pending)
+
+    def _findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the folders; without a look at them, what was known before."""
+        if self.layout is None:
+            return tuple(finding for finding in self.run.source.findings if finding.slug != _TOO_MANY_COMMITS)
         # Whether another source holds a name decides about later syncs, so that it is never left out.
-        first = sorted(findings, key=lambda finding: finding.slug != NAME_HELD_ELSEWHERE)
-        self.run.finish(head, (*skipped, *bounded(first, self.run.limits.findings)), self.pending)
+        first = sorted(self.layout.findings(), key=lambda finding: finding.slug != NAME_HELD_ELSEWHERE)
+        return bounded(first, self.run.limits.findings)
 
     def _moves(self, changes: Sequence[FolderChange], before: str) -> tuple[Move, ...]:
         """What a commit did, told from the registry alone as long as no folder came or went that matters."""
@@ -429,7 +436,7 @@ class _Run:
 
 def _too_many(count: int, limit: int) -> Finding:
     return warning(
-        "too-many-commits",
+        _TOO_MANY_COMMITS,
         f"{count:,} commits came at once, more than {limit:,}, so each folder has one draft of all of them",
         cure="`upkeep template replay` shows the versions in between; `limits.commits` lets more be read one by one",
     )

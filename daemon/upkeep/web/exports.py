@@ -17,13 +17,16 @@ PIECE = 1000
 Rows = Iterable[Mapping[str, Any]]
 """Rows of one piece; all have the same names in the same order."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def pieces(read: Callable[[str | None], tuple[Rows, str | None]]) -> Iterator[Rows]:
     """What `read` gives for no cursor, and for the cursor that each piece comes with, to the last. When there are more
     rows than a file may have, a row that says so in its first column is the last."""
-    room = rooms().bounds.exported_rows
+    return _read(read, rooms().bounds.exported_rows)
+
+
+def _read(read: Callable[[str | None], tuple[Rows, str | None]], room: int) -> Iterator[Rows]:
     cursor: str | None = None
     while True:
         found, cursor = read(cursor)
@@ -42,8 +45,8 @@ def pieces(read: Callable[[str | None], tuple[Rows, str | None]]) -> Iterator[Ro
 def as_csv(name: str, columns: Iterable[str], found: Iterator[Rows]) -> Response:
     """A CSV file with a line of column names, in UTF-8 and with the line ends of RFC 4180.
 
-    A text that a spreadsheet would take for a formula, because it begins with `=`, `+`, `-`, `@`, a tab or a carriage
-    return, gets an apostrophe before it: https://owasp.org/www-community/attacks/CSV_Injection.
+    A text that a spreadsheet would take for a formula, because it begins with `=`, `+`, `-`, `@` or their
+    full-width forms, a tab or a line end, gets an apostrophe before it: https://owasp.org/www-community/attacks/CSV_Injection.
     """
     names = list(columns)
 

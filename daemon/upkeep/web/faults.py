@@ -11,6 +11,7 @@ from upkeep.domain.errors import (
     CallerError,
     NotFound,
     SignedOut,
+    StalledError,
     TooLarge,
     TooManyRequests,
     TransientError,
@@ -18,9 +19,10 @@ from upkeep.domain.errors import (
     reaction,
 )
 from upkeep.domain.limits import megabytes
+from upkeep.domain.people import NOBODY
 from upkeep.web import api
 from upkeep.web.api import problems
-from upkeep.web.identity import send_to_door
+from upkeep.web.identity import actor, send_to_door
 from upkeep.web.places import back
 from upkeep.web.rooms import rooms
 
@@ -49,6 +51,9 @@ def _refused(error: UpkeepError) -> AnyResponse:
     answer = reaction(error)
     level = logging.getLevelNamesMapping()[answer.level.upper()]
     logger.log(level, "%s %s: %s", request.method, request.path, error, extra={"request_id": g.get("request_id")})
+    if isinstance(error, TransientError | StalledError) and actor() == NOBODY:
+        # The log has it. Strangers need not know which database of which host is away.
+        error.where = None
     if isinstance(error, TransientError | TooManyRequests) and error.retry_after is not None:
         g.retry_after = error.retry_after
     return _answer(error, answer.status)

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from upkeep.domain.errors import CallerError, SignedOut, UpkeepError, reaction
+from upkeep.domain.errors import CallerError, SignedOut, TransientError, UpkeepError, reaction
 from upkeep.domain.people import Act, Actor, require
 from upkeep.flows.admit import ACCESS_KEY_PREFIX, recognise_token
 from upkeep.web.pace import admit_known, admit_stranger
@@ -55,9 +55,12 @@ def _answered(here: Rooms) -> Response:
     except UpkeepError as refused:
         error = name_of(refused)
         status = here.proton.model.status(error) if here.proton.model else 503
-        body = {"__type": error, "message": str(refused)}
         level = logging.getLevelNamesMapping()[reaction(refused).level.upper()]
         logger.log(level, "proton %s: %s", _target(), refused)
+        if isinstance(refused, TransientError):
+            # The log says which database of which host is away.
+            refused.where = None
+        body = {"__type": error, "message": str(refused)}
     except RequestEntityTooLarge:
         status, error = 413, "ValidationException"
         body = {"__type": error, "message": "the request is larger than any that this API knows"}
