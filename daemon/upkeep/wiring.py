@@ -247,12 +247,13 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
                 access.proxy.roles,
                 access.proxy.otherwise,
             ),
-            bounds=_bounds(settings.limits),
+            bounds=bounds(settings.limits),
         )
     )
 
 
-def _bounds(limits: Limits) -> "Bounds":
+def bounds(limits: Limits) -> "Bounds":
+    """The limits of requests, counted anew."""
     from upkeep.web.rooms import Bounds
     from upkeep.web.throttle import Throttle
 

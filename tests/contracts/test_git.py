@@ -660,14 +660,16 @@ def test_a_fetch_that_brings_more_than_is_allowed_stalls_and_leaves_nothing(
 
 
 def test_git_that_takes_more_memory_than_is_allowed_stalls(tmp_path: Path, history: History, source: Source) -> None:
-    # One line of history with deltas of a file that just is not streamed.
-    history.write([_noise(7)], onto="main")
-    small = replace(_repositories(tmp_path), memory_bytes=5 << 20)
-    with pytest.raises(StalledError, match="5 MB of memory") as stalled, small.fetch(source):
+    # Few bytes of the repository, and all of it held at once to be looked at: a commit with much to say.
+    tree = history.git("rev-parse", "main^{tree}")
+    talkative = f"tree {tree}\nauthor A <a@x> 0 +0000\ncommitter A <a@x> 0 +0000\n\n".encode() + b"x" * (40 << 20)
+    command = ["git", f"--git-dir={history.git_dir}", "hash-object", "-t", "commit", "-w", "--stdin"]
+    made = subprocess.run(command, input=talkative, capture_output=True, check=True).stdout.decode().strip()
+    history.git("update-ref", "refs/heads/main", made)
+    small = replace(_repositories(tmp_path), memory_bytes=32 << 20)
+    with pytest.raises(StalledError, match="32 MB of memory") as stalled, small.fetch(source):
         pass
     assert "`git.memory`" in (stalled.value.cure or "")
-    with replace(_repositories(tmp_path), memory_bytes=1 << 30).fetch(source):
-        pass
 
 
 def test_git_is_told_nothing_of_our_environment_that_could_be_a_secret(

@@ -109,14 +109,14 @@ class GitRepositories:
             if not (place / "HEAD").exists():
                 self._create(place)
             mirror = GitMirror(command, _HEAD, self.limits)
-            _sweep(place)
+            _sweep(place, "objects/pack/tmp_*")
             try:
                 self._bring_up(source, replace(command, file_bytes=self.fetch_bytes))
                 if mirror.head:
                     return mirror
             except CommandFailed as failed:
                 mirror.close()
-                _sweep(place)
+                _sweep(place, "objects/*/tmp_*")
                 if faults.is_over(failed):
                     raise faults.of_limits(source.url, self.memory_bytes, self.fetch_bytes) from failed
                 if faults.is_lock(failed) and attempt == 1:
@@ -127,6 +127,7 @@ class GitRepositories:
                     raise faults.of_remote(failed, source.url, source.branch) from failed
             except BaseException:
                 mirror.close()
+                _sweep(place, "objects/*/tmp_*")
                 raise
         raise TransientError(f"the mirror of {source.name} could not be brought up")
 
@@ -248,9 +249,9 @@ def _is_near(host: str) -> bool:
         return False
 
 
-def _sweep(place: Path) -> None:
+def _sweep(place: Path, leftovers: str) -> None:
     """Delete what a fetch left that was killed or ran into a limit; nobody else is at work here."""
-    for leftover in place.glob("objects/pack/tmp_*"):
+    for leftover in place.glob(leftovers):
         leftover.unlink(missing_ok=True)
 
 
