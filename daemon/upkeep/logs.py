@@ -22,6 +22,7 @@ _SECRET_TEXT = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.\-]{0,20}://[^\s/:@]{0,200}:)[^\s/@]+(?=@)"
     r"|(?P<slack>hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s\"']+"
     r"|\bxox[a-z]-[0-9A-Za-z\-]+"
+    r"|\b(?:upkeep_|glpat-)[0-9A-Za-z_\-]{20,}"
     r"|\bgh[pousr]_[0-9A-Za-z]{16,}|\bgithub_pat_[0-9A-Za-z_]{16,}",
     re.IGNORECASE,
 )

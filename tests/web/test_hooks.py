@@ -323,3 +323,17 @@ def test_a_hook_is_only_posted_to(app):
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
     assert answer.json["message"]
+
+
+def test_a_large_payload_is_not_tried_with_ever_so_many_secrets(rooms, sources, deliver):
+    many = replace(rooms, webhook_secrets=tuple(f"secret {number}" for number in range(300)))
+    body = json.dumps(push_payload(filler="x" * (1 << 20))).encode()
+    headers = {"X-GitHub-Delivery": "d-1", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature(body, "none")}
+    answer = (
+        create_app(many)
+        .test_client()
+        .post("/hooks/github", data=body, headers=headers, content_type="application/json")
+    )
+    assert (answer.status_code, answer.json["error"]) == (413, "too-large")
+    assert "/hooks/github/NAME" in answer.json["cure"]
+    assert deliver(push_payload(filler="x" * (1 << 20))).status_code == 202

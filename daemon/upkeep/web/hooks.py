@@ -31,6 +31,8 @@ logger = logging.getLogger("upkeep.web")
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z._\-]{1,100}")
 _LONGEST_TEXT = 2000
+_MOST_HASHED = 256 << 20
+"""Bytes, over all secrets, that are hashed to find out who signed one delivery."""
 _EVENT = re.compile(r"[a-z_]{1,100}")
 
 
@@ -69,6 +71,7 @@ def _answer(here: Rooms, candidates: list[_Candidate], only: tuple[str, bool] | 
             cure="set `webhooks.secrets` in the configuration, and the same secret in GitHub's webhook",
         )
     body = _body(here.bounds.delivery)
+    _refuse_costly(len({candidate.secret for candidate in candidates}), len(body))
     scope = _signers(candidates, body, signature)
     if only is not None:
         name, known = only
@@ -130,6 +133,15 @@ def _body(largest: int) -> bytes:
     if len(body) > largest:
         raise _too_large(largest)
     return body
+
+
+def _refuse_costly(secrets: int, size: int) -> None:
+    """Each secret that may have signed a delivery costs a look at all of it, and who sends it is not known yet."""
+    if secrets * size > _MOST_HASHED and secrets > 1:
+        raise TooLarge(
+            f"the payload of {megabytes(size)} cannot be tried with all {secrets:,} secrets known here",
+            cure="send it to the address of its source, /hooks/github/NAME",
+        )
 
 
 def _too_large(largest: int) -> TooLarge:

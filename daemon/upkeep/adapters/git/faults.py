@@ -26,7 +26,8 @@ _REFUSED = re.compile(
     r"transport '.*' not allowed|unsupported protocol|protocol .* not supported|mismatched algorithms", re.I
 )
 _OVER = re.compile(
-    r"out of memory|cannot allocate memory|died of signal 25|file too large|unable to (create|fork).*(thread|demultiplexer)",
+    r"out of memory|cannot allocate memory|died of signal 25|file too large"
+    r"|unable to (?:create|fork).*(?:thread|demultiplexer)",
     re.I,
 )
 _LOCAL = re.compile(r"no space left on device|read-only file system|disk quota exceeded", re.I)
