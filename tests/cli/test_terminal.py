@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.builders import environment_files
-from tests.environments import write_files
+from tests.builders import environment_files, write_files
 
 
 def seen(*command: str) -> str:
