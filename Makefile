@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test screenshots
+.PHONY: run test screenshots audit
 .DELETE_ON_ERROR:
 
 run: $(VENV)/ready-to-run
@@ -22,6 +22,13 @@ test: $(VENV)/ready-to-test
 # The pictures in docs/screenshots, taken anew from the running demonstration. Needs Chromium.
 screenshots: $(VENV)/ready-to-test
 	$(BIN)/python -m tests.browser.screenshots
+
+# Known holes in what is installed; what could not be looked up is said, and does not fail.
+audit: $(VENV)/ready-to-test
+	@test -x $(VENV)/audit/bin/pip-audit || ($(BIN)/python -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3') || \
+		echo "NOT AUDITED: pip-audit could not be installed"
+	@$(BIN)/python -m tests.audit
 
 $(VENV)/ready-to-run: setup.cfg pyproject.toml $(BIN)/pip
 	@echo "Setting up $(VENV): a minute the first time ..."

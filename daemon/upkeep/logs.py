@@ -4,6 +4,7 @@ What a line is about (`delivery`, `source`, `resource`, …) is said to `upkeep.
 every line written meanwhile.
 """
 
+import io
 import logging
 import logging.config
 import re
@@ -15,12 +16,14 @@ import structlog
 from structlog.types import EventDict, Processor
 
 from upkeep import watch
+from upkeep.domain.terminals import harmless, one_line
 
 _SECRET_NAME = re.compile(r"secret|password|token|authorization|cookie|signature|api_?key", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.\-]*://[^\s/:@]*:)[^\s/@]+(?=@)"
+    r"(?P<scheme>\b[a-z][a-z0-9+.\-]{0,20}://[^\s/:@]{0,200}:)[^\s/@]+(?=@)"
     r"|(?P<slack>hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s\"']+"
     r"|\bxox[a-z]-[0-9A-Za-z\-]+"
+    r"|\b(?:upkeep_|glpat-)[0-9A-Za-z_\-]{20,}"
     r"|\bgh[pousr]_[0-9A-Za-z]{16,}|\bgithub_pat_[0-9A-Za-z_]{16,}",
     re.IGNORECASE,
 )
@@ -48,12 +51,13 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     ]
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _hide_secrets]
     if for_people:
-        last.append(
-            structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        )
+        last.append(_in_one_line)
+        last.append(structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_indented))
     else:
         last[1:1] = [structlog.processors.format_exc_info]
         last.append(structlog.processors.JSONRenderer(ensure_ascii=False))
+        # JSON escapes most of what acts on a terminal, and this the rest.
+        last.append(lambda logger, method, line: harmless(str(line)))
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger], processors=last)
@@ -92,6 +96,18 @@ def _name_logger(logger: Any, method: str, event: EventDict) -> EventDict:
     if record is not None:
         event["logger"] = record.name
     return event
+
+
+def _in_one_line(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Nobody who has a text of theirs logged shall forge a line or move the cursor with it."""
+    return {name: one_line(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _indented(stream: TextIO, exc_info: Any) -> None:
+    """A trace, apart from other lines: an error can quote whatever somebody sent."""
+    trace = io.StringIO()
+    structlog.dev.plain_traceback(trace, exc_info)
+    stream.write("".join(f"    | {harmless(line)}\n" for line in hidden(trace.getvalue()).rstrip("\n").split("\n")))
 
 
 def _hide_secrets(logger: Any, method: str, event: EventDict) -> EventDict:

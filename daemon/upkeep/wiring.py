@@ -27,7 +27,7 @@ from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store, Uploaded
 from upkeep.flows.settle import Terms
-from upkeep.settings import ConsoleNotices, GitHub, KeptText, Settings, SlackBot, SlackWebhook
+from upkeep.settings import ConsoleNotices, GitHub, KeptText, Limits, Settings, SlackBot, SlackWebhook
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from upkeep.adapters.git import GitRepositories
     from upkeep.adapters.metrics import Metrics
     from upkeep.adapters.servicemodel import ServiceModel
-    from upkeep.adapters.store import Limits
+    from upkeep.adapters.store import Waits
     from upkeep.web.metrics import MetricsPage
     from upkeep.web.proton.protocol import ProtonDoor
-    from upkeep.web.rooms import Entrance
+    from upkeep.web.rooms import Bounds, Entrance
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
 
@@ -59,7 +59,7 @@ def migrate(settings: Settings) -> None:
     from upkeep.adapters import store
 
     _make_state(settings)
-    store.migrate(database_url(settings), state=settings.state, limits=_limits(settings))
+    store.migrate(database_url(settings), state=settings.state, waits=_waits(settings))
 
 
 def require_migrated(settings: Settings) -> None:
@@ -69,11 +69,11 @@ def require_migrated(settings: Settings) -> None:
     store.require_migrated(database_url(settings))
 
 
-def _limits(settings: Settings) -> "Limits":
-    from upkeep.adapters.store import Limits
+def _waits(settings: Settings) -> "Waits":
+    from upkeep.adapters.store import Waits
 
     chosen = settings.database.migration
-    return Limits(chosen.wait, chosen.lock_timeout, chosen.statement_timeout)
+    return Waits(chosen.wait, chosen.lock_timeout, chosen.statement_timeout)
 
 
 def back_up(settings: Settings, path: Path) -> "Backup":
@@ -105,7 +105,7 @@ def restore(settings: Settings, path: Path, *, replace: bool) -> "Backup":
             database_url(settings),
             lines,
             str(path),
-            limits=_limits(settings),
+            waits=_waits(settings),
             replace=replace,
             then=lambda: backups.unpack(backup, archive, settings.state),
         )
@@ -129,7 +129,7 @@ def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
     from upkeep.adapters import store
 
     _make_state(settings)
-    return store.rebuild(database_url(settings), lines, name, limits=_limits(settings)).total
+    return store.rebuild(database_url(settings), lines, name, waits=_waits(settings)).total
 
 
 def prepare(settings: Settings) -> None:
@@ -176,7 +176,7 @@ def follow_declared(store: Store, settings: Settings) -> None:
 
 def _declare(store: Store, settings: Settings) -> None:
     with store.write() as unit:
-        follow.declare(unit, settings.declared, now=clock.now())
+        follow.declare(unit, settings.declared, at_most=settings.limits.sources, now=clock.now())
 
 
 def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
@@ -185,7 +185,12 @@ def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
 
     limits = settings.rendering
     return stack.enter_context(
-        JinjaRenderer(time_for=limits.time, memory_bytes=limits.memory, output_bytes=limits.output)
+        JinjaRenderer(
+            time_for=limits.time,
+            memory_bytes=limits.memory,
+            output_bytes=limits.output,
+            workers=limits.at_once,
+        )
     )
 
 
@@ -193,8 +198,16 @@ def open_repositories(settings: Settings) -> "GitRepositories":
     """Mirrors in the state folder."""
     from upkeep.adapters.git import GitRepositories
 
+    chosen = settings.git
     return GitRepositories(
-        settings.state / "git", KeptSecrets(), timeout_for=settings.git.timeout, allow_local=settings.git.allow_local
+        settings.state / "git",
+        KeptSecrets(),
+        timeout_for=chosen.timeout,
+        allow_local=chosen.allow_local,
+        limits=settings.limits.of_flows.bundle,
+        memory_bytes=chosen.memory,
+        fetch_bytes=chosen.fetch,
+        known_hosts=chosen.known_hosts_file,
     )
 
 
@@ -233,12 +246,13 @@ def open_uploads(settings: Settings) -> Uploaded:
     """Bundles in S3, read with this process's credentials."""
 
     def uploaded(bucket: str, key: str) -> Bundle:
-        from upkeep.adapters.archives import MAX_ARCHIVE_BYTES, read_archive
+        from upkeep.adapters.archives import read_archive
         from upkeep.adapters.cloudformation.objects import read_object
 
-        return read_archive(read_object(accounts(), bucket, key, MAX_ARCHIVE_BYTES))
+        return read_archive(read_object(accounts(), bucket, key, limits.bytes), limits)
 
     accounts = cache(lambda: open_accounts(settings))
+    limits = settings.limits.of_flows.bundle
     return uploaded
 
 
@@ -315,6 +329,7 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
                 access.proxy.otherwise,
             ),
             metrics=None if metrics is None else _metrics_page(settings, metrics, store),
+            bounds=bounds(settings.limits),
         )
     )
 
@@ -418,6 +433,21 @@ def serve_metrics(settings: Settings, metrics: "Metrics", stack: ExitStack) -> s
     return f"http://{chosen.worker_host}:{server.server_address[1]}/metrics"
 
 
+def bounds(limits: Limits) -> "Bounds":
+    """The limits of requests, counted anew."""
+    from upkeep.web.rooms import Bounds
+    from upkeep.web.throttle import Throttle
+
+    return Bounds(
+        request=limits.request,
+        delivery=limits.delivery,
+        requests=Throttle(limits.requests_per_minute),
+        deliveries=Throttle(limits.deliveries_per_minute),
+        sources=limits.sources,
+        exported_rows=limits.exported_rows,
+    )
+
+
 def open_proton(settings: Settings) -> "ProtonDoor":
     """The API that Proton had; closed, with the reason, when the SDK has no model of it."""
     from upkeep.web.proton.arns import Names
@@ -510,10 +540,12 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             clock=clock.now,
             change_sets=settings.previews.change_sets == "always",
             kept_for=settings.retention.spans,
+            limits=settings.limits.of_flows,
         ),
         clock=clock.now,
         lease_for=settings.worker.lease,
         concurrency=settings.worker.concurrency,
+        at_once=settings.worker.at_once,
         on_setback=schedule.realign,
     )
     return Crew(worker, schedule, None if metrics is None else serve_metrics(settings, metrics, stack))

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import re
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -70,6 +72,8 @@ def test_a_trace_stays_in_its_line(written: io.StringIO) -> None:
         "POST https://hooks.slack.com/services/T0/B0/hidden failed",
         "xoxb-1-hidden is revoked",
         "ghp_hiddenhiddenhiddenhidden",
+        "glpat-hiddenhiddenhiddenhidden",
+        "upkeep_hiddenhiddenhiddenhidden",
     ],
 )
 def test_a_secret_in_a_text_is_replaced(written: io.StringIO, text: str) -> None:
@@ -77,6 +81,30 @@ def test_a_secret_in_a_text_is_replaced(written: io.StringIO, text: str) -> None
     logging.getLogger("library").warning(text)
     assert "hidden" not in written.getvalue()
     assert len(lines(written)) == 2
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_nobody_forges_a_line_or_moves_the_cursor_with_a_text_of_theirs(written: io.StringIO, form: str) -> None:
+    logs.configure("info", form, written)
+    forged = "/\n2026-01-01 [info] signed_in actor=root\r\x1b[2J\x9b2J\u2028\u202e"
+    logging.getLogger("upkeep.web").warning("GET %s", forged)
+    structlog.get_logger().info("pushed", ref=forged)
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    shown = written.getvalue()
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", shown)
+    assert not re.search("^2026-01-01", shown, re.MULTILINE)
+    if form == "json":
+        assert [line["event"] for line in lines(written)] == [f"GET {forged}", "pushed", "failed"]
+        assert lines(written)[1]["ref"] == forged
+
+
+def test_hiding_secrets_takes_no_longer_for_a_text_that_was_made_to_be_hard(written: io.StringIO) -> None:
+    began = time.process_time()
+    logging.getLogger("upkeep.web").warning("GET %s", "a" * 200_000)
+    assert time.process_time() - began < 2
 
 
 def test_a_value_whose_name_says_secret_is_replaced(written: io.StringIO) -> None:

@@ -761,11 +761,15 @@ class Mirror(Protocol):
     def commit(self, commit_id: str) -> Commit:
         """NotFound when the repository does not have it."""
 
-    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
+    def steps(self, after: str, until: str, subdirectory: str, at_most: int | None = None) -> Iterator[Step] | None:
         """The first-parent commits behind `after` up to `until`, oldest first, one git process for all.
 
-        None when `after` is not on the first-parent line of `until`: then only trees can be compared.
+        None when `after` is not on the first-parent line of `until`, or more than `at_most` commits behind: then only
+        trees can be compared.
         """
+
+    def distance(self, after: str, until: str) -> int:
+        """How many first-parent commits lie behind `after` up to `until`; 0 when `after` is none of its ancestors."""
 
     def history(self, until: str, subdirectory: str) -> Iterator[Step]:
         """The same from the first commit on, which is compared with nothing."""

@@ -20,6 +20,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from upkeep import watch
 from upkeep.domain.deliveries import Push, parse_push
 from upkeep.domain.errors import CallerError, NotFound, SignedOut, StalledError, TooLarge, TransientError
+from upkeep.domain.limits import megabytes
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import Source
 from upkeep.flows.receive import receive
@@ -28,12 +29,11 @@ from upkeep.web.rooms import Rooms, rooms
 blueprint = Blueprint("hooks", __name__, url_prefix="/hooks")
 logger = logging.getLogger("upkeep.web")
 
-LARGEST = 25 * 1024 * 1024
-"""Bytes of the largest payload GitHub sends: https://docs.github.com/en/webhooks/webhook-events-and-payloads."""
-
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z._\-]{1,100}")
 _LONGEST_TEXT = 2000
+_MOST_HASHED = 256 << 20
+"""Bytes, over all secrets, that are hashed to find out who signed one delivery."""
 _EVENT = re.compile(r"[a-z_]{1,100}")
 
 
@@ -64,14 +64,15 @@ def github_source(source: str) -> ResponseReturnValue:
 
 
 def _answer(here: Rooms, candidates: list[_Candidate], only: tuple[str, bool] | None) -> ResponseReturnValue:
-    _refuse_declared_length()
+    _refuse_declared_length(here.bounds.delivery)
     signature = _claimed_signature()
     if not candidates:
         raise TransientError(
             "no webhook secret is configured here, so no delivery can be trusted",
             cure="set `webhooks.secrets` in the configuration, and the same secret in GitHub's webhook",
         )
-    body = _body()
+    body = _body(here.bounds.delivery)
+    _refuse_costly(len({candidate.secret for candidate in candidates}), len(body))
     scope = _signers(candidates, body, signature)
     if only is not None:
         name, known = only
@@ -81,8 +82,17 @@ def _answer(here: Rooms, candidates: list[_Candidate], only: tuple[str, bool] | 
     delivery_id, event = _header("X-GitHub-Delivery", _DELIVERY_ID), _header("X-GitHub-Event", _EVENT)
     payload = _payload(body)
     push = _storable(parse_push(payload)) if event == "push" else None
+    now = here.clock()
     with here.store.write() as unit:
-        delivery = receive(unit, delivery_id=delivery_id, event=event, push=push, scope=scope, now=here.clock())
+        delivery = receive(
+            unit,
+            delivery_id=delivery_id,
+            event=event,
+            push=push,
+            scope=scope,
+            wait_of=lambda source: here.bounds.deliveries.wait(source, now),
+            now=now,
+        )
     watch.happened("delivery", delivery.status)
     if delivery.sources:
         here.store.ring()
@@ -109,26 +119,37 @@ def _claimed_signature() -> str:
     return found[1]
 
 
-def _refuse_declared_length() -> None:
-    if request.content_length is not None and request.content_length > LARGEST:
-        raise _too_large()
+def _refuse_declared_length(largest: int) -> None:
+    if request.content_length is not None and request.content_length > largest:
+        raise _too_large(largest)
 
 
-def _body() -> bytes:
+def _body(largest: int) -> bytes:
     """All bytes of the body. Where no length was declared, the reading itself stops: one byte late, because Werkzeug
     does not tell a body that ends at its limit from one that goes on."""
-    request.max_content_length = LARGEST + 1
+    request.max_content_length = largest + 1
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise _too_large() from error
-    if len(body) > LARGEST:
-        raise _too_large()
+        raise _too_large(largest) from error
+    if len(body) > largest:
+        raise _too_large(largest)
     return body
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"the payload is larger than {LARGEST // 1024 // 1024} MB", cure="send less; GitHub caps it there")
+def _refuse_costly(secrets: int, size: int) -> None:
+    """Each secret that may have signed a delivery costs a look at all of it, and who sends it is not known yet."""
+    if secrets * size > _MOST_HASHED and secrets > 1:
+        raise TooLarge(
+            f"the payload of {megabytes(size)} cannot be tried with all {secrets:,} secrets known here",
+            cure="send it to the address of its source, /hooks/github/NAME",
+        )
+
+
+def _too_large(largest: int) -> TooLarge:
+    # https://docs.github.com/en/webhooks/webhook-events-and-payloads
+    cure = "send less, or raise `limits.delivery`; GitHub sends at most 25 MB"
+    return TooLarge(f"the payload is larger than {megabytes(largest)}", cure=cure)
 
 
 def _signers(candidates: Iterable[_Candidate], body: bytes, signature: str) -> frozenset[SourceName] | None:

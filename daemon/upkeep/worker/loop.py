@@ -40,9 +40,9 @@ _log = structlog.get_logger(__name__)
 class Worker:
     """One worker of possibly several on the same store.
 
-    `concurrency` is how many works of each kind run at a time: each kind has its own places, so that slow syncs
-    never hold up a deployment or a notice. `on_setback` is called when the clock was set back, `chance` gives
-    numbers from 0 to 1 for jitter.
+    `concurrency` is how many works of each kind run at a time, unless `at_once` says another number for a kind: each
+    has its own places, so that slow syncs never hold up a deployment or a notice. `on_setback` is called when the clock
+    was set back, `chance` gives numbers from 0 to 1 for jitter.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Worker:
         clock: Callable[[], datetime],
         lease_for: timedelta,
         concurrency: int,
+        at_once: Mapping[WorkKind, int] | None = None,
         on_setback: Callable[[], None] = lambda: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -60,7 +61,7 @@ class Worker:
         self._works = works
         self._clock = clock
         self._lease_for = lease_for
-        self._concurrency = concurrency
+        self._places = {kind: (at_once or {}).get(kind, concurrency) for kind in works}
         self._on_setback = on_setback
         self._chance = chance
         self._stopping = Event()
@@ -74,7 +75,7 @@ class Worker:
         What has not ended within `finish_within` after the stop is given back for other workers; its threads cannot
         write any more once one of them claims it.
         """
-        pool = ThreadPoolExecutor(self._concurrency * len(self._works), thread_name_prefix="work")
+        pool = ThreadPoolExecutor(sum(self._places.values()), thread_name_prefix="work")
         renewer = Thread(target=self._renew, name="leases", daemon=True)
         renewer.start()
         seen: tuple[datetime, float] | None = None
@@ -96,7 +97,7 @@ class Worker:
     def _claim_or_sleep(self, pool: ThreadPoolExecutor) -> None:
         with self._lock:
             running = Counter(claim.kind for claim in self._held)
-        free = [kind for kind in self._works if running[kind] < self._concurrency]
+        free = [kind for kind in self._works if running[kind] < self._places[kind]]
         now = self._clock()
         with self._store.read() as unit:
             due_at = unit.work.next_due_at()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from upkeep import watch
 from upkeep.domain.errors import NotFound
+from upkeep.domain.limits import LIMITS, Limits
 from upkeep.domain.names import SourceName, TemplateName, Version
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON
@@ -65,6 +66,7 @@ def works(
     clock: Callable[[], datetime],
     change_sets: bool = False,
     kept_for: Mapping[Records, timedelta] | None = None,
+    limits: Limits = LIMITS,
 ) -> Mapping[WorkKind, Work]:
     """The flows of every kind of work, over these rooms. `change_sets` says whether every preview comes with them,
     `kept_for` how long old records stay; without a time, they stay for ever."""
@@ -78,7 +80,7 @@ def works(
             with store.read() as unit:
                 waiting = unit.deliveries.open(SourceName(claim.subject), clock())
             watch.about(delivery=" ".join(delivery.id for delivery in waiting[:_DELIVERIES_NAMED]) or None)
-        sync(store, repositories, renderer, claim, routing=routing, now=clock())
+        sync(store, repositories, renderer, claim, routing=routing, limits=limits, now=clock())
 
     def deploy(claim: Claim) -> None:
         with store.read() as unit, suppress(NotFound):
@@ -96,7 +98,9 @@ def works(
     return {
         WorkKind.SYNC: sync_source,
         WorkKind.PREVIEW: lambda claim: preview(store, renderer, claim, now=clock(), then=check),
-        WorkKind.REGISTER: lambda claim: register(store, uploaded, renderer, claim, routing=routing, now=clock()),
+        WorkKind.REGISTER: lambda claim: register(
+            store, uploaded, renderer, claim, routing=routing, limits=limits, now=clock()
+        ),
         WorkKind.PLAN: plan,
         WorkKind.DEPLOY: deploy,
         WorkKind.DRIFT: lambda claim: compare(

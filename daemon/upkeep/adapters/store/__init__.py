@@ -2,13 +2,13 @@
 
 from upkeep.adapters.store.rebuild import WITHOUT_CREDENTIALS, Contents, contents_of, rebuild
 from upkeep.adapters.store.store import SqlStore, open_store
-from upkeep.adapters.store.upgrade import Limits, migrate, require_migrated
+from upkeep.adapters.store.upgrade import Waits, migrate, require_migrated
 
 __all__ = [
     "WITHOUT_CREDENTIALS",
     "Contents",
-    "Limits",
     "SqlStore",
+    "Waits",
     "contents_of",
     "migrate",
     "open_store",
