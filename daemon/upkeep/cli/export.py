@@ -1,5 +1,6 @@
 """`upkeep export` and `upkeep import`: what is known, as text."""
 
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,7 @@ def export(desk: Desk, file: Path, form: str) -> None:
     """
     from upkeep import wiring
 
-    output = click.get_binary_stream("stdout") if str(file) == "-" else file
+    output = sys.stdout.buffer if str(file) == "-" else file
     written = wiring.export(desk.settings, output, as_yaml=form == "yaml")
     click.echo(f"{written} rows were written.", err=True)
 
