@@ -112,14 +112,15 @@ def restore(settings: Settings, path: Path, *, replace: bool) -> "Backup":
         return backup
 
 
-def export(settings: Settings, output: IO[bytes] | Path) -> int:
-    """Write everything but what lets people in as lines; a file is there whole or not at all. Returns how many rows
-    these were."""
+def export(settings: Settings, output: IO[bytes] | Path, *, as_yaml: bool = False) -> int:
+    """Write everything but what lets people in as lines of JSON, or as a list in YAML; a file is there whole or not at
+    all. Returns how many rows these were."""
     from upkeep.adapters import backups, store
 
     with store.contents_of(database_url(settings), store.WITHOUT_CREDENTIALS) as found, ExitStack() as stack:
         file = stack.enter_context(backups.written_whole(output)) if isinstance(output, Path) else output
-        file.writelines(found.lines)
+        before = store.ITEM if as_yaml else b""
+        file.writelines(before + line for line in found.lines)
         file.flush()
     return found.counts.total
 
