@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test screenshots audit
+.PHONY: run test screenshots audit trials
 .DELETE_ON_ERROR:
 
 run: $(VENV)/ready-to-run
@@ -18,6 +18,13 @@ test: $(VENV)/ready-to-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --maxprocesses 8
+
+# The promises of docs/reliability.md, each tried: SIZE=short, medium (some minutes) or full, TRIALS="names" for some of
+# them, SEED=N to try the same again, WRITE=1 to write the table into the document.
+SIZE ?= medium
+trials: $(VENV)/ready-to-test
+	$(BIN)/python -m tests.trials --size $(SIZE) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(WRITE),--write) $(TRIALS)
 
 # The pictures in docs/screenshots, taken anew from the running demonstration. Needs Chromium.
 screenshots: $(VENV)/ready-to-test

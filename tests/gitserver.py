@@ -26,13 +26,14 @@ class GitServer:
     folder: Path
     token: str | None = None
     fault: Callable[[str], tuple[int, str] | None] | None = None
+    host: str = "127.0.0.1"
     requests: list[str] = field(default_factory=list)
     redirect: tuple[str, str] | None = None
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer((self.host, 0), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name="git-server", daemon=True).start()
         return self
@@ -48,7 +49,7 @@ class GitServer:
     def address(self) -> str:
         """Where it serves, without a path."""
         assert self._server is not None, "the server is used before it is entered"
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.host}:{self._server.server_address[1]}"
 
     def url(self, name: str) -> str:
         """The address of a repository, for git."""

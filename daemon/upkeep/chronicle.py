@@ -38,6 +38,10 @@ class ChronicledStore:
         with self.store.read() as unit:
             yield unit
 
+    def now(self) -> datetime:
+        """As the store's."""
+        return self.store.now()
+
     def check(self) -> None:
         """As the store's."""
         self.store.check()

@@ -407,6 +407,13 @@ class Pipelines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Local:
+    """Where the local provisioner writes its stacks. Without a folder, it is `local` in the state folder."""
+
+    folder: FilePath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class CloudFormation:
     """How stacks are made in AWS. Credentials are not among this: they come from where every AWS tool finds them."""
 
@@ -758,6 +765,7 @@ class Settings:
     rendering: Rendering = field(default_factory=Rendering)
     limits: Limits = field(default_factory=Limits)
     provisioner: Literal["local", "cloudformation"] = "local"
+    local: Local = field(default_factory=Local)
     cloudformation: CloudFormation = field(default_factory=CloudFormation)
     proton: Proton = field(default_factory=Proton)
     previews: Previews = field(default_factory=Previews)
@@ -768,6 +776,11 @@ class Settings:
     retention: Retention = field(default_factory=Retention)
     log: Log = field(default_factory=Log)
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def stacks(self) -> Path:
+        """The folder of the local provisioner."""
+        return self.local.folder or self.state / "local"
 
     @property
     def public_url(self) -> str:

@@ -4,6 +4,7 @@ What is opened here is closed by the ExitStack of whoever asked. Rooms are impor
 command line opens few of them and should start at once.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from upkeep.web.rooms import Bounds, Entrance
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
-
-now: Callable[[], datetime] = clock.now
 
 
 def database_url(settings: Settings) -> str:
@@ -139,15 +138,19 @@ def prepare(settings: Settings) -> None:
 
     Several processes may do it at once.
     """
+    from upkeep.adapters.store import doubt
     from upkeep.chronicle import ChronicledStore
 
     webhook_secrets(settings)
+    reason = doubt(database_url(settings))
+    if reason:
+        logging.getLogger("upkeep.store").warning(reason)
     migrate(settings)
     with ExitStack() as stack:
         store = ChronicledStore(open_store(settings, stack))
         follow_declared(store, settings)
         with store.write() as unit:
-            relay.resume(unit, now=clock.now())
+            relay.resume(unit, now=store.now())
 
 
 def anybody_may_sign_in(settings: Settings) -> bool:
@@ -177,7 +180,7 @@ def follow_declared(store: Store, settings: Settings) -> None:
 
 def _declare(store: Store, settings: Settings) -> None:
     with store.write() as unit:
-        follow.declare(unit, settings.declared, at_most=settings.limits.sources, now=clock.now())
+        follow.declare(unit, settings.declared, at_most=settings.limits.sources, now=store.now())
 
 
 def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
@@ -222,8 +225,9 @@ def tidy_mirrors(store: Store, repositories: "GitRepositories") -> None:
     repositories.tidy()
 
 
-def open_provisioner(settings: Settings) -> Provisioner:
-    """The provisioner the configuration names."""
+def open_provisioner(settings: Settings, store: Store) -> Provisioner:
+    """The provisioner the configuration names. SettingsError when it is the local one and other hosts on the store have
+    another folder for it."""
     if settings.provisioner == "cloudformation":
         from upkeep.adapters.cloudformation import CloudFormationProvisioner
 
@@ -231,9 +235,22 @@ def open_provisioner(settings: Settings) -> Provisioner:
             open_accounts(settings), template_bucket=settings.cloudformation.template_bucket
         )
 
-    from upkeep.adapters.local import LocalProvisioner
+    from upkeep.adapters.local import MARK, LocalProvisioner
 
-    return LocalProvisioner(settings.state / "local")
+    provisioner = LocalProvisioner(settings.stacks)
+    if not database_url(settings).startswith("sqlite"):
+        mark = provisioner.mark()
+        with store.write() as unit:
+            known = unit.people.secret("local", mark)
+        if mark != known:
+            raise SettingsError(
+                [
+                    f"local.folder: {settings.stacks} is not the folder that the stacks of this database stand in"
+                    f" (share that one between all hosts; if it is lost, write {known.decode()} into"
+                    f" {settings.stacks / MARK} and deploy again)"
+                ]
+            )
+    return provisioner
 
 
 def open_accounts(settings: Settings) -> "Accounts":
@@ -303,15 +320,15 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
 
     access = settings.access
     metrics = _counting(settings, stack)
-    store = open_store(settings, stack)
+    store = ChronicledStore(open_store(settings, stack))
     return create_app(
         Rooms(
-            store=ChronicledStore(store),
+            store=store,
             renderer=open_renderer(settings, stack),
             passwords=open_passwords(),
             secrets=KeptSecrets(),
             routing=settings.notices.routing,
-            clock=clock.now,
+            clock=store.now,
             webhook_secrets=webhook_secrets(settings),
             public_url=settings.public_url,
             proton=open_proton(settings),
@@ -411,7 +428,7 @@ def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "Metr
             return unit.gauges.read(moment)
 
     kind = database_url(settings).partition(":")[0].partition("+")[0]
-    readings = Readings(Build(version("upkeep"), REVISION, kind), read, clock.now)
+    readings = Readings(Build(version("upkeep"), REVISION, kind), read, store.now)
     return MetricsPage(_readers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
 
 
@@ -521,7 +538,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     repositories = open_repositories(settings)
     schedule = Schedule(
         store,
-        clock=clock.now,
+        clock=store.now,
         tidy=lambda: tidy_mirrors(store, repositories),
         drift_every_for=settings.drift.every_for,
         policies=settings.updates.as_policies,
@@ -532,18 +549,18 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             store,
             repositories,
             open_renderer(settings, stack),
-            open_provisioner(settings),
+            open_provisioner(settings, store),
             open_channels(settings),
             open_uploads(settings),
             routing=settings.notices.routing,
             terms=terms(settings),
             policies=settings.updates.as_policies,
-            clock=clock.now,
+            clock=store.now,
             change_sets=settings.previews.change_sets == "always",
             kept_for=settings.retention.spans,
             limits=settings.limits.of_flows,
         ),
-        clock=clock.now,
+        clock=store.now,
         lease_for=settings.worker.lease,
         concurrency=settings.worker.concurrency,
         at_once=settings.worker.at_once,

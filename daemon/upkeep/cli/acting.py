@@ -69,10 +69,8 @@ class Desk:
 
     @property
     def now(self) -> datetime:
-        """The present."""
-        from upkeep import wiring
-
-        return wiring.now()
+        """The present, as the store has it."""
+        return self.store.now()
 
     @contextmanager
     def reading(self) -> Iterator["Unit"]:

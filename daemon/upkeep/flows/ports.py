@@ -48,6 +48,9 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager["Unit"]:
         """One transaction that sees a single state and writes nothing."""
 
+    def now(self) -> datetime:
+        """The present, by the one clock that all hosts on this store go by."""
+
     def check(self) -> None:
         """Raise an UpkeepError saying what is wrong unless rows of the expected schema can be read and written."""
 
@@ -550,6 +553,10 @@ class OutboxBook(Protocol):
 
 class WorkBook(Protocol):
     """The queue. One row for each (kind, subject); asking while it runs makes it run once more."""
+
+    def alone(self, errand: str) -> bool:
+        """Whether this writing transaction is the only one on that errand now, on any host, and sees all that those
+        before it have done. False: leave it to the other."""
 
     def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
         """Make it due at `due_at`, or sooner if it already was; the last cause stays."""
