@@ -680,6 +680,13 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Tracing:
+    """The address of a collector of traces, that takes OTLP over HTTP. Without one, nothing is traced."""
+
+    endpoint: HttpUrl = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Settings:
     """All settings, checked. Paths are absolute."""
 
@@ -701,6 +708,7 @@ class Settings:
     access: Access = field(default_factory=Access)
     log: Log = field(default_factory=Log)
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=Tracing)
 
     @property
     def public_url(self) -> str:

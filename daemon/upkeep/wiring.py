@@ -4,6 +4,7 @@ What is opened here is closed by the ExitStack of whoever asked. Rooms are impor
 command line opens few of them and should start at once.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def prepare(settings: Settings) -> None:
     from upkeep.chronicle import ChronicledStore
 
     webhook_secrets(settings)
+    require_tracing(settings)
     migrate(settings)
     with ExitStack() as stack:
         store = ChronicledStore(open_store(settings, stack))
@@ -215,6 +217,7 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
 
     access = settings.access
     metrics = _counting(settings, stack)
+    _trace(settings, stack)
     store = open_store(settings, stack)
     return create_app(
         Rooms(
@@ -289,8 +292,27 @@ def _counting(settings: Settings, stack: ExitStack) -> "Metrics | None":
     if folder:
         stack.enter_context(scratch.using(Path(folder)))
     metrics = Metrics()
-    stack.callback(watch.attach(metrics))
+    stack.enter_context(watch.watching(metrics))
     return metrics
+
+
+def require_tracing(settings: Settings) -> None:
+    """SettingsError when traces are wanted and what sends them is not installed."""
+    if settings.tracing.endpoint:
+        try:
+            importlib.import_module("upkeep.adapters.tracing")
+        except ModuleNotFoundError as missing:
+            fault = "tracing.endpoint: OpenTelemetry is not installed (pip install 'upkeep[tracing]')"
+            raise SettingsError([fault]) from missing
+
+
+def _trace(settings: Settings, stack: ExitStack) -> None:
+    """Trace in this process from now on, if there is somebody to send to."""
+    if settings.tracing.endpoint:
+        from upkeep.adapters.tracing import tracing
+
+        traces = stack.enter_context(tracing(settings.tracing.endpoint, _version()))
+        stack.enter_context(watch.watching(traces, minute=True))
 
 
 def _metrics_into(folder: Path | None) -> None:
@@ -311,8 +333,6 @@ def _readers(settings: Settings) -> Readers:
 
 
 def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "MetricsPage":
-    from importlib.metadata import version
-
     from upkeep.adapters.metrics import CONTENT_TYPE, Build, Readings
     from upkeep.adapters.store.tables import REVISION
     from upkeep.web.metrics import MetricsPage
@@ -322,8 +342,14 @@ def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "Metr
             return unit.gauges.read(moment)
 
     kind = database_url(settings).partition(":")[0].partition("+")[0]
-    readings = Readings(Build(version("upkeep"), REVISION, kind), read, clock.now)
+    readings = Readings(Build(_version(), REVISION, kind), read, clock.now)
     return MetricsPage(_readers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("upkeep")
 
 
 def serve_metrics(settings: Settings, metrics: "Metrics", stack: ExitStack) -> str | None:
@@ -413,6 +439,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     from upkeep.worker.works import works
 
     metrics = _counting(settings, stack)
+    _trace(settings, stack)
     store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)
     schedule = Schedule(

@@ -104,13 +104,14 @@ class GitCommand:
     def run(self, *arguments: str) -> bytes:
         """Everything the command prints. Raises CommandFailed or CommandTimedOut."""
         deadline = monotonic() + self.seconds
-        with self._started(arguments, talk=False) as process:
+        # By the command's name alone: what follows it holds addresses and paths.
+        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
             return b"".join(self._output(process, arguments[0], deadline))
 
     @contextmanager
     def stream(self, *arguments: str) -> Iterator[Iterator[bytes]]:
         """What the command prints, in chunks as they come; iterating raises like `run`. Leaving early ends it."""
-        with self._started(arguments, talk=False) as process:
+        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
             yield self._output(process, arguments[0], None)
 
     @contextmanager
@@ -145,9 +146,7 @@ class GitCommand:
         process = started.proc
         assert process is not None
         try:
-            # The command by its name alone: what follows holds addresses and paths.
-            with watch.stretch("git", arguments[0]):
-                yield process
+            yield process
         finally:
             _end(process)
 
