@@ -104,7 +104,7 @@ def _take_what_nobody_catches() -> None:
         name = what.thread.name if what.thread is not None else "unknown"
         if what.exc_value is not None and not issubclass(what.exc_type, SystemExit):
             trace = (what.exc_type, what.exc_value, what.exc_traceback)
-            _log.critical("a thread was ended by a bug", extra={"thread": name}, exc_info=trace)
+            _log.critical("the thread %s was ended by a bug", name, exc_info=trace)
 
     sys.excepthook = ended
     threading.excepthook = ended_thread

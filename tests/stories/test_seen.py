@@ -1,4 +1,4 @@
-"""One update, from the push to the notice, as those see it who watch a real daemon: its log, its metrics, its traces."""
+"""One update, from the push to the notice, as those see it who watch a real daemon: log, metrics, traces."""
 
 import json
 import os
