@@ -9,7 +9,9 @@ import logging
 import logging.config
 import re
 import sys
+import threading
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -28,6 +30,7 @@ _SECRET_TEXT = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN = "********"
+_log = logging.getLogger(__name__)
 
 _QUIET = ("apscheduler", "alembic", "git", "sqlalchemy", "urllib3", "slack_sdk")
 """Libraries that say at INFO what only their authors want to know."""
@@ -42,15 +45,15 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     `level` is the least one shown; `form` is `json`, `console`, or `auto`: console on a terminal, else json.
     """
     out = stream or sys.stderr
-    for_people = form == "console" or (form == "auto" and out.isatty())
+    readable = for_people(form, out)
     shared: list[Processor] = [
         _name_what_it_is_about,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=not for_people),
+        structlog.processors.TimeStamper(fmt="iso", utc=not readable),
     ]
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _hide_secrets]
-    if for_people:
+    if readable:
         last.append(_in_one_line)
         last.append(structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=_indented))
     else:
@@ -62,6 +65,8 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger], processors=last)
     )
+    if stream is None:
+        _take_what_nobody_catches()
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -83,6 +88,30 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def for_people(form: str, out: TextIO) -> bool:
+    """Whether lines of this form are written for people where they go."""
+    return form == "console" or (form == "auto" and out.isatty())
+
+
+def _take_what_nobody_catches() -> None:
+    """Let the errors that end a program or a thread be lines like all others."""
+
+    def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            _log.critical("ended by a bug", exc_info=(kind, error, trace))
+
+    def ended_thread(what: threading.ExceptHookArgs) -> None:
+        name = what.thread.name if what.thread is not None else "unknown"
+        if what.exc_value is not None and not issubclass(what.exc_type, SystemExit):
+            trace = (what.exc_type, what.exc_value, what.exc_traceback)
+            _log.critical("the thread %s was ended by a bug", name, exc_info=trace)
+
+    sys.excepthook = ended
+    threading.excepthook = ended_thread
 
 
 def _name_what_it_is_about(logger: Any, method: str, event: EventDict) -> EventDict:

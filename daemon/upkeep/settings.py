@@ -752,6 +752,13 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Tracing:
+    """The address of a collector of traces, that takes OTLP over HTTP. Without one, nothing is traced."""
+
+    endpoint: HttpUrl = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Settings:
     """All settings, checked. Paths are absolute."""
 
@@ -776,6 +783,7 @@ class Settings:
     retention: Retention = field(default_factory=Retention)
     log: Log = field(default_factory=Log)
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=Tracing)
 
     @property
     def stacks(self) -> Path:

@@ -43,13 +43,28 @@ class Watcher(Protocol):
 
 
 _watchers: list[Watcher] = []
+_minute: list[Watcher] = []
 _current: ContextVar[Stretch | None] = ContextVar("upkeep_stretch", default=None)
 
 
-def attach(watcher: Watcher) -> Callable[[], None]:
-    """Let somebody watch from now on; call what is returned to let them go. To be done before there are threads."""
+@contextmanager
+def watching(watcher: Watcher, *, minute: bool = False) -> Iterator[None]:
+    """Let somebody watch while the block lasts. To be begun before what is watched is opened: single statements are
+    told only if somebody looks at what is `minute`."""
     _watchers.append(watcher)
-    return lambda: _watchers.remove(watcher)
+    if minute:
+        _minute.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+        if minute:
+            _minute.remove(watcher)
+
+
+def minutely() -> bool:
+    """Whether somebody looks at what is too small and too frequent to be told to everybody."""
+    return bool(_minute)
 
 
 def happened(what: str, name: str, seconds: float | None = None) -> None:

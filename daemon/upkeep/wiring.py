@@ -4,6 +4,7 @@ What is opened here is closed by the ExitStack of whoever asked. Rooms are impor
 command line opens few of them and should start at once.
 """
 
+import importlib
 import logging
 import os
 import sys
@@ -145,6 +146,7 @@ def prepare(settings: Settings) -> None:
     reason = doubt(database_url(settings))
     if reason:
         logging.getLogger("upkeep.store").warning(reason)
+    require_tracing(settings)
     migrate(settings)
     with ExitStack() as stack:
         store = ChronicledStore(open_store(settings, stack))
@@ -320,6 +322,7 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
 
     access = settings.access
     metrics = _counting(settings, stack)
+    _trace(settings, stack)
     store = ChronicledStore(open_store(settings, stack))
     return create_app(
         Rooms(
@@ -395,8 +398,27 @@ def _counting(settings: Settings, stack: ExitStack) -> "Metrics | None":
     if folder:
         stack.enter_context(scratch.using(Path(folder)))
     metrics = Metrics()
-    stack.callback(watch.attach(metrics))
+    stack.enter_context(watch.watching(metrics))
     return metrics
+
+
+def require_tracing(settings: Settings) -> None:
+    """SettingsError when traces are wanted and what sends them is not installed."""
+    if settings.tracing.endpoint:
+        try:
+            importlib.import_module("upkeep.adapters.tracing")
+        except ModuleNotFoundError as missing:
+            fault = "tracing.endpoint: OpenTelemetry is not installed (pip install 'upkeep[tracing]')"
+            raise SettingsError([fault]) from missing
+
+
+def _trace(settings: Settings, stack: ExitStack) -> None:
+    """Trace in this process from now on, if there is somebody to send to."""
+    if settings.tracing.endpoint:
+        from upkeep.adapters.tracing import tracing
+
+        traces = stack.enter_context(tracing(settings.tracing.endpoint, _version()))
+        stack.enter_context(watch.watching(traces, minute=True))
 
 
 def _metrics_into(folder: Path | None) -> None:
@@ -417,8 +439,6 @@ def _readers(settings: Settings) -> Readers:
 
 
 def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "MetricsPage":
-    from importlib.metadata import version
-
     from upkeep.adapters.metrics import CONTENT_TYPE, Build, Readings
     from upkeep.adapters.store.tables import REVISION
     from upkeep.web.metrics import MetricsPage
@@ -428,8 +448,14 @@ def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "Metr
             return unit.gauges.read(moment)
 
     kind = database_url(settings).partition(":")[0].partition("+")[0]
-    readings = Readings(Build(version("upkeep"), REVISION, kind), read, store.now)
+    readings = Readings(Build(_version(), REVISION, kind), read, store.now)
     return MetricsPage(_readers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("upkeep")
 
 
 def serve_metrics(settings: Settings, metrics: "Metrics", stack: ExitStack) -> str | None:
@@ -534,6 +560,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     from upkeep.worker.works import works
 
     metrics = _counting(settings, stack)
+    _trace(settings, stack)
     store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)
     schedule = Schedule(

@@ -4,6 +4,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -132,3 +134,42 @@ def test_what_the_journal_records_is_logged_once_it_is_committed(
         follow.add(unit, builders.a_source(), actor=DAEMON, now=now)
     [line] = lines(written)
     assert (line["event"], line["subject"], line["actor"]) == ("source_added", "source/templates", "upkeep")
+
+
+ENDED = """
+import threading, warnings
+from upkeep import logs
+
+logs.configure("info", "json")
+warnings.warn("an old name is used")
+thread = threading.Thread(target=lambda: 1 / 0, name="mine")
+thread.start()
+thread.join()
+raise LookupError("ghp_hiddenhiddenhiddenhidden is gone")
+"""
+
+
+def test_what_ends_a_thread_or_the_program_is_a_line_like_all_others() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDED], capture_output=True, text=True, check=False)
+    warned, thread, program = (json.loads(line) for line in ended.stderr.splitlines())
+    assert (warned["level"], warned["logger"]) == ("warning", "py.warnings")
+    assert (thread["level"], thread["event"]) == ("critical", "the thread mine was ended by a bug")
+    assert "ZeroDivisionError" in thread["exception"]
+    assert program["level"] == "critical"
+    assert "LookupError: ******** is gone" in program["exception"]
+
+
+def test_a_line_says_what_lasts_around_it_and_no_more_afterwards(written: io.StringIO) -> None:
+    log = structlog.get_logger()
+    with watch.stretch("work", "sync", {"work": "sync", "source": "templates"}):
+        watch.about(delivery="d1", version=None)
+        with pytest.raises(ZeroDivisionError), watch.stretch("git", "fetch"):
+            logging.getLogger("library").warning("inner")
+            raise ZeroDivisionError
+        log.info("outer", source="another")
+    log.info("later")
+    inner, outer, later = lines(written)
+    assert (inner["source"], inner["delivery"]) == ("templates", "d1")
+    assert "version" not in inner
+    assert (outer["source"], outer["work"]) == ("another", "sync")
+    assert not later.keys() & {"work", "source", "delivery"}

@@ -24,9 +24,8 @@ from upkeep.web.metrics import MetricsPage
 @pytest.fixture
 def metrics() -> Iterator[Metrics]:
     counting = Metrics()
-    let_go = watch.attach(counting)
-    yield counting
-    let_go()
+    with watch.watching(counting):
+        yield counting
 
 
 @pytest.fixture

@@ -23,8 +23,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from upkeep.domain.deliveries import DeliveryStatus
 from upkeep.domain.errors import UpkeepError
 from upkeep.domain.gauges import Backlog, Gauges, Readers
+from upkeep.domain.work import WorkKind
 from upkeep.watch import Stretch
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,11 @@ class Metrics:
             "aws": _timed(registry, "aws_call", "Calls of AWS.", "operation", _QUICK),
             "notice": _timed(registry, "notice", "Notices given to a channel.", "channel", _QUICK),
         }
+        # There from the start: of what appears with its first count, no increase is seen.
+        for outcome in (*DeliveryStatus, "refused"):
+            self._deliveries.labels(outcome)
+        for kind in WorkKind:
+            self._timed["work"].labels(kind, "bug")
 
     def begun(self, stretch: Stretch) -> Callable[[], None] | None:
         """See `upkeep.watch.Watcher`."""

@@ -190,6 +190,11 @@ class _Family:
     def _announce(self) -> None:
         """Print where the pages are, once they answer."""
         import http.client
+        import logging
+
+        import structlog
+
+        from upkeep import logs
 
         host, port = self._listener.getsockname()[:2]
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
@@ -198,7 +203,13 @@ class _Family:
             connection.request("GET", "/healthz")
             connection.getresponse().read()
             url = self._desk.settings.web.public_url or f"http://{'localhost' if reached != host else host}:{port}"
-            click.echo(f"Upkeep is up: {url}  (Ctrl-C ends it)", err=True)
+            said = f"Upkeep is up: {url}  (Ctrl-C ends it)"
+            if logs.for_people(self._desk.settings.log.format, sys.stderr):
+                click.echo(said, err=True)
+            else:
+                # Whatever level is logged: it is what those wait for who have started it.
+                logging.getLogger(__name__).setLevel(logging.INFO)
+                structlog.get_logger(__name__).info(said)
         connection.close()
 
 

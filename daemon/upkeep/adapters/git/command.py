@@ -120,7 +120,8 @@ class GitCommand:
         """Everything the command prints. Raises CommandFailed, also when that is far too much, or CommandTimedOut."""
         deadline = monotonic() + self.seconds
         printed = bytearray()
-        with self._started(arguments, talk=False) as process:
+        # By the command's name alone: what follows it holds addresses and paths.
+        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
             for chunk in self._output(process, arguments[0], deadline):
                 printed += chunk
                 if len(printed) > _MOST_PRINTED:
@@ -130,7 +131,7 @@ class GitCommand:
     @contextmanager
     def stream(self, *arguments: str) -> Iterator[Iterator[bytes]]:
         """What the command prints, in chunks as they come; iterating raises like `run`. Leaving early ends it."""
-        with self._started(arguments, talk=False) as process:
+        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
             yield self._output(process, arguments[0], None)
 
     @contextmanager
@@ -165,9 +166,7 @@ class GitCommand:
         process = started.proc
         assert process is not None
         try:
-            # The command by its name alone: what follows holds addresses and paths.
-            with watch.stretch("git", arguments[0]):
-                yield process
+            yield process
         finally:
             _end(process)
 

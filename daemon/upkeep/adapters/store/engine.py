@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
+from upkeep import watch
 from upkeep.adapters import clock
 from upkeep.adapters.store.clocks import ServerClock
 from upkeep.adapters.store.faults import translated
@@ -112,6 +113,7 @@ class SqliteDatabase:
                 max_overflow=-1,
                 hide_parameters=True,
             )
+        _tell_statements(engine)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -178,6 +180,7 @@ class PostgresDatabase:
             connect_args=self._arguments(_GONE_AFTER),
             hide_parameters=True,
         )
+        _tell_statements(engine)
         sa.event.listen(engine, "connect", _prepare_postgres)
         return engine
 
@@ -320,6 +323,30 @@ def _busy() -> TransientError:
         "the database is locked by another program",
         cure="it is tried again; if it lasts, look for a program that holds the database",
     )
+
+
+def _tell_statements(engine: sa.Engine) -> None:
+    """Tell of every statement while it lasts, as its text without values, if anybody looks that closely."""
+    if not watch.minutely():
+        return
+
+    def begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        connection.info["upkeep_stretch"] = telling = watch.stretch("sql", statement)
+        telling.__enter__()
+
+    def end(connection: Any, *_: Any) -> None:
+        connection.info.pop("upkeep_stretch").__exit__(None, None, None)
+
+    def fail(failed: sa.engine.ExceptionContext) -> None:
+        telling = failed.connection.info.pop("upkeep_stretch", None) if failed.connection is not None else None
+        if telling is not None:
+            error = failed.original_exception
+            with suppress(BaseException):
+                telling.__exit__(type(error), error, error.__traceback__)
+
+    sa.event.listen(engine, "before_cursor_execute", begin)
+    sa.event.listen(engine, "after_cursor_execute", end)
+    sa.event.listen(engine, "handle_error", fail)
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
