@@ -112,6 +112,7 @@ class _Family:
 
     def __init__(self, desk: Desk, listener: socket.socket) -> None:
         from upkeep import settings
+        from upkeep.lifeline import NOTIFIED
         from upkeep.lifeline import VARIABLE as LIFELINE
 
         self._desk = desk
@@ -119,6 +120,8 @@ class _Family:
         lifeline, self._held = os.pipe()
         port = listener.getsockname()[1]
         environment = {**os.environ, LIFELINE: str(lifeline), "UPKEEP_WEB__PORT": str(port)}
+        # Of the family, it is us whom a service manager listens to.
+        environment.pop(NOTIFIED, None)
         if desk.config_path is not None:
             environment[settings.CONFIG_VARIABLE] = str(desk.config_path.absolute())
         listening = {**environment, "UPKEEP_LISTENER_FD": str(listener.fileno())}
@@ -187,6 +190,8 @@ class _Family:
         """Print where the pages are, once they answer."""
         import http.client
 
+        from upkeep.lifeline import tell_ready
+
         host, port = self._listener.getsockname()[:2]
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
         connection = http.client.HTTPConnection(reached, port, timeout=60)
@@ -195,6 +200,7 @@ class _Family:
             connection.getresponse().read()
             url = self._desk.settings.web.public_url or f"http://{'localhost' if reached != host else host}:{port}"
             click.echo(f"Upkeep is up: {url}  (Ctrl-C ends it)", err=True)
+            tell_ready()
         connection.close()
 
 
