@@ -114,6 +114,7 @@ class _Family:
 
     def __init__(self, desk: Desk, listener: socket.socket, metrics: Path | None) -> None:
         from upkeep import settings, wiring
+        from upkeep.lifeline import NOTIFIED
         from upkeep.lifeline import VARIABLE as LIFELINE
 
         self._desk = desk
@@ -121,6 +122,8 @@ class _Family:
         lifeline, self._held = os.pipe()
         port = listener.getsockname()[1]
         environment = {**os.environ, LIFELINE: str(lifeline), "UPKEEP_WEB__PORT": str(port)}
+        # Of the family, it is us whom a service manager listens to.
+        environment.pop(NOTIFIED, None)
         if desk.config_path is not None:
             environment[settings.CONFIG_VARIABLE] = str(desk.config_path.absolute())
         if metrics is not None:
@@ -195,6 +198,7 @@ class _Family:
         import structlog
 
         from upkeep import logs
+        from upkeep.lifeline import tell_ready
 
         host, port = self._listener.getsockname()[:2]
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
@@ -210,6 +214,7 @@ class _Family:
                 # Whatever level is logged: it is what those wait for who have started it.
                 logging.getLogger(__name__).setLevel(logging.INFO)
                 structlog.get_logger(__name__).info(said)
+            tell_ready()
         connection.close()
 
 
