@@ -1,8 +1,8 @@
 """Known holes in what is installed: `make audit`.
 
-pip-audit asks PyPI, then OSV (https://pypi.org/project/pip-audit/). Where neither can be reached it reports that it knows of
-no holes, which is true and means nothing: what was not looked up is said so here, loudly. Holes fail, not knowing does not,
-because a mirror without advisories would otherwise stop all work.
+pip-audit asks PyPI, then OSV (https://pypi.org/project/pip-audit/). Where neither can be reached it reports that it
+knows of no holes, which is true and means nothing: what was not looked up is said so here, loudly. Holes fail, not
+knowing does not, because a mirror without advisories would otherwise stop all work.
 """
 
 import json
