@@ -374,6 +374,20 @@ def test_ssh_asks_nothing_and_keeps_host_keys_with_the_mirrors(
     assert f"UserKnownHostsFile={tmp_path / 'mirrors' / 'known_hosts'}" in words
 
 
+def test_only_named_hosts_are_trusted_where_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bin_folder, said = tmp_path / "bin", tmp_path / "said"
+    bin_folder.mkdir()
+    fake = bin_folder / "ssh"
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{said}\nexit 255\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    strict = replace(_repositories(tmp_path), known_hosts=tmp_path / "known")
+    with pytest.raises(UpkeepError):
+        strict.head(a_source(url="git@git.example.com:x.git"))
+    words = said.read_text().splitlines()
+    assert {"StrictHostKeyChecking=yes", f"UserKnownHostsFile={tmp_path / 'known'}", "ForwardAgent=no"} <= set(words)
+
+
 def test_without_git_the_cure_is_to_install_it(
     source: Source, repositories: GitRepositories, monkeypatch: pytest.MonkeyPatch
 ) -> None:

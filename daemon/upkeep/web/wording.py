@@ -138,7 +138,8 @@ def ago(at: datetime | None) -> Markup:
 def behind_for(since: datetime, lasts: str) -> Markup:
     """How long a lag lasts, with the moment it began in the title."""
     moment = since.isoformat(" ", "seconds").partition("+")[0]
-    return Markup(f'<time datetime="{moment.replace(" ", "T")}Z" title="since {moment} UTC">{lasts}</time>')  # noqa: S704
+    iso = f"{moment.replace(' ', 'T')}Z"
+    return Markup(f'<time datetime="{iso}" title="since {moment} UTC">{lasts}</time>')  # noqa: S704  (times only)
 
 
 def clock(at: datetime | None) -> Markup:
@@ -152,7 +153,7 @@ def _time(at: datetime, text: str, kind: str = "age") -> Markup:
     # Times, ages and our own words: nothing that would have to be escaped, and pages are full of them.
     moment = at.astimezone(UTC).isoformat(" ", "seconds").partition("+")[0]
     iso = f"{moment.replace(' ', 'T')}Z"
-    return Markup(f'<time class="{kind}" datetime="{iso}" title="{moment} UTC">{text}</time>')  # noqa: S704
+    return Markup(f'<time class="{kind}" datetime="{iso}" title="{moment} UTC">{text}</time>')  # noqa: S704  (our own words)
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
