@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test screenshots
+.PHONY: run test bench screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/ready-to-run
@@ -18,6 +18,12 @@ test: $(VENV)/ready-to-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --maxprocesses 8
+
+# Every goal of docs/performance.md beside its floor: a table here, figures and drawings in docs. About 12 minutes on two
+# quiet cores; SIZE=full also takes the long curves. PARTS="intake push" measures only these.
+SIZE ?= usual
+bench: $(VENV)/ready-to-test
+	$(BIN)/python -m tests.bench --size $(SIZE) --write $(PARTS)
 
 # The pictures in docs/screenshots, taken anew from the running demonstration. Needs Chromium.
 screenshots: $(VENV)/ready-to-test
