@@ -122,7 +122,7 @@ def _machine() -> str:
         ),
         platform.machine(),
     )
-    return f"{os.cpu_count()} × {model}, Python {platform.python_version()}, Linux {platform.release().split('-')[0]}"
+    return f"{os.cpu_count()} of {model}, Python {platform.python_version()}, Linux {platform.release().split('-')[0]}"
 
 
 if __name__ == "__main__":

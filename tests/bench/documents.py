@@ -134,15 +134,15 @@ def drawing(curve: Curve) -> str:
     ]
     dark = ["text{fill:#bbb}.grid{stroke:#444}"]
     for number, ((light, night), dash) in enumerate(zip(_INKS, _DASHES, strict=True)):
-        inks.append(
-            f"polyline.s{number}{{stroke:{light};stroke-dasharray:{dash or 'none'}}}circle.s{number},.n{number}{{fill:{light}}}"
-        )
-        dark.append(f"polyline.s{number}{{stroke:{night}}}circle.s{number},.n{number}{{fill:{night}}}")
+        for rules, ink in ((inks, light), (dark, night)):
+            rules.append(f"polyline.s{number}{{stroke:{ink}}}circle.s{number},.n{number}{{fill:{ink}}}")
+        inks.append(f"polyline.s{number}{{stroke-dasharray:{dash or 'none'}}}")
+    middle = (_WIDTH - _RIGHT + _LEFT) / 2
     style = "".join(inks) + "@media(prefers-color-scheme:dark){" + "".join(dark) + "}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
         f"<title>{escape(curve.title)}</title><style>{style}</style>"
         f'<text x="{_LEFT}" y="18">{escape(curve.title)} ({escape(curve.unit)})</text>'
-        f'<text x="{(_WIDTH - _RIGHT + _LEFT) / 2:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(curve.along)}</text>'
+        f'<text x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(curve.along)}</text>'
         f"{''.join(drawn)}</svg>\n"
     )

@@ -32,7 +32,7 @@ class Load:
 
 @dataclass(slots=True)
 class _Line:
-    """A connection, and the answer that comes: `ends_at` is its length, once known. `fresh` until somebody watches it."""
+    """A connection, and the answer that comes; `ends_at` is its length, once known. `fresh` until it is watched."""
 
     port: int
     sent_at: float = 0.0

@@ -163,12 +163,14 @@ def status(port: int, path: str) -> int | None:
 
 
 @contextmanager
-def upkeep(verb: str, folder: Path, config: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def upkeep(
+    verb: str, folder: Path, config: str, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """`upkeep serve`, or another verb that listens, with this configuration: its port and process."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "upkeep.yaml"
     place.write_text(f"state: {folder / 'state'}\nweb: {{port: {port}}}\n{config}")
     command = [sys.executable, "-P", "-m", "upkeep", "--config", place, verb]
-    with running(command, folder, port, path="/readyz") as process:
+    with running(command, folder, port, path="/readyz", environment=environment) as process:
         yield port, process
