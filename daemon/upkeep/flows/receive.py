@@ -1,33 +1,78 @@
-"""Receive: write down a webhook delivery and ask the sources it speaks of to sync. Nothing else happens here."""
+"""Receive: write down webhook deliveries and ask the sources they speak of to sync. Nothing else happens here."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from upkeep.domain.deliveries import Delivery, DeliveryStatus, Push, same_repository
+from upkeep.domain.deliveries import Delivery, DeliveryStatus, Push, repository_of
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import Cause, Source
 from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import Unit
 
 
-def receive(
-    unit: Unit, *, delivery_id: str, event: str, push: Push | None, scope: Collection[SourceName] | None, now: datetime
-) -> Delivery:
-    """Store one authenticated delivery, and say in it what it asked for or why it asked nothing.
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An authenticated delivery that is to be written down.
 
     `push` is None for other events than a push. `scope` holds the sources whose secret signed it, None when a
-    global secret did. An id that is waiting or was worked changes nothing; one that failed or was ignored is
-    looked at again, because GitHub redelivers under the same id.
+    global secret did.
     """
-    known = unit.deliveries.find(delivery_id)
-    if known is not None and known.status in (DeliveryStatus.RECEIVED, DeliveryStatus.WORKED):
-        return known
-    sources, reason = _asked(unit.sources.list(), event, push, scope)
-    delivery = Delivery(
-        id=delivery_id,
-        event=event,
-        received_at=now,
+
+    id: str
+    event: str
+    push: Push | None
+    scope: Collection[SourceName] | None
+    at: datetime
+
+
+@dataclass(slots=True)
+class Readers:
+    """Who reads which repository, kept from one transaction to the next for as long as no source comes, goes or is
+    changed, because every delivery asks and hardly any source changes. Threads take turns with it."""
+
+    _edition: int | None = None
+    _readers: dict[str, list[Source]] = field(default_factory=dict)
+
+    def of(self, unit: Unit, push: Push) -> Sequence[Source]:
+        """The sources that read the repository of a push, by name."""
+        edition = unit.sources.edition()
+        if edition != self._edition:
+            self._readers = {}
+            for source in unit.sources.list():
+                self._readers.setdefault(repository_of(source.url), []).append(source)
+            self._edition = edition
+        places = {repository_of(url) for url in push.repository_urls}
+        return sorted((s for place in places for s in self._readers.get(place, ())), key=lambda source: source.name)
+
+
+def receive(unit: Unit, arrivals: Sequence[Arrival], readers: Readers) -> list[Delivery]:
+    """Store authenticated deliveries, and say in each what it asked for or why it asked nothing.
+
+    An id that is waiting or was worked changes nothing; one that failed or was ignored is looked at again, because
+    GitHub redelivers under the same id.
+    """
+    known = dict(unit.deliveries.found([arrival.id for arrival in arrivals]))
+    written: dict[str, Delivery] = {}
+    told = []
+    for arrival in arrivals:
+        before = known.get(arrival.id)
+        if before is None or before.status not in (DeliveryStatus.RECEIVED, DeliveryStatus.WORKED):
+            before = known[arrival.id] = written[arrival.id] = _delivery(unit, arrival, before, readers)
+        told.append(before)
+    unit.deliveries.save(*written.values())
+    for name, at in _asked(written).items():
+        unit.work.ask(WorkKind.SYNC, name, at, Cause.WEBHOOK)
+    return told
+
+
+def _delivery(unit: Unit, arrival: Arrival, known: Delivery | None, readers: Readers) -> Delivery:
+    push = arrival.push
+    sources, reason = _meant(unit, arrival, readers)
+    return Delivery(
+        id=arrival.id,
+        event=arrival.event,
+        received_at=arrival.at,
         status=DeliveryStatus.RECEIVED if sources else DeliveryStatus.IGNORED,
         reason=reason,
         repository=min(push.repository_urls, default=None) if push else None,
@@ -36,10 +81,15 @@ def receive(
         sources=sources,
         attempts=known.attempts + 1 if known else 1,
     )
-    unit.deliveries.save(delivery)
-    for name in sources:
-        unit.work.ask(WorkKind.SYNC, name, now, Cause.WEBHOOK)
-    return delivery
+
+
+def _asked(written: Mapping[str, Delivery]) -> Mapping[SourceName, datetime]:
+    """The sources that are asked to sync, and since when: one ask stands for all deliveries of a transaction."""
+    asked: dict[SourceName, datetime] = {}
+    for delivery in written.values():
+        for name in delivery.sources:
+            asked[name] = min(asked.get(name, delivery.received_at), delivery.received_at)
+    return asked
 
 
 def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str | None, now: datetime) -> None:
@@ -55,17 +105,14 @@ def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str 
         )
 
 
-def _asked(
-    sources: Sequence[Source],
-    event: str,
-    push: Push | None,
-    scope: Collection[SourceName] | None,
-) -> tuple[tuple[SourceName, ...], str | None]:
-    if event == "ping":
+def _meant(unit: Unit, arrival: Arrival, readers: Readers) -> tuple[tuple[SourceName, ...], str | None]:
+    """The sources a delivery asks to sync; without any, why it asks none."""
+    push, scope = arrival.push, arrival.scope
+    if arrival.event == "ping":
         return (), "a ping asks for nothing"
     if push is None:
-        return (), f"`{event}` events ask for nothing, only pushes do"
-    here = [s for s in sources if any(same_repository(s.url, url) for url in push.repository_urls)]
+        return (), f"`{arrival.event}` events ask for nothing, only pushes do"
+    here = readers.of(unit, push)
     if not here:
         return (), "no source reads this repository"
     signed = [s for s in here if scope is None or s.name in scope]

@@ -12,6 +12,7 @@ from upkeep.domain.notices import Routing
 from upkeep.domain.people import Role, Rules
 from upkeep.flows.admit import SPANS, Passwords, Spans
 from upkeep.flows.ports import Renderer, Secrets, SignInProvider, Store
+from upkeep.web.intake import Intake
 from upkeep.web.proton.protocol import CLOSED, ProtonDoor
 
 EXTENSION = "upkeep"
@@ -63,6 +64,10 @@ class Rooms:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     github: Entrance | None = None
     proxy: Headers | None = None
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intake", Intake(self.store))
 
 
 def rooms() -> Rooms:

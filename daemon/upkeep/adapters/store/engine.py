@@ -272,9 +272,15 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     writing, patience = options["upkeep_writing"], options["upkeep_patience"]
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience.total_seconds() * 1000)}")
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    cursor = connection.connection.cursor()
+    wanted = {"busy_timeout": int(patience.total_seconds() * 1000), "query_only": int(not writing)}
+    for name, value in wanted.items():
+        # A connection keeps what it was told, and most of its transactions want the same.
+        if connection.info.get(name) != value:
+            cursor.execute(f"PRAGMA {name}={value}")
+            connection.info[name] = value
+    cursor.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+    cursor.close()
 
 
 def _prepare_postgres(connection: Any, record: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from upkeep.adapters.store.rows import due_work_of
-from upkeep.adapters.store.tables import numbers, work
+from upkeep.adapters.store.tables import work
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.errors import LostLease
 from upkeep.domain.work import Claim, DueWork, WorkKind
@@ -57,7 +57,10 @@ class Work:
         row = self._transaction.row(due)
         if row is None:
             return None
-        claim = Claim(WorkKind(row.kind), row.subject, self._next_token(), row.attempts + 1, now + lease_for, row.cause)
+        # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its old
+        # token on a new row.
+        token = self._transaction.next_number(_TOKENS)
+        claim = Claim(WorkKind(row.kind), row.subject, token, row.attempts + 1, now + lease_for, row.cause)
         self._transaction.change(
             work,
             _row(claim.kind, claim.subject),
@@ -109,15 +112,6 @@ class Work:
             {"due_at": due_at, "again_at": None, "token": None, "attempts": attempts, "failure": failure},
         )
         self.rang = True
-
-    def _next_token(self) -> int:
-        # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its
-        # old token on a new row.
-        statement = self._transaction.inserting(numbers).values(name=_TOKENS, last=1)
-        given = statement.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}).returning(
-            numbers.c.last
-        )
-        return int(self._transaction.connection.execute(given).scalar_one())
 
 
 def _row(kind: WorkKind, subject: str) -> sa.ColumnElement[bool]:
