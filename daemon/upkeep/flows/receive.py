@@ -34,16 +34,15 @@ class Readers:
     _edition: int | None = None
     _readers: dict[str, list[Source]] = field(default_factory=dict)
 
-    def of(self, unit: Unit, push: Push) -> Sequence[Source]:
-        """The sources that read the repository of a push, by name."""
+    def at(self, unit: Unit) -> Mapping[str, Sequence[Source]]:
+        """The sources that read each repository, as they stand in a transaction."""
         edition = unit.sources.edition()
         if edition != self._edition:
             self._readers = {}
             for source in unit.sources.list():
                 self._readers.setdefault(repository_of(source.url), []).append(source)
             self._edition = edition
-        places = {repository_of(url) for url in push.repository_urls}
-        return sorted((s for place in places for s in self._readers.get(place, ())), key=lambda source: source.name)
+        return self._readers
 
 
 def receive(unit: Unit, arrivals: Sequence[Arrival], readers: Readers) -> list[Delivery]:
@@ -53,12 +52,13 @@ def receive(unit: Unit, arrivals: Sequence[Arrival], readers: Readers) -> list[D
     GitHub redelivers under the same id.
     """
     known = dict(unit.deliveries.found([arrival.id for arrival in arrivals]))
+    reading = readers.at(unit)
     written: dict[str, Delivery] = {}
     told = []
     for arrival in arrivals:
         before = known.get(arrival.id)
         if before is None or before.status not in (DeliveryStatus.RECEIVED, DeliveryStatus.WORKED):
-            before = known[arrival.id] = written[arrival.id] = _delivery(unit, arrival, before, readers)
+            before = known[arrival.id] = written[arrival.id] = _delivery(arrival, before, reading)
         told.append(before)
     unit.deliveries.save(*written.values())
     for name, at in _asked(written).items():
@@ -66,9 +66,9 @@ def receive(unit: Unit, arrivals: Sequence[Arrival], readers: Readers) -> list[D
     return told
 
 
-def _delivery(unit: Unit, arrival: Arrival, known: Delivery | None, readers: Readers) -> Delivery:
+def _delivery(arrival: Arrival, known: Delivery | None, readers: Mapping[str, Sequence[Source]]) -> Delivery:
     push = arrival.push
-    sources, reason = _meant(unit, arrival, readers)
+    sources, reason = _meant(arrival, readers)
     return Delivery(
         id=arrival.id,
         event=arrival.event,
@@ -105,14 +105,17 @@ def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str 
         )
 
 
-def _meant(unit: Unit, arrival: Arrival, readers: Readers) -> tuple[tuple[SourceName, ...], str | None]:
+def _meant(
+    arrival: Arrival, readers: Mapping[str, Sequence[Source]]
+) -> tuple[tuple[SourceName, ...], str | None]:
     """The sources a delivery asks to sync; without any, why it asks none."""
     push, scope = arrival.push, arrival.scope
     if arrival.event == "ping":
         return (), "a ping asks for nothing"
     if push is None:
         return (), f"`{arrival.event}` events ask for nothing, only pushes do"
-    here = readers.of(unit, push)
+    places = {repository_of(url) for url in push.repository_urls}
+    here = sorted((s for place in places for s in readers.get(place, ())), key=lambda source: source.name)
     if not here:
         return (), "no source reads this repository"
     signed = [s for s in here if scope is None or s.name in scope]

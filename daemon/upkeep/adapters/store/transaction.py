@@ -40,7 +40,7 @@ class Transaction:
 
     def put(self, table: sa.Table, *rows: Mapping[str, Any]) -> None:
         """Add rows, or write each over the one with its primary key. All of them have the same columns."""
-        self._require_writing()
+        self.require_writing()
         if rows:
             statement = _putting(table, tuple(rows[0]), self.connection.dialect.name)
             self.connection.execute(statement, list(rows))
@@ -59,20 +59,21 @@ class Transaction:
 
     def change(self, table: sa.Table, where: sa.ColumnElement[bool], values: Mapping[str, Any]) -> int:
         """Change rows; returns how many."""
-        self._require_writing()
+        self.require_writing()
         return self.connection.execute(sa.update(table).where(where).values(**values)).rowcount
 
     def remove(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
         """Remove rows; returns how many."""
-        self._require_writing()
+        self.require_writing()
         return self.connection.execute(sa.delete(table).where(where)).rowcount
 
     def inserting(self, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
         """An insert in the database's own dialect, which knows ON CONFLICT."""
-        self._require_writing()
-        return _inserting(table, self.connection.dialect.name)
+        self.require_writing()
+        return inserting(table, self.connection.dialect.name)
 
-    def _require_writing(self) -> None:
+    def require_writing(self) -> None:
+        """RuntimeError in a reading transaction."""
         # The database would refuse it as well, but with the words of one that cannot be written for now.
         if not self.writing:
             raise RuntimeError("a reading unit is asked to write")
@@ -81,7 +82,7 @@ class Transaction:
 @cache
 def _putting(table: sa.Table, columns: tuple[str, ...], dialect: str) -> "postgresql.Insert | sqlite.Insert":
     """Kept, because putting a statement together takes longer than having it done."""
-    statement = _inserting(table, dialect)
+    statement = inserting(table, dialect)
     keys = [column.name for column in table.primary_key]
     written = {name: statement.excluded[name] for name in columns if name not in keys}
     return (
@@ -91,7 +92,8 @@ def _putting(table: sa.Table, columns: tuple[str, ...], dialect: str) -> "postgr
     )
 
 
-def _inserting(table: sa.Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
+def inserting(table: sa.Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
+    """An insert in a dialect of its own, which knows ON CONFLICT."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
