@@ -19,12 +19,13 @@ from upkeep import settings, wiring
 from upkeep.adapters import servicemodel
 from upkeep.adapters.clock import now as present
 from upkeep.adapters.keypairs import DerivedSecrets, kept_master
-from upkeep.domain.errors import SettingsError, StalledError, TooManyRequests
+from upkeep.domain.errors import SettingsError, StalledError
 from upkeep.domain.people import Scope
 from upkeep.flows.admit import revoke_token
 from upkeep.web.app import Rooms, create_app
 from upkeep.web.proton.protocol import CLOSED
-from upkeep.web.proton.throttle import Throttle
+from upkeep.web.rooms import Bounds
+from upkeep.web.throttle import Throttle
 
 TARGET = "AwsProton20200720"
 
@@ -187,17 +188,17 @@ def test_the_master_key_is_made_once_and_is_ours_alone(tmp_path: Path) -> None:
 
 
 def test_too_many_calls_are_throttled_and_time_lets_them_in_again() -> None:
-    throttle, now = Throttle(rate=2, burst=3), present()
-    for _ in range(3):
-        throttle.admit("one", now)
-    with pytest.raises(TooManyRequests):
-        throttle.admit("one", now)
-    throttle.admit("another", now)
-    throttle.admit("one", now + timedelta(seconds=1))
+    throttle, now, none = Throttle(3), present(), timedelta()
+    assert [throttle.wait("one", now) for _ in range(3)] == [none] * 3
+    assert throttle.wait("one", now) == timedelta(seconds=20)
+    assert throttle.wait("another", now) == none
+    # Whoever goes on asking is let in as soon as others are.
+    assert throttle.wait("one", now + timedelta(seconds=15)) == timedelta(seconds=5)
+    assert throttle.wait("one", now + timedelta(seconds=20)) == none
 
 
 def test_a_client_that_is_throttled_hears_it_in_protons_words(proton_rooms: Rooms, served: Served) -> None:
-    slow = replace(proton_rooms, proton=replace(proton_rooms.proton, throttle=Throttle(rate=0, burst=1)))
+    slow = replace(proton_rooms, bounds=Bounds(requests=Throttle(1)))
     web = create_app(slow).test_client()
     headers = sent(served, b"{}")
     assert web.post("/proton", data=b"{}", headers=headers).status_code == 200

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pytest
 
-SOON = 20.0
+SOON = 60.0
 
 T = TypeVar("T")
 

@@ -1,15 +1,17 @@
 """What the clock asks for."""
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests import builders
 from tests.flows.given import environment_bundle, registered
-from upkeep.adapters.store import SqlStore
+from upkeep.adapters.store import SqlStore, open_store
 from upkeep.domain.deployments import DeploymentStatus
-from upkeep.domain.names import parse_version
+from upkeep.domain.names import parse_resource_key, parse_version
 from upkeep.domain.notices import Routing
 from upkeep.domain.policies import Policies, Policy, UpdateMode
 from upkeep.domain.work import WorkKind
@@ -54,6 +56,41 @@ def test_a_resource_is_compared_for_drift_when_its_time_has_come_and_not_while_i
     with any_store.read() as unit:
         due = {row.subject: row.due_at for row in unit.work.list(10) if row.kind is WorkKind.DRIFT}
     assert due == {"environment/asked": now + day, "environment/due": now, "environment/never": now}
+
+
+def test_what_is_due_is_done_once_when_all_hosts_tick_at_the_same_time(
+    database_url: str, tmp_path: Path, now: datetime
+) -> None:
+    stores = [open_store(database_url, state=tmp_path / "state") for _ in range(3)]
+    names = [f"e{number}" for number in range(30)]
+    with stores[0].write() as unit:
+        for name in names:
+            unit.fleet.add(builders.an_environment(name, "1.0", stack="arn", deployed_at=now - timedelta(days=2)))
+    compared: list[str] = []
+    start = threading.Barrier(len(stores))
+
+    def tick(own: SqlStore) -> None:
+        """Tick and work until there is nothing left; what is asked for is compared at once."""
+        start.wait()
+        while len(compared) < len(names):
+            schedule.look_for_drift(own, timedelta(days=1), now)
+            with own.write() as unit:
+                claim = unit.work.claim([WorkKind.DRIFT], now, timedelta(minutes=1))
+                if claim is None:
+                    continue
+                resource = unit.fleet.get(parse_resource_key(claim.subject))
+                unit.fleet.save(replace(resource, drift_checked_at=now))
+                unit.work.done(claim)
+            compared.append(claim.subject)
+
+    hosts = [threading.Thread(target=tick, args=(own,)) for own in stores]
+    for host in hosts:
+        host.start()
+    for host in hosts:
+        host.join()
+    for own in stores:
+        own.close()
+    assert sorted(compared) == sorted(f"environment/{name}" for name in names)
 
 
 def test_what_policies_allow_begins_once(any_store: SqlStore, now: datetime) -> None:

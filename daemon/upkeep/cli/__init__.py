@@ -17,6 +17,11 @@ _COMMANDS = {
     "doctor": "upkeep.cli.doctor:doctor",
     "check-config": "upkeep.cli.check_config:check_config",
     "migrate": "upkeep.cli.migrate:migrate",
+    "backup": "upkeep.cli.backup:backup",
+    "restore": "upkeep.cli.backup:restore",
+    "export": "upkeep.cli.export:export",
+    "import": "upkeep.cli.export:import_",
+    "prune": "upkeep.cli.prune:prune",
     "source": "upkeep.cli.source:source",
     "template": "upkeep.cli.template:template",
     "version": "upkeep.cli.version:version",
@@ -51,6 +56,10 @@ def cli(context: click.Context, config: Path | None, quiet: bool) -> None:
 
     Exit codes: 0 done, 1 error, 2 behind (with --exit-code) or faulty configuration, 4 not signed in, 5 refused.
     """
+    import os
+
     from upkeep.cli.acting import Desk
 
+    # What is written here, the database and mirrors among it, is nobody else's to read.
+    os.umask(0o077)
     context.obj = Desk(config, quiet)

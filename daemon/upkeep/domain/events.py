@@ -213,6 +213,8 @@ class DeploymentSettled:
     status: str
     version: str
     reason: str | None
+    took: int | None = None
+    """Seconds since it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +377,15 @@ class SignedOut:
     subject: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordsPruned:
+    """Old records were let go of: `count` of them, from before the time `before` (ISO 8601)."""
+
+    subject: str
+    count: int
+    before: str
+
+
 Event = (
     SourceAdded
     | SourceChanged
@@ -430,6 +441,7 @@ Event = (
     | SignedIn
     | SignInRefused
     | SignedOut
+    | RecordsPruned
 )
 
 

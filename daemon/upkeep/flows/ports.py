@@ -19,6 +19,7 @@ from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
+from upkeep.domain.gauges import Gauges
 from upkeep.domain.guesses import Guesses
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
@@ -26,6 +27,7 @@ from upkeep.domain.notices import Notice, OwedNotice
 from upkeep.domain.people import Actor, Session, Token, User, Via, Vouched
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
+from upkeep.domain.records import Records
 from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
@@ -45,6 +47,9 @@ class Store(Protocol):
 
     def read(self) -> AbstractContextManager["Unit"]:
         """One transaction that sees a single state and writes nothing."""
+
+    def now(self) -> datetime:
+        """The present, by the one clock that all hosts on this store go by."""
 
     def check(self) -> None:
         """Raise an UpkeepError saying what is wrong unless rows of the expected schema can be read and written."""
@@ -78,6 +83,8 @@ class Unit(Protocol):
     @property
     def journal(self) -> "JournalBook": ...
     @property
+    def records(self) -> "RecordBook": ...
+    @property
     def outbox(self) -> "OutboxBook": ...
     @property
     def work(self) -> "WorkBook": ...
@@ -91,6 +98,8 @@ class Unit(Protocol):
     def uploads(self) -> "UploadBook": ...
     @property
     def answers(self) -> "AnswerBook": ...
+    @property
+    def gauges(self) -> "GaugeBook": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,8 +508,21 @@ class TallyBook(Protocol):
         """Keep of each day before `before` the last one only, and none before `gone`; returns how many went."""
 
 
+class RecordBook(Protocol):
+    """Old records that nobody needs any more. `before` is the time that they are older than."""
+
+    def count(self, records: Records, before: datetime) -> int: ...
+    def past(
+        self, records: Records, before: datetime, limit: int, after: tuple[Any, ...] | None = None
+    ) -> Sequence[tuple[Any, ...]]:
+        """The names of the first of them, behind the one called `after`."""
+
+    def remove(self, records: Records, before: datetime, keys: Sequence[tuple[Any, ...]]) -> int:
+        """Let those go that may still go; returns how many went."""
+
+
 class JournalBook(Protocol):
-    """The audit trail. It only grows."""
+    """The audit trail. It only grows, until its old entries may go."""
 
     def record(self, event: Event, actor: Actor, at: datetime) -> int:
         """Write the audit row; returns its id."""
@@ -537,6 +559,10 @@ class OutboxBook(Protocol):
 
 class WorkBook(Protocol):
     """The queue. One row for each (kind, subject); asking while it runs makes it run once more."""
+
+    def alone(self, errand: str) -> bool:
+        """Whether this writing transaction is the only one on that errand now, on any host, and sees all that those
+        before it have done. False: leave it to the other."""
 
     def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
         """Make it due at `due_at`, or sooner if it already was; the last cause stays."""
@@ -694,6 +720,13 @@ class AnswerBook(Protocol):
         """Let go of those that are as old as this or older."""
 
 
+class GaugeBook(Protocol):
+    """How everything stands, for those who watch from outside."""
+
+    def read(self, now: datetime) -> Gauges:
+        """Some ten statements over indexes; what grows with the fleet is counted from one index."""
+
+
 # ------------------------------------------------------------------------------------------ sign-in elsewhere
 
 
@@ -741,11 +774,15 @@ class Mirror(Protocol):
     def commit(self, commit_id: str) -> Commit:
         """NotFound when the repository does not have it."""
 
-    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
+    def steps(self, after: str, until: str, subdirectory: str, at_most: int | None = None) -> Iterator[Step] | None:
         """The first-parent commits behind `after` up to `until`, oldest first, one git process for all.
 
-        None when `after` is not on the first-parent line of `until`: then only trees can be compared.
+        None when `after` is not on the first-parent line of `until`, or more than `at_most` commits behind: then only
+        trees can be compared.
         """
+
+    def distance(self, after: str, until: str) -> int:
+        """How many first-parent commits lie behind `after` up to `until`; 0 when `after` is none of its ancestors."""
 
     def history(self, until: str, subdirectory: str) -> Iterator[Step]:
         """The same from the first commit on, which is compared with nothing."""

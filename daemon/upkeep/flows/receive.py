@@ -1,8 +1,8 @@
 """Receive: write down webhook deliveries and ask the sources they speak of to sync. Nothing else happens here."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from upkeep.domain.deliveries import Delivery, DeliveryStatus, Push, repository_of
 from upkeep.domain.names import SourceName
@@ -45,30 +45,48 @@ class Readers:
         return self._readers
 
 
-def receive(unit: Unit, arrivals: Sequence[Arrival], readers: Readers) -> list[Delivery]:
+WaitOf = Callable[[SourceName, datetime], timedelta]
+"""For how long the sync of a source waits that is asked for too often."""
+
+
+def receive(
+    unit: Unit,
+    arrivals: Sequence[Arrival],
+    readers: Readers,
+    wait_of: WaitOf = lambda source, now: timedelta(),
+) -> list[Delivery]:
     """Store authenticated deliveries, and say in each what it asked for or why it asked nothing.
 
     An id that is waiting or was worked changes nothing; one that failed or was ignored is looked at again, because
-    GitHub redelivers under the same id.
+    GitHub redelivers under the same id. Nothing is lost by what `wait_of` says: the delivery is kept as any other, and
+    one sync reads all that was pushed until it begins.
     """
     known = dict(unit.deliveries.found([arrival.id for arrival in arrivals]))
     reading = readers.at(unit)
     written: dict[str, Delivery] = {}
+    asked: dict[SourceName, datetime] = {}
     told = []
     for arrival in arrivals:
         before = known.get(arrival.id)
         if before is None or before.status not in (DeliveryStatus.RECEIVED, DeliveryStatus.WORKED):
-            before = known[arrival.id] = written[arrival.id] = _delivery(arrival, before, reading)
+            sources, reason = _meant(arrival, reading)
+            waits = {name: wait_of(name, arrival.at) for name in sources}
+            for name, wait in waits.items():
+                asked[name] = min(asked.get(name, arrival.at + wait), arrival.at + wait)
+            before = _delivery(arrival, before, sources, reason or _put_off(waits))
+            known[arrival.id] = written[arrival.id] = before
         told.append(before)
     unit.deliveries.save(*written.values())
-    for name, at in _asked(written).items():
+    # One ask for a source stands for all deliveries of this transaction.
+    for name, at in sorted(asked.items()):
         unit.work.ask(WorkKind.SYNC, name, at, Cause.WEBHOOK)
     return told
 
 
-def _delivery(arrival: Arrival, known: Delivery | None, readers: Mapping[str, Sequence[Source]]) -> Delivery:
+def _delivery(
+    arrival: Arrival, known: Delivery | None, sources: tuple[SourceName, ...], reason: str | None
+) -> Delivery:
     push = arrival.push
-    sources, reason = _meant(arrival, readers)
     return Delivery(
         id=arrival.id,
         event=arrival.event,
@@ -81,15 +99,6 @@ def _delivery(arrival: Arrival, known: Delivery | None, readers: Mapping[str, Se
         sources=sources,
         attempts=known.attempts + 1 if known else 1,
     )
-
-
-def _asked(written: Mapping[str, Delivery]) -> Mapping[SourceName, datetime]:
-    """The sources that are asked to sync, and since when: one ask stands for all deliveries of a transaction."""
-    asked: dict[SourceName, datetime] = {}
-    for delivery in written.values():
-        for name in delivery.sources:
-            asked[name] = min(asked.get(name, delivery.received_at), delivery.received_at)
-    return asked
 
 
 def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str | None, now: datetime) -> None:
@@ -105,9 +114,18 @@ def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str 
         )
 
 
-def _meant(
-    arrival: Arrival, readers: Mapping[str, Sequence[Source]]
-) -> tuple[tuple[SourceName, ...], str | None]:
+def _put_off(waits: Mapping[SourceName, timedelta]) -> str | None:
+    late = [name for name, wait in waits.items() if wait]
+    if not late:
+        return None
+    seconds = max(1, round(max(waits.values()).total_seconds()))
+    return (
+        f"deliveries for {', '.join(late)} come more often than `limits.deliveries_per_minute` allows, "
+        f"so one sync for all of them begins within {seconds} s"
+    )
+
+
+def _meant(arrival: Arrival, readers: Mapping[str, Sequence[Source]]) -> tuple[tuple[SourceName, ...], str | None]:
     """The sources a delivery asks to sync; without any, why it asks none."""
     push, scope = arrival.push, arrival.scope
     if arrival.event == "ping":

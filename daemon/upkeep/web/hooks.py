@@ -16,8 +16,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from upkeep import watch
 from upkeep.domain.deliveries import Push, parse_push
 from upkeep.domain.errors import CallerError, NotFound, SignedOut, StalledError, TooLarge, TransientError
+from upkeep.domain.limits import megabytes
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import Source
 from upkeep.flows.receive import Arrival
@@ -26,12 +28,11 @@ from upkeep.web.rooms import Rooms, rooms
 blueprint = Blueprint("hooks", __name__, url_prefix="/hooks")
 logger = logging.getLogger("upkeep.web")
 
-LARGEST = 25 * 1024 * 1024
-"""Bytes of the largest payload GitHub sends: https://docs.github.com/en/webhooks/webhook-events-and-payloads."""
-
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z._\-]{1,100}")
 _LONGEST_TEXT = 2000
+_MOST_HASHED = 256 << 20
+"""Bytes, over all secrets, that are hashed to find out who signed one delivery."""
 _EVENT = re.compile(r"[a-z_]{1,100}")
 
 
@@ -63,8 +64,8 @@ _PAYLOAD: TypeAdapter[_Payload | Any] = TypeAdapter(
 @blueprint.post("/github")
 def github() -> ResponseReturnValue:
     """One delivery for whatever sources read its repository."""
-    body, signature = _signed_body()
     here = rooms()
+    body, signature = _signed_body(here)
     if _fits(here.webhook_secrets, body, signature):
         return _answer(here, body, None)
     with here.store.read() as unit:
@@ -75,8 +76,8 @@ def github() -> ResponseReturnValue:
 @blueprint.post("/github/<source>")
 def github_source(source: str) -> ResponseReturnValue:
     """One delivery for one source, which is then the only one asked to sync."""
-    body, signature = _signed_body()
     here = rooms()
+    body, signature = _signed_body(here)
     with here.store.read() as unit:
         sources = [found for found in unit.sources.list() if found.name == source]
     if not _fits(here.webhook_secrets, body, signature):
@@ -86,11 +87,13 @@ def github_source(source: str) -> ResponseReturnValue:
     return _answer(here, body, frozenset({SourceName(source)}))
 
 
-def _signed_body() -> tuple[bytes, str]:
+def _signed_body(here: Rooms) -> tuple[bytes, str]:
     """The body, and the signature it claims, which is asked for first so that an unsigned one costs nothing."""
-    _refuse_declared_length()
+    _refuse_declared_length(here.bounds.delivery)
     signature = _claimed_signature()
-    return _body(), signature
+    body = _body(here.bounds.delivery)
+    _refuse_costly(len(here.webhook_secrets), len(body))
+    return body, signature
 
 
 def _answer(here: Rooms, body: bytes, scope: frozenset[SourceName] | None) -> ResponseReturnValue:
@@ -98,6 +101,7 @@ def _answer(here: Rooms, body: bytes, scope: frozenset[SourceName] | None) -> Re
     payload = _payload(body)
     push = _storable(parse_push(payload)) if event == "push" else None
     delivery = here.intake.receive(Arrival(delivery_id, event, push, scope, here.clock()))
+    watch.happened("delivery", delivery.status)
     said = {"delivery": delivery.id, "status": str(delivery.status), "sources": list(delivery.sources)}
     if delivery.reason:
         said["reason"] = delivery.reason
@@ -121,26 +125,37 @@ def _claimed_signature() -> str:
     return found[1]
 
 
-def _refuse_declared_length() -> None:
-    if request.content_length is not None and request.content_length > LARGEST:
-        raise _too_large()
+def _refuse_declared_length(largest: int) -> None:
+    if request.content_length is not None and request.content_length > largest:
+        raise _too_large(largest)
 
 
-def _body() -> bytes:
+def _body(largest: int) -> bytes:
     """All bytes of the body. Where no length was declared, the reading itself stops: one byte late, because Werkzeug
     does not tell a body that ends at its limit from one that goes on."""
-    request.max_content_length = LARGEST + 1
+    request.max_content_length = largest + 1
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise _too_large() from error
-    if len(body) > LARGEST:
-        raise _too_large()
+        raise _too_large(largest) from error
+    if len(body) > largest:
+        raise _too_large(largest)
     return body
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"the payload is larger than {LARGEST // 1024 // 1024} MB", cure="send less; GitHub caps it there")
+def _refuse_costly(secrets: int, size: int) -> None:
+    """Each secret that may have signed a delivery costs a look at all of it, and who sends it is not known yet."""
+    if secrets * size > _MOST_HASHED and secrets > 1:
+        raise TooLarge(
+            f"the payload of {megabytes(size)} cannot be tried with all {secrets:,} secrets known here",
+            cure="send it to the address of its source, /hooks/github/NAME",
+        )
+
+
+def _too_large(largest: int) -> TooLarge:
+    # https://docs.github.com/en/webhooks/webhook-events-and-payloads
+    cure = "send less, or raise `limits.delivery`; GitHub sends at most 25 MB"
+    return TooLarge(f"the payload is larger than {megabytes(largest)}", cure=cure)
 
 
 def _fits(secrets: Iterable[str], body: bytes, signature: str) -> bool:
@@ -157,7 +172,9 @@ def _signers(here: Rooms, sources: Iterable[Source], body: bytes, signature: str
             "no webhook secret is configured here, so no delivery can be trusted",
             cure="set `webhooks.secrets` in the configuration, and the same secret in GitHub's webhook",
         )
-    fitting = {secret: _fits([secret], body, signature) for _, secret in secrets}
+    distinct = {secret for _, secret in secrets}
+    _refuse_costly(len(distinct) + len(here.webhook_secrets), len(body))
+    fitting = {secret: _fits([secret], body, signature) for secret in distinct}
     signers = frozenset(name for name, secret in secrets if fitting[secret])
     if not signers:
         raise SignedOut(

@@ -23,6 +23,7 @@ from upkeep.domain.people import NOBODY, Act, Actor, Session, Via, Vouched, requ
 from upkeep.flows import admit as admission
 from upkeep.flows.browse import sources
 from upkeep.web import api
+from upkeep.web.pace import admit_known
 from upkeep.web.peers import believed, client_address
 from upkeep.web.places import inside
 from upkeep.web.rooms import Entrance, Headers, rooms
@@ -37,6 +38,8 @@ OPEN = frozenset(
         "identity.sign_in",
         "identity.github",
         "identity.github_back",
+        # Asks for a network or a token of its own.
+        "metrics.read",
         "health.live",
         "health.ready",
         "hooks.github",
@@ -85,6 +88,7 @@ def admit() -> None:
         if request.endpoint is None:
             return
         raise
+    admit_known(f"user {g.actor.name}", now)
     with here.store.read() as unit:
         g.sync_state = sources.sync_state(unit, now)
     require(g.actor, Act.LOOK)

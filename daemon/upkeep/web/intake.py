@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from upkeep.domain.deliveries import Delivery
 from upkeep.flows.ports import Store
-from upkeep.flows.receive import Arrival, Readers, receive
+from upkeep.flows.receive import Arrival, Readers, WaitOf, receive
 
 TOGETHER_AT_MOST = 100
 """Deliveries of one transaction."""
@@ -25,8 +25,9 @@ class Intake:
     """Writes deliveries down, each before `receive` returns. One of the threads that wait writes for all of them; who
     comes meanwhile waits for the next transaction, which one of these begins."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, wait_of: WaitOf) -> None:
         self._store = store
+        self._wait_of = wait_of
         self._readers = Readers()
         self._lock = threading.Lock()
         self._waiting: list[_Place] = []
@@ -67,6 +68,6 @@ class Intake:
 
     def _write(self, together: list[_Place]) -> None:
         with self._store.write() as unit:
-            written = receive(unit, [place.arrival for place in together], self._readers)
+            written = receive(unit, [place.arrival for place in together], self._readers, self._wait_of)
         for place, delivery in zip(together, written, strict=True):
             place.written = delivery

@@ -134,10 +134,10 @@ def ago(at: datetime | None) -> Markup:
     return _time(at, "just now" if just_now else f"{_age(at)} ago")
 
 
-def behind_for(since: datetime) -> Markup:
+def behind_for(since: datetime, now: datetime) -> Markup:
     """How long a lag lasts, with the moment it began in the title."""
     moment = since.isoformat(" ", "seconds").partition("+")[0]
-    return Markup(f'<time datetime="{moment.replace(" ", "T")}Z" title="since {moment} UTC">{_age(since)}</time>')  # noqa: S704
+    return Markup(f'<time datetime="{moment.replace(" ", "T")}Z" title="since {moment} UTC">{age(since, now)}</time>')  # noqa: S704
 
 
 def clock(at: datetime | None) -> Markup:
@@ -188,6 +188,17 @@ def asleep(resource: Resource) -> Markup | None:
         return Markup("until something newer than {} is recommended").format(resource.snooze.version) + by
     moment = resource.snooze.until
     return Markup("until {}").format(_time(moment, moment.strftime("%Y-%m-%d"), "day")) + by
+
+
+def address(endpoint: str, **values: Any) -> str:
+    """What `url_for` gives inside of a page, put together once. A layout has twenty of these, always the same."""
+    return _address(request.environ["SCRIPT_NAME"], endpoint, **values)
+
+
+@lru_cache(maxsize=4096)
+def _address(_root: str, endpoint: str, **values: Any) -> str:
+    # The root is part of what `url_for` says.
+    return url_for(endpoint, **values)
 
 
 def resource_url(key: ResourceKey | str, page: str = "show") -> str:
@@ -258,7 +269,6 @@ _PLACES = frozenset({"after", "before", "below", "sort", "dir", "size"})
 _FILTERS: Mapping[str, Callable[..., Any]] = {
     "age": _age,
     "ago": ago,
-    "behind_for": behind_for,
     "clock": clock,
     "short": short,
     "status": status,
@@ -276,6 +286,7 @@ _GLOBALS: Mapping[str, Callable[..., Any]] = {
     "unpublishable": unpublishable,
     "actor": identity.actor,
     "sync_state": seen_sync_state,
+    "url_for": address,
     "resource_url": resource_url,
     "path_to": path_to,
     "subject_url": subject_url,

@@ -11,6 +11,7 @@ import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
 
+from upkeep import watch
 from upkeep.adapters.cloudformation import faults
 from upkeep.domain.errors import StalledError
 from upkeep.domain.resources import Placement
@@ -113,7 +114,8 @@ class Accounts:
 
     def _asked(self, service: str, operation: str, placement: Placement, purpose: str, given: dict[str, Any]) -> Any:
         try:
-            return getattr(self.client(service, placement, purpose), operation)(**given)
+            with watch.stretch("aws", f"{service}:{operation}"):
+                return getattr(self.client(service, placement, purpose), operation)(**given)
         except aws.BotoCoreError as fault:
             raise self._translated(fault, service, operation, placement) from fault
 

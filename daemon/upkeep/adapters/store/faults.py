@@ -59,6 +59,7 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
 _TAKEN = (Conflict, "the database has something of this name already", "look at what is there, then try again")
 _GONE = (TransientError, "something this belongs to was removed meanwhile", "it is tried again")
 
+_CLOSED = "the database refuses the connection"
 _REFUSED = re.compile(r"FATAL:\s+(.+)")
 
 
@@ -74,12 +75,16 @@ def translated(name: str) -> Iterator[None]:
         raise TransientError(
             "all connections to the database are in use", where=name, cure="it is tried again; allow fewer threads"
         ) from error
-    except (sa.exc.DBAPIError, psycopg.Error) as error:
-        ours = _ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+    except (sa.exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        ours = _ours(cause)
         if ours is None:
             raise
         kind, message, cure = ours
-        raise kind(message, where=None if kind is Conflict else name, cure=cure) from error
+        # A server's reason names users, databases and addresses: it belongs to the place, which strangers are not told.
+        reason = _REFUSED.search(str(cause)) if message == _CLOSED else None
+        where = f"{name}: {reason[1].strip()}" if reason else name
+        raise kind(message, where=None if kind is Conflict else where, cure=cure) from error
 
 
 def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | None:
@@ -103,9 +108,6 @@ def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | N
 
 
 def _unconnected(error: psycopg.OperationalError) -> tuple[type[UpkeepError], str, str]:
-    """The server did not answer, the connection was lost, or the server let us in no further than the door: then
-    its reason stands in the text only, and no code comes with it."""
-    reason = _REFUSED.search(str(error))
-    if reason is None:
-        return _POSTGRES["08"]
-    return TransientError, f"the database refuses the connection: {reason[1].strip()}", _DOOR
+    """The server did not answer, the connection was lost, or the server let us in no further than the door, which
+    stands in the text only: no code comes with it."""
+    return (TransientError, _CLOSED, _DOOR) if _REFUSED.search(str(error)) else _POSTGRES["08"]

@@ -21,6 +21,8 @@ from upkeep.domain.errors import LostLease
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
 _TOKENS = "work"
+_ERRANDS = "upkeep errands"
+"""Part of the names of locks, so that nobody else on this database server has the same by chance."""
 
 
 class Work:
@@ -29,6 +31,14 @@ class Work:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.rang = False
+
+    def alone(self, errand: str) -> bool:
+        connection = self._transaction.connection
+        if connection.dialect.name != "postgresql":
+            # There is one writer at a time: whoever was first has ended.
+            return True
+        named = sa.func.hashtextextended(f"{_ERRANDS}\n{errand}", 0)
+        return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(named))).scalar_one())
 
     def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
         asked = {"kind": kind, "subject": subject, "due_at": due_at, "asked_at": due_at, "cause": cause, "attempts": 0}
