@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test screenshots audit trials
+.PHONY: run test bench screenshots audit trials
 .DELETE_ON_ERROR:
 
 run: $(VENV)/ready-to-run
@@ -19,11 +19,15 @@ test: $(VENV)/ready-to-test
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --maxprocesses 8
 
+# Every goal of docs/performance.md beside its floor: a table here, figures and drawings in docs. About 12 minutes on two
+# quiet cores; SIZE=full also takes the long curves. PARTS="intake push" measures only these.
+bench: $(VENV)/ready-to-test
+	$(BIN)/python -m tests.bench $(if $(SIZE),--size $(SIZE)) $(if $(PARTS),$(PARTS),--write)
+
 # The promises of docs/reliability.md, each tried: SIZE=short, medium (some minutes) or full, TRIALS="names" for some of
 # them, SEED=N to try the same again, WRITE=1 to write the table into the document.
-SIZE ?= medium
 trials: $(VENV)/ready-to-test
-	$(BIN)/python -m tests.trials --size $(SIZE) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	$(BIN)/python -m tests.trials --size $(or $(SIZE),medium) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(WRITE),--write) $(TRIALS)
 
 # The pictures in docs/screenshots, taken anew from the running demonstration. Needs Chromium.

@@ -132,6 +132,9 @@ class SourceBook(Protocol):
         """Those that are stalled, by name, then those that are failing."""
 
     def health(self, at_most: int) -> SourcesHealth: ...
+    def edition(self) -> int:
+        """A number that is another one whenever a source came, went, or reads something else by other secrets."""
+
     def save(self, source: Source) -> None: ...
     def remove(self, name: SourceName) -> None:
         """Its templates stay and belong to no source any more."""
@@ -145,8 +148,11 @@ class DeliveryBook(Protocol):
     """Webhook deliveries and what became of them."""
 
     def find(self, delivery_id: str) -> Delivery | None: ...
-    def save(self, delivery: Delivery) -> None:
-        """Add it, or replace the one with its id."""
+    def found(self, delivery_ids: Sequence[str]) -> Mapping[str, Delivery]:
+        """Those of these ids that there are."""
+
+    def save(self, *deliveries: Delivery) -> None:
+        """Add each, or replace the one with its id."""
 
     def recent(
         self,

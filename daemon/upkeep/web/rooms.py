@@ -13,6 +13,7 @@ from upkeep.domain.notices import Routing
 from upkeep.domain.people import Role, Rules
 from upkeep.flows.admit import SPANS, Passwords, Spans
 from upkeep.flows.ports import Renderer, Secrets, SignInProvider, Store
+from upkeep.web.intake import Intake
 from upkeep.web.proton.protocol import CLOSED, ProtonDoor
 from upkeep.web.throttle import Throttle
 
@@ -85,6 +86,10 @@ class Rooms:
     proxy: Headers | None = None
     metrics: "MetricsPage | None" = None
     bounds: Bounds = field(default_factory=Bounds)
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intake", Intake(self.store, self.bounds.deliveries.wait))
 
 
 def rooms() -> Rooms:

@@ -362,10 +362,15 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     writing, patience = options["upkeep_writing"], options["upkeep_patience"]
     # By the driver itself: SQLAlchemy's way is ten times as long, and nothing begins more often.
-    begin = connection.connection.cursor().execute
-    begin(f"PRAGMA busy_timeout={_milliseconds(patience)}")
-    begin(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
-    begin("BEGIN IMMEDIATE" if writing else "BEGIN")
+    cursor = connection.connection.cursor()
+    wanted = {"busy_timeout": _milliseconds(patience), "query_only": int(not writing)}
+    for name, value in wanted.items():
+        # A connection keeps what it was told, and most of its transactions want the same.
+        if connection.info.get(name) != value:
+            cursor.execute(f"PRAGMA {name}={value}")
+            connection.info[name] = value
+    cursor.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+    cursor.close()
 
 
 def _prepare_postgres(connection: Any, record: Any) -> None:
