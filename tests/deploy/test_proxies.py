@@ -27,7 +27,7 @@ from tests.deploy.ports import a_free_port, answer
 from tests.deploy.shipped import DEPLOY
 from tests.web.page import Page
 from tests.web.test_hooks import SECRET, push_payload, signature
-from upkeep.web.hooks import LARGEST
+from upkeep.web.rooms import Bounds
 
 HOST = "upkeep.example.com"
 CLIENT = "127.0.0.9"
@@ -150,7 +150,7 @@ def test_a_webhook_goes_through_to_upkeep_and_its_answer_back(front):
 
 
 def test_the_largest_webhook_goes_through_and_a_larger_one_does_not(front):
-    body = b"x" * LARGEST
+    body = b"x" * Bounds().delivery
     answered = front.ask("POST", "/hooks/github", body, X_Hub_Signature_256=signature(body), X_GitHub_Delivery="large",
                          X_GitHub_Event="push", Content_Type="application/json")  # fmt: skip
     # It is Upkeep that has read all of it, and found no JSON.
