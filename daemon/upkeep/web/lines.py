@@ -11,10 +11,9 @@ from typing import NamedTuple
 from flask import Flask
 from markupsafe import Markup
 
-from upkeep.domain.changesets import Risk
+from upkeep.domain.changesets import Proposal, Risk
 from upkeep.domain.lag import Standing
 from upkeep.domain.people import Act, Actor, may
-from upkeep.domain.plans import Plan
 from upkeep.flows.browse.fleet import FleetRow, how_far
 from upkeep.web import identity, wording
 from upkeep.web.rooms import rooms
@@ -68,13 +67,13 @@ def _line(row: FleetRow, actor: Actor, now: datetime) -> Line:
     resource, lag, last = row.resource, row.resource.lag, row.resource.last_deployment
     key, under_way, failed = resource.key, resource.status.under_way, resource.status.failed
     status, tone = _status(row)
-    if_updated, if_updated_tone, replaced, more = _if_updated(row.plan) if row.plan else ("", "", "", 0)
-    if row.due is not None and row.plan is None:
+    if_updated, if_updated_tone, replaced, more = _if_updated(row.outlook) if row.outlook else ("", "", "", 0)
+    if resource.due is not None and row.outlook is None:
         if_updated = Risk.NOT_CHECKED
-    settled = row.due is not None and not (under_way and last)
+    settled = resource.due is not None and not (under_way and last)
     look = ""
     if last and under_way:
-        look = "See what to do" if row.stalled else "Deployment"
+        look = "See what to do" if resource.stalled else "Deployment"
     elif last and failed:
         look = "See why"
     return Line(
@@ -85,7 +84,7 @@ def _line(row: FleetRow, actor: Actor, now: datetime) -> Line:
         template=resource.template,
         template_url=wording.path_to("registry.template", resource.template),
         version=str(resource.version or ""),
-        due=str(row.due or "") if resource.version else "",
+        due=str(resource.due or "") if resource.version else "",
         how_far=how_far(lag),
         status=status,
         tone=tone,
@@ -103,16 +102,16 @@ def _line(row: FleetRow, actor: Actor, now: datetime) -> Line:
     )
 
 
-def _if_updated(plan: Plan) -> tuple[str, str, str, int]:
+def _if_updated(outlook: Proposal) -> tuple[str, str, str, int]:
     """The risk with its tone, what is replaced first, and how many more may be."""
-    risk = plan.risk
-    replaced = [change.logical_id for change in plan.changes if change.risk in _REPLACING]
+    risk = outlook.risk
+    replaced = [change.logical_id for change in outlook.worst_first if change.risk in _REPLACING]
     return risk, wording.tone(risk), replaced[0] if replaced else "", len(replaced) - 1
 
 
 def _status(row: FleetRow) -> tuple[str, str]:
     resource = row.resource
-    if row.stalled:
+    if resource.stalled:
         return "waits for a person", "bad"
     if resource.status.under_way or resource.status.failed or resource.version is None:
         return wording.status(resource.status), "wait" if resource.status.under_way else wording.tone(resource.status)

@@ -15,7 +15,7 @@ from upkeep.domain.errors import CallerError, Forbidden
 from upkeep.domain.forms import written
 from upkeep.domain.names import ResourceKey, parse_resource_key
 from upkeep.domain.people import Act, may, why_not_publish
-from upkeep.domain.resources import Resource
+from upkeep.domain.resources import Listed, Resource
 from upkeep.flows.browse.fleet import how_far
 from upkeep.flows.browse.sources import SyncState
 from upkeep.web import identity
@@ -179,7 +179,7 @@ def said(value: object) -> str:
     return written(value)
 
 
-def asleep(resource: Resource) -> Markup | None:
+def asleep(resource: Resource | Listed) -> Markup | None:
     """Until when a resource is snoozed, and by whom; None when it is not."""
     if resource.snooze is None or not resource.asleep(rooms().clock()):
         return None

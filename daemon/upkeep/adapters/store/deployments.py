@@ -1,6 +1,6 @@
 """Deployments in the store."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -96,12 +96,6 @@ class Deployments:
                 raise _unknown(before)
             query = query.where(deployments.c.number < place.number)
         return tuple(deployment_of(row) for row in self._transaction.rows(query))
-
-    def stalled(self, ids: Collection[str]) -> Collection[str]:
-        query = sa.select(deployments.c.id).where(
-            deployments.c.id.in_(ids), deployments.c.stalled_at.is_not(None), deployments.c.status.in_(UNDER_WAY)
-        )
-        return {row.id for row in self._transaction.rows(query)} if ids else set()
 
     def under_way(self, key: ResourceKey) -> Deployment | None:
         query = sa.select(deployments).where(deployments.c.resource == str(key), deployments.c.status.in_(UNDER_WAY))

@@ -1,17 +1,19 @@
 """Plans in the store."""
 
 from collections.abc import Collection, Mapping
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.rows import proposal_of, proposal_values
-from upkeep.adapters.store.tables import plans
+from upkeep.adapters.store.columns import Name
+from upkeep.adapters.store.rows import proposal_in, proposal_of, proposal_values, version_in
+from upkeep.adapters.store.tables import plans, resources, services, versions
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.names import ResourceKey, TemplateName, Version, parse_resource_key
-from upkeep.domain.plans import Plan
+from upkeep.domain.plans import Grounds, Outlook, Plan
+from upkeep.domain.resources import Placement
 
 _TOLD = [column for column in plans.c if column.name != "rendered"]
 
@@ -71,11 +73,70 @@ class Plans:
         last, made = self._transaction.connection.execute(query).one()
         return last or 0, made
 
-    def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
-        query = sa.select(*_TOLD).where(plans.c.resource.in_([str(key) for key in keys]))
+    def last(self, key: ResourceKey, version: Version) -> Plan | None:
+        query = (
+            sa.select(*_TOLD)
+            .where(plans.c.resource == str(key), plans.c.major == version.major, plans.c.minor == version.minor)
+            .order_by(plans.c.number.desc())
+            .limit(1)
+        )
+        row = self._transaction.row(query)
+        return None if row is None else _plan_of(row)
+
+    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Outlook]:
+        known = {str(key): key for key in keys}
+        found = self._transaction.rows(_OUTLOOKS, keys=list(known)) if known else ()
         # Sorted here, for a database may walk all numbers rather than sort a few rows.
-        found = map(_plan_of, sorted(self._transaction.rows(query), key=attrgetter("number")))
-        return {(plan.resource, plan.version): plan for plan in found}
+        told = map(_outlook_of, sorted(found, key=itemgetter(-1)))
+        return {(known[resource], to): outlook for resource, to, outlook in told}
+
+
+_home = resources.alias("home")
+_OUTLOOKS = (
+    sa.select(
+        *(plans.c[name] for name in ("resource", "major", "minor", "inputs", "digest", "deployment")),
+        *(plans.c[name] for name in ("state", "changes", "reason", "stack")),
+        *(resources.c[name] for name in ("major", "minor", "inputs", "stack", "last_deployment", "tags")),
+        versions.c.tree,
+        services.c.spec,
+        *(_home.c[name] for name in ("outputs", "account_id", "region", "role_arn", "external_id")),
+        plans.c.number,
+    )
+    .join(resources, resources.c.key == plans.c.resource)
+    .outerjoin(
+        versions,
+        sa.and_(
+            versions.c.template == plans.c.template,
+            versions.c.major == plans.c.major,
+            versions.c.minor == plans.c.minor,
+        ),
+    )
+    .outerjoin(services, services.c.name == resources.c.service)
+    .outerjoin(
+        _home,
+        _home.c.key
+        == sa.func.coalesce(sa.literal_column("'environment/'", Name) + resources.c.environment, resources.c.key),
+    )
+    .where(plans.c.resource.in_(sa.bindparam("keys", expanding=True)))
+)
+
+
+def _outlook_of(row: Any) -> tuple[str, Version, Outlook]:
+    # Taken apart at once: asking a row for one name after the other takes longer than reading it.
+    resource, to_major, to_minor, asked, digest, deployment, state, changes, reason, stack, *rest = row
+    major, minor, inputs, running_stack, last_deployment, tags, tree, spec, outputs, *placement, _ = rest
+    grounds = Grounds(
+        running=version_in(major, minor),
+        inputs=inputs,
+        stack=running_stack,
+        last_deployment=last_deployment,
+        tags=tags or {},
+        tree=tree,
+        spec=spec,
+        home=None if outputs is None else (outputs, Placement(*(text or "" for text in placement))),
+    )
+    seen = None if state is None or deployment is not None else proposal_in(state, changes, reason, stack)
+    return resource, Version(to_major, to_minor), Outlook(seen, asked, digest, grounds)
 
 
 def _values(plan: Plan) -> dict[str, Any]:

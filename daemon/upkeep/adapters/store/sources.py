@@ -28,7 +28,7 @@ class Sources:
             raise Conflict(f"a source `{source.name}` exists already", cure="choose another name")
 
     def get(self, name: str) -> Source:
-        row = self._transaction.row(self._transaction.kept(sa.select(sources).where(sources.c.name == name)))
+        row = self._transaction.row(self._transaction.kept(_SOURCE), name=name)
         if row is None:
             raise _unknown(name)
         return self._noted(source_of(row))
@@ -87,6 +87,9 @@ class Sources:
     def _noted(self, source: Source) -> Source:
         self._read[source.name] = source_values(source)
         return source
+
+
+_SOURCE = sa.select(sources).where(sources.c.name == sa.bindparam("name"))
 
 
 def _counted(*where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:

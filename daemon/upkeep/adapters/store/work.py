@@ -19,6 +19,7 @@ from upkeep.domain.errors import LostLease
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
 _TOKENS = "work"
+_FOUND = sa.select(work).where(work.c.kind == sa.bindparam("kind"), work.c.subject == sa.bindparam("subject"))
 
 
 class Work:
@@ -89,7 +90,7 @@ class Work:
         return None if row is None else row.due_at
 
     def find(self, kind: WorkKind, subject: str) -> DueWork | None:
-        row = self._transaction.row(sa.select(work).where(_row(kind, subject)))
+        row = self._transaction.row(_FOUND, kind=kind, subject=subject)
         return None if row is None else due_work_of(row)
 
     def list(self, limit: int) -> Sequence[DueWork]:
