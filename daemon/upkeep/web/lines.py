@@ -1,22 +1,28 @@
 """Lines: resources as their tables say them.
 
 Pages have hundreds of lines. What a line says is put together here, in words, tones and addresses, for a template to
-set one after the other: a macro, a filter and an address built anew for each cell cost more than reading its row.
+set one after the other: a macro, a filter and an address built anew for each cell cost more than reading its row. A
+line is rendered once for as long as it says the same, whoever asks: all that goes into it is what it is kept by.
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
-from flask import Flask
+from flask import Flask, request
 from markupsafe import Markup
 
+from upkeep.domain.ages import age
 from upkeep.domain.changesets import Proposal, Risk
 from upkeep.domain.lag import Standing
-from upkeep.domain.people import Act, Actor, may
+from upkeep.domain.people import Act, may
+from upkeep.domain.resources import Listed
 from upkeep.flows.browse.fleet import FleetRow, how_far
 from upkeep.web import identity, wording
 from upkeep.web.rooms import rooms
+
+KEPT = 2000
+"""Lines that are kept: those of the pages looked at last, of 3 KB each."""
 
 _REPLACING = (Risk.REPLACES, Risk.MAY_REPLACE)
 
@@ -57,16 +63,34 @@ def install(app: Flask) -> None:
     app.add_template_global(lines_of, "lines_of")
 
 
-def lines_of(rows: Iterable[FleetRow]) -> Iterator[Line]:
-    """The rows as the one who looks sees them now."""
-    actor, now = identity.actor(), rooms().clock()
-    return (_line(row, actor, now) for row in rows)
+def lines_of(rows: Iterable[FleetRow], draw: Callable[..., Markup], *how: object) -> Iterator[Markup]:
+    """The rows as the one who looks sees them now, drawn by a macro that looks at nothing but the line and `how`."""
+    actor, now, root = identity.actor(), rooms().clock(), request.environ["SCRIPT_NAME"]
+    for row in rows:
+        resource, since = row.resource, row.resource.lag.since
+        lasts = age(since, now) if since is not None else ""
+        asleep = resource.snooze is not None and resource.asleep(now)
+        yield _drawn(root, row, lasts, asleep, may(actor, Act.UPDATE, resource.owner), draw, how)
 
 
-def _line(row: FleetRow, actor: Actor, now: datetime) -> Line:
+@lru_cache(maxsize=KEPT)
+def _drawn(
+    _root: str,
+    row: FleetRow,
+    lasts: str,
+    asleep: bool,
+    may_update: bool,
+    draw: Callable[..., Markup],
+    how: tuple[object, ...],
+) -> Markup:
+    # The root is part of what addresses say.
+    return draw(_line(row, lasts, asleep, may_update), *how)
+
+
+def _line(row: FleetRow, lasts: str, asleep: bool, may_update: bool) -> Line:
     resource, lag, last = row.resource, row.resource.lag, row.resource.last_deployment
     key, under_way, failed = resource.key, resource.status.under_way, resource.status.failed
-    status, tone = _status(row)
+    status, tone = _status(resource)
     if_updated, if_updated_tone, replaced, more = _if_updated(row.outlook) if row.outlook else ("", "", "", 0)
     if resource.due is not None and row.outlook is None:
         if_updated = Risk.NOT_CHECKED
@@ -84,21 +108,21 @@ def _line(row: FleetRow, actor: Actor, now: datetime) -> Line:
         template=resource.template,
         template_url=wording.path_to("registry.template", resource.template),
         version=str(resource.version or ""),
-        due=str(resource.due or "") if resource.version else "",
+        due=str(resource.due or ""),
         how_far=how_far(lag),
         status=status,
         tone=tone,
-        snoozed=wording.asleep(resource) if resource.snooze else None,
+        snoozed=wording.snoozed(resource.snooze) if resource.snooze and asleep else None,
         if_updated=if_updated,
         if_updated_tone=if_updated_tone,
         replaced=replaced,
         more=more,
         owner=resource.owner or "",
-        behind_for=wording.behind_for(lag.since, now) if lag.behind and lag.since else None,
+        behind_for=wording.behind_for(lag.since, lasts) if lag.behind and lag.since else None,
         deployment=wording.path_to("deployments.deployment", last) if last and look else "",
         look=look,
         diff=wording.resource_url(key, "diff") if settled else "",
-        update=wording.resource_url(key, "update") if settled and may(actor, Act.UPDATE, resource.owner) else "",
+        update=wording.resource_url(key, "update") if settled and may_update else "",
     )
 
 
@@ -109,8 +133,7 @@ def _if_updated(outlook: Proposal) -> tuple[str, str, str, int]:
     return risk, wording.tone(risk), replaced[0] if replaced else "", len(replaced) - 1
 
 
-def _status(row: FleetRow) -> tuple[str, str]:
-    resource = row.resource
+def _status(resource: Listed) -> tuple[str, str]:
     if resource.stalled:
         return "waits for a person", "bad"
     if resource.status.under_way or resource.status.failed or resource.version is None:

@@ -15,7 +15,8 @@ from upkeep.domain.errors import CallerError, Forbidden
 from upkeep.domain.forms import written
 from upkeep.domain.names import ResourceKey, parse_resource_key
 from upkeep.domain.people import Act, may, why_not_publish
-from upkeep.domain.resources import Listed, Resource
+from upkeep.domain.resources import Resource
+from upkeep.domain.snoozes import Snooze
 from upkeep.flows.browse.fleet import how_far
 from upkeep.flows.browse.sources import SyncState
 from upkeep.web import identity
@@ -134,10 +135,10 @@ def ago(at: datetime | None) -> Markup:
     return _time(at, "just now" if just_now else f"{_age(at)} ago")
 
 
-def behind_for(since: datetime, now: datetime) -> Markup:
+def behind_for(since: datetime, lasts: str) -> Markup:
     """How long a lag lasts, with the moment it began in the title."""
     moment = since.isoformat(" ", "seconds").partition("+")[0]
-    return Markup(f'<time datetime="{moment.replace(" ", "T")}Z" title="since {moment} UTC">{age(since, now)}</time>')  # noqa: S704
+    return Markup(f'<time datetime="{moment.replace(" ", "T")}Z" title="since {moment} UTC">{lasts}</time>')  # noqa: S704
 
 
 def clock(at: datetime | None) -> Markup:
@@ -179,14 +180,19 @@ def said(value: object) -> str:
     return written(value)
 
 
-def asleep(resource: Resource | Listed) -> Markup | None:
+def asleep(resource: Resource) -> Markup | None:
     """Until when a resource is snoozed, and by whom; None when it is not."""
     if resource.snooze is None or not resource.asleep(rooms().clock()):
         return None
-    by = Markup(' <span class="quiet">by {}</span>').format(resource.snooze.by)
-    if resource.snooze.until is None:
-        return Markup("until something newer than {} is recommended").format(resource.snooze.version) + by
-    moment = resource.snooze.until
+    return snoozed(resource.snooze)
+
+
+def snoozed(snooze: Snooze) -> Markup:
+    """Until when, and by whom."""
+    by = Markup(' <span class="quiet">by {}</span>').format(snooze.by)
+    if snooze.until is None:
+        return Markup("until something newer than {} is recommended").format(snooze.version) + by
+    moment = snooze.until
     return Markup("until {}").format(_time(moment, moment.strftime("%Y-%m-%d"), "day")) + by
 
 
