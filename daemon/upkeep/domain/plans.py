@@ -88,21 +88,12 @@ class Grounds:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What the last plan of an update said, and what one would be made from now. `proposal` is None while there is
-    nothing to see, and once it was approved."""
-
-    proposal: Proposal | None
-    inputs: Inputs
-    digest: str | None
-    grounds: Grounds
-
-    def holding(self, to: Version) -> Proposal | None:
-        """What moving to the version it was made for would change; None when that cannot be relied on any more."""
-        if self.proposal is None or not self.proposal.usable or self.grounds.tree is None:
-            return None
-        return self.proposal if self.grounds.digest(to, self.inputs) == self.digest else None
+def outlook(said: Proposal, digest: str | None, to: Version, inputs: Inputs, grounds: Grounds) -> Proposal | None:
+    """What a plan said an update would change, for as long as it rests on the same grounds; None when it does not, or
+    when there was nothing to see."""
+    if not said.usable or grounds.tree is None or grounds.digest(to, inputs) != digest:
+        return None
+    return said
 
 
 def digest_of(facts: object) -> str:

@@ -24,7 +24,7 @@ from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
 from upkeep.domain.notices import Notice, OwedNotice
 from upkeep.domain.people import Actor, Session, Token, User, Via, Vouched
-from upkeep.domain.plans import Outlook, Plan
+from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.resources import Counters, Listed, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
@@ -474,8 +474,9 @@ class PlanBook(Protocol):
     def last(self, key: ResourceKey, version: Version) -> Plan | None:
         """The last one of a resource and the version it was to move to."""
 
-    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Outlook]:
-        """What the last one of each of these resources, and each version it was to move to, said."""
+    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Proposal | None]:
+        """What the last one of each of these resources and each version it was to move to said would change; None when
+        there is nothing to see, it was approved, or what it was made from has changed since."""
 
 
 class TallyBook(Protocol):

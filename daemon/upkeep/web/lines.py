@@ -1,15 +1,13 @@
 """Lines: resources as their tables say them.
 
 Pages have hundreds of lines. What a line says is put together here, in words, tones and addresses, for a template to
-set one after the other: a macro, a filter and an address built anew for each cell cost more than reading its row. A
-line is rendered once for as long as it says the same, whoever asks: all that goes into it is what it is kept by.
+set one after the other: a macro, a filter and an address built anew for each cell cost more than reading its row.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from flask import Flask, request
+from flask import Flask
 from markupsafe import Markup
 
 from upkeep.domain.ages import age
@@ -21,10 +19,16 @@ from upkeep.flows.browse.fleet import FleetRow, how_far
 from upkeep.web import identity, wording
 from upkeep.web.rooms import rooms
 
-KEPT = 2000
-"""Lines that are kept: those of the pages looked at last, of 3 KB each."""
-
 _REPLACING = (Risk.REPLACES, Risk.MAY_REPLACE)
+
+
+class Seen(NamedTuple):
+    """A row as somebody sees it at some time: all that its line depends on. `lasts` says for how long it is behind."""
+
+    row: FleetRow
+    lasts: str
+    asleep: bool
+    may_update: bool
 
 
 class Line(NamedTuple):
@@ -60,34 +64,26 @@ class Line(NamedTuple):
 
 def install(app: Flask) -> None:
     """Give the templates their lines."""
-    app.add_template_global(lines_of, "lines_of")
+    app.add_template_global(seen_now, "seen_now")
+    app.add_template_global(line_of, "line_of")
 
 
-def lines_of(rows: Iterable[FleetRow], draw: Callable[..., Markup], *how: object) -> Iterator[Markup]:
-    """The rows as the one who looks sees them now, drawn by a macro that looks at nothing but the line and `how`."""
-    actor, now, root = identity.actor(), rooms().clock(), request.environ["SCRIPT_NAME"]
+def seen_now(rows: Iterable[FleetRow]) -> Iterator[Seen]:
+    """The rows as the one who looks sees them now."""
+    actor, now = identity.actor(), rooms().clock()
     for row in rows:
         resource, since = row.resource, row.resource.lag.since
-        lasts = age(since, now) if since is not None else ""
-        asleep = resource.snooze is not None and resource.asleep(now)
-        yield _drawn(root, row, lasts, asleep, may(actor, Act.UPDATE, resource.owner), draw, how)
+        yield Seen(
+            row=row,
+            lasts=age(since, now) if since is not None else "",
+            asleep=resource.snooze is not None and resource.asleep(now),
+            may_update=may(actor, Act.UPDATE, resource.owner),
+        )
 
 
-@lru_cache(maxsize=KEPT)
-def _drawn(
-    _root: str,
-    row: FleetRow,
-    lasts: str,
-    asleep: bool,
-    may_update: bool,
-    draw: Callable[..., Markup],
-    how: tuple[object, ...],
-) -> Markup:
-    # The root is part of what addresses say.
-    return draw(_line(row, lasts, asleep, may_update), *how)
-
-
-def _line(row: FleetRow, lasts: str, asleep: bool, may_update: bool) -> Line:
+def line_of(seen: Seen) -> Line:
+    """What a table says of a row."""
+    row, lasts, asleep, may_update = seen
     resource, lag, last = row.resource, row.resource.lag, row.resource.last_deployment
     key, under_way, failed = resource.key, resource.status.under_way, resource.status.failed
     status, tone = _status(resource)

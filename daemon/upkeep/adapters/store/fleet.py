@@ -165,24 +165,24 @@ class Fleet:
     def page(
         self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
     ) -> FleetPage:
-        rows, following = self._page(_WHOLE, wanted, order, cursor, limit, backwards=backwards)
+        rows, following = self._page(wanted, order, cursor, limit, backwards=backwards)
         return FleetPage(tuple(resource_of(row) for row in rows), following)
 
     def listed(
         self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
     ) -> ListedPage:
-        rows, following = self._page(_LISTED, wanted, order, cursor, limit, backwards=backwards)
+        rows, following = self._page(wanted, order, cursor, limit, backwards=backwards, listed=True)
         return ListedPage(tuple(_listed_of(row) for row in rows), following)
 
     def _page(
         self,
-        what: sa.Select[Any],
         wanted: FleetFilter,
         order: FleetOrder,
         cursor: str | None,
         limit: int,
         *,
         backwards: bool,
+        listed: bool = False,
     ) -> tuple[Sequence[sa.Row[Any]], str | None]:
         """The rows of a page, and the cursor of the next."""
         if limit < 1:
@@ -194,7 +194,7 @@ class Fleet:
         narrowed = self._narrowed(wanted)
 
         def walk(part: _Part, behind: Sequence[Any] | None) -> Sequence[sa.Row[Any]]:
-            query = _walk(what, tuple(narrowed), by, part, placed=behind is not None, down=down)
+            query = _walk(tuple(narrowed), by, part, placed=behind is not None, down=down, listed=listed)
             place = {f"place_{position}": value for position, value in enumerate(behind or ())}
             return self._transaction.rows(query, **narrowed, **place, at_most=limit + 1 - len(rows))
 
@@ -421,33 +421,38 @@ def _where(names: Iterable[str]) -> Iterator[sa.ColumnElement[bool]]:
 
 
 _AT_MOST = sa.bindparam("at_most", type_=sa.Integer)
-
-_WHOLE = sa.select(resources)
 _TOLD = (
     *("kind", "name", "service", "template", "owner", "environment", "status", "major", "minor"),
     *("last_deployment", "deployed_at", "standing", "minors", "majors", "since"),
     *("snoozed_at", "snoozed_by", "snoozed_until", "snoozed_major", "snoozed_minor"),
 )
-_LISTED = (
-    sa.select(
-        *(resources.c[name] for name in _TOLD),
-        templates.c.recommended_major,
-        templates.c.recommended_minor,
-        majors.c.recommended_minor.label("own_minor"),
-        deployments.c.stalled_at,
-        # What cursors are made of.
-        *(resources.c[name] for name in ("id", "label", "urgency")),
+_PLACES = ("id", "label", "urgency")
+"""What cursors are made of, beside what is told."""
+
+
+def _told_of(found: sa.FromClause) -> sa.Select[Any]:
+    """What lists tell of some resources."""
+    column = found.c
+    under_way = sa.and_(deployments.c.id == column.last_deployment, deployments.c.status.in_(UNDER_WAY))
+    return (
+        sa.select(
+            *(column[name] for name in _TOLD),
+            templates.c.recommended_major,
+            templates.c.recommended_minor,
+            majors.c.recommended_minor.label("own_minor"),
+            deployments.c.stalled_at,
+            *(column[name] for name in _PLACES),
+        )
+        .select_from(found)
+        .outerjoin(templates, templates.c.name == column.template)
+        .outerjoin(majors, sa.and_(majors.c.template == column.template, majors.c.major == column.major))
+        .outerjoin(deployments, under_way)
     )
-    .outerjoin(templates, templates.c.name == resources.c.template)
-    .outerjoin(
-        majors,
-        sa.and_(majors.c.template == resources.c.template, majors.c.major == resources.c.major),
-    )
-    .outerjoin(
-        deployments, sa.and_(deployments.c.id == resources.c.last_deployment, deployments.c.status.in_(UNDER_WAY))
-    )
+
+
+_OF_SERVICES = (
+    _told_of(resources).where(resources.c.service.in_(sa.bindparam("names", expanding=True))).order_by(resources.c.key)
 )
-_OF_SERVICES = _LISTED.where(resources.c.service.in_(sa.bindparam("names", expanding=True))).order_by(resources.c.key)
 
 # The columns of one index, so that no resource itself is read.
 _COUNTERS = sa.select(resources.c.standing, resources.c.failed, sa.func.count().label("resources")).group_by(
@@ -466,25 +471,34 @@ class _Part(Enum):
 
 @cache
 def _walk(
-    what: sa.Select[Any],
     narrowed: tuple[str, ...],
     by: tuple[sa.Column[Any], ...],
     part: _Part,
     *,
     placed: bool,
     down: bool,
+    listed: bool,
 ) -> sa.Select[Any]:
     """The rows in the order of some columns and their id; `placed` from behind a place in it."""
     columns = [*(by[1:] if part is _Part.UNKNOWN else by), resources.c.id]
-    query = what.where(*_where(narrowed)).limit(_AT_MOST)
+    what = [resources.c[name] for name in (*_TOLD, *_PLACES)] if listed else [resources]
+    query = sa.select(*what).where(*_where(narrowed)).limit(_AT_MOST)
     if part is not _Part.ALL:
         query = query.where(by[0].is_(None) if part is _Part.UNKNOWN else by[0].is_not(None))
-    query = query.order_by(*(column.desc() if down else column.asc() for column in columns))
     if placed:
         here = sa.tuple_(*columns)
         there = sa.tuple_(*(sa.bindparam(f"place_{at}", type_=column.type) for at, column in enumerate(columns)))
         query = query.where(here < there if down else here > there)
-    return query
+    query = _sorted(query, columns, down=down)
+    if not listed:
+        return query
+    # The page comes first and what is beside it after, or PostgreSQL joins them all before it takes a page of them.
+    found = query.subquery("page")
+    return _sorted(_told_of(found), [found.c[column.name] for column in columns], down=down)
+
+
+def _sorted(query: sa.Select[Any], columns: Iterable[sa.ColumnElement[Any]], *, down: bool) -> sa.Select[Any]:
+    return query.order_by(*(column.desc() if down else column.asc() for column in columns))
 
 
 @cache

@@ -1,18 +1,21 @@
 """Plans in the store."""
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.columns import Name
+from upkeep.adapters.store.columns import Json, Name
 from upkeep.adapters.store.rows import proposal_in, proposal_of, proposal_values, version_in
 from upkeep.adapters.store.tables import plans, resources, services, versions
 from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.changesets import Proposal
 from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.names import ResourceKey, TemplateName, Version, parse_resource_key
-from upkeep.domain.plans import Grounds, Outlook, Plan
+from upkeep.domain.plans import Grounds, Plan, outlook
 from upkeep.domain.resources import Placement
 
 _TOLD = [column for column in plans.c if column.name != "rendered"]
@@ -83,23 +86,33 @@ class Plans:
         row = self._transaction.row(query)
         return None if row is None else _plan_of(row)
 
-    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Outlook]:
+    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Proposal | None]:
         known = {str(key): key for key in keys}
         found = self._transaction.rows(_OUTLOOKS, keys=list(known)) if known else ()
         # Sorted here, for a database may walk all numbers rather than sort a few rows.
-        told = map(_outlook_of, sorted(found, key=itemgetter(-1)))
-        return {(known[resource], to): outlook for resource, to, outlook in told}
+        return {
+            (known[resource], Version(*said[:2])): _outlook(*said)
+            for resource, *said, _ in sorted(found, key=itemgetter(-1))
+        }
+
+
+def _unread(table: sa.FromClause, *names: str) -> Iterator[sa.ColumnElement[Any]]:
+    """Some columns, with JSON as the text it is."""
+    for column in (table.c[name] for name in names):
+        yield sa.type_coerce(column, sa.Text) if isinstance(column.type, Json) else column
 
 
 _home = resources.alias("home")
 _OUTLOOKS = (
     sa.select(
-        *(plans.c[name] for name in ("resource", "major", "minor", "inputs", "digest", "deployment")),
-        *(plans.c[name] for name in ("state", "changes", "reason", "stack")),
-        *(resources.c[name] for name in ("major", "minor", "inputs", "stack", "last_deployment", "tags")),
+        plans.c.resource,
+        plans.c.major,
+        plans.c.minor,
+        *_unread(plans, "inputs", "digest", "deployment", "state", "changes", "reason", "stack"),
+        *_unread(resources, "major", "minor", "inputs", "stack", "last_deployment", "tags"),
         versions.c.tree,
         services.c.spec,
-        *(_home.c[name] for name in ("outputs", "account_id", "region", "role_arn", "external_id")),
+        *_unread(_home, "outputs", "account_id", "region", "role_arn", "external_id"),
         plans.c.number,
     )
     .join(resources, resources.c.key == plans.c.resource)
@@ -121,22 +134,26 @@ _OUTLOOKS = (
 )
 
 
-def _outlook_of(row: Any) -> tuple[str, Version, Outlook]:
-    # Taken apart at once: asking a row for one name after the other takes longer than reading it.
-    resource, to_major, to_minor, asked, digest, deployment, state, changes, reason, stack, *rest = row
-    major, minor, inputs, running_stack, last_deployment, tags, tree, spec, outputs, *placement, _ = rest
+@lru_cache(maxsize=500)
+def _outlook(*said: Any) -> Proposal | None:
+    """What a row of it comes to. The same rows are read and compared again and again, for every list they are in: what
+    the last ones came to is kept by all that they say."""
+    to_major, to_minor, asked, digest, deployment, state, changes, reason, stack, *rest = said
+    major, minor, inputs, running_stack, last_deployment, tags, tree, spec, outputs, *placement = rest
+    if state is None or deployment is not None:
+        return None
     grounds = Grounds(
         running=version_in(major, minor),
-        inputs=inputs,
+        inputs=json.loads(inputs),
         stack=running_stack,
         last_deployment=last_deployment,
-        tags=tags or {},
+        tags=json.loads(tags) if tags is not None else {},
         tree=tree,
         spec=spec,
-        home=None if outputs is None else (outputs, Placement(*(text or "" for text in placement))),
+        home=None if outputs is None else (json.loads(outputs), Placement(*(text or "" for text in placement))),
     )
-    seen = None if state is None or deployment is not None else proposal_in(state, changes, reason, stack)
-    return resource, Version(to_major, to_minor), Outlook(seen, asked, digest, grounds)
+    proposal = proposal_in(state, json.loads(changes), reason, stack)
+    return outlook(proposal, digest, Version(to_major, to_minor), json.loads(asked), grounds)
 
 
 def _values(plan: Plan) -> dict[str, Any]:

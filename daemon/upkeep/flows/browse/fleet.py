@@ -104,13 +104,10 @@ def rows_of(unit: Unit, resources: Iterable[Listed]) -> tuple[FleetRow, ...]:
     """The resources as rows, in one question however many they are."""
     shown = tuple(resources)
     seen = unit.plans.outlooks([resource.key for resource in shown if resource.due is not None])
-
-    def outlook(resource: Listed) -> Proposal | None:
-        if resource.due is None or (found := seen.get((resource.key, resource.due))) is None:
-            return None
-        return found.holding(resource.due)
-
-    return tuple(FleetRow(resource, outlook(resource)) for resource in shown)
+    return tuple(
+        FleetRow(resource, None if resource.due is None else seen.get((resource.key, resource.due)))
+        for resource in shown
+    )
 
 
 def due_of(unit: Unit, resources: Iterable[Resource]) -> Mapping[ResourceKey, Version]:
