@@ -105,8 +105,8 @@ class Deployments:
 
     def under_way(self, key: ResourceKey) -> Deployment | None:
         query = sa.select(deployments).where(deployments.c.resource == str(key), deployments.c.status.in_(UNDER_WAY))
-        # Not kept: whoever asks holds the resource's row, and a worker that settles holds the deployment's and waits for
-        # the resource's. Each waiting for the other, one of the two would be given up.
+        # Not kept: whoever asks holds the resource's row, and a worker that settles holds the deployment's and waits
+        # for the resource's. Each waiting for the other, one of the two would be given up.
         row = self._transaction.row(query)
         return None if row is None else deployment_of(row)
 
