@@ -42,6 +42,7 @@ from upkeep.domain.names import SourceName, parse_source_name
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Role, Rules
 from upkeep.domain.policies import WEEK, Day, Policies, Policy, UpdateMode, Window
+from upkeep.domain.records import Records
 from upkeep.domain.resources import Placement
 from upkeep.domain.rollouts import Stage
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source
@@ -223,12 +224,23 @@ class KeptText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Migration:
+    """How long changing the tables may take: waiting for another process that does so, for whoever works on a table,
+    and one statement."""
+
+    wait: Span = timedelta(minutes=5)
+    lock_timeout: Span = timedelta(seconds=10)
+    statement_timeout: Span = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Database:
     """Where rows are kept. Without any of the three, an SQLite file in the state folder."""
 
     url: SecretStr | None = None
     url_file: FilePath | None = None
     url_env: VariableName | None = None
+    migration: Migration = field(default_factory=Migration)
 
     @model_validator(mode="after")
     def _at_most_one(self) -> "Database":
@@ -420,6 +432,24 @@ class Drift:
     """How often every resource is compared with what was deployed; None for only when somebody asks."""
 
     every_for: Annotated[Duration, AfterValidator(_at_least(timedelta(hours=1)))] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Retention:
+    """How long old records are kept; None for ever."""
+
+    deliveries: Annotated[Duration, AfterValidator(_at_least(timedelta(days=7)))] | None = timedelta(days=90)
+    notices: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=90)
+    renderings: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=365)
+    previews: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=365)
+    plans: Annotated[Duration, AfterValidator(_at_least(timedelta(days=1)))] | None = timedelta(days=30)
+    journal: Annotated[Duration, AfterValidator(_at_least(timedelta(days=90)))] | None = None
+
+    @property
+    def spans(self) -> Mapping[Records, timedelta]:
+        """Those that are not kept for ever."""
+        chosen = {records: getattr(self, records) for records in Records}
+        return {records: span for records, span in chosen.items() if span is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -669,6 +699,7 @@ class Settings:
     notices: Notices = field(default_factory=Notices)
     updates: Updates = field(default_factory=Updates)
     access: Access = field(default_factory=Access)
+    retention: Retention = field(default_factory=Retention)
     log: Log = field(default_factory=Log)
 
     @property

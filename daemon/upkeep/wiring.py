@@ -5,13 +5,15 @@ command line opens few of them and should start at once.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from importlib.metadata import version
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from upkeep.adapters import clock
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
@@ -27,10 +29,12 @@ from upkeep.settings import ConsoleNotices, GitHub, KeptText, Settings, SlackBot
 if TYPE_CHECKING:
     from flask import Flask
 
+    from upkeep.adapters.backups import Backup
     from upkeep.adapters.channels import Channel
     from upkeep.adapters.cloudformation import Accounts
     from upkeep.adapters.git import GitRepositories
     from upkeep.adapters.servicemodel import ServiceModel
+    from upkeep.adapters.store import Limits
     from upkeep.web.proton.protocol import ProtonDoor
     from upkeep.web.rooms import Entrance
     from upkeep.worker.loop import Worker
@@ -50,7 +54,78 @@ def migrate(settings: Settings) -> None:
     from upkeep.adapters import store
 
     _make_state(settings)
-    store.migrate(database_url(settings), state=settings.state)
+    store.migrate(database_url(settings), state=settings.state, limits=_limits(settings))
+
+
+def require_migrated(settings: Settings) -> None:
+    """SettingsError, saying what to do, unless the database has the schema that this program expects."""
+    from upkeep.adapters import store
+
+    store.require_migrated(database_url(settings))
+
+
+def _limits(settings: Settings) -> "Limits":
+    from upkeep.adapters.store import Limits
+
+    chosen = settings.database.migration
+    return Limits(chosen.wait, chosen.lock_timeout, chosen.statement_timeout)
+
+
+def back_up(settings: Settings, path: Path) -> "Backup":
+    """Write a backup of everything. Nobody has to pause for it."""
+    from upkeep.adapters import backups, store
+
+    with store.contents_of(database_url(settings)) as found:
+        return backups.write(
+            path,
+            settings.state,
+            found.lines,
+            found.revision,
+            lambda: found.counts.rows,
+            program=version("upkeep"),
+            now=clock.now(),
+        )
+
+
+def restore(settings: Settings, path: Path, *, replace: bool) -> "Backup":
+    """Make the database and the state folder what they were when a backup was written; and if it was written by an
+    older program, what this one makes of them."""
+    from upkeep.adapters import backups, store
+
+    with backups.opened(path) as (backup, archive), backups.rows_of(archive) as lines:
+        _make_state(settings)
+        if not replace:
+            backups.require_free(backup, settings.state)
+        store.rebuild(
+            database_url(settings),
+            lines,
+            str(path),
+            limits=_limits(settings),
+            replace=replace,
+            then=lambda: backups.unpack(backup, archive, settings.state),
+        )
+        return backup
+
+
+def export(settings: Settings, output: IO[bytes] | Path, *, as_yaml: bool = False) -> int:
+    """Write everything but what lets people in as lines of JSON, or as a list in YAML; a file is there whole or not at
+    all. Returns how many rows these were."""
+    from upkeep.adapters import backups, store
+
+    with store.contents_of(database_url(settings), store.WITHOUT_CREDENTIALS) as found, ExitStack() as stack:
+        file = stack.enter_context(backups.written_whole(output)) if isinstance(output, Path) else output
+        before = store.ITEM if as_yaml else b""
+        file.writelines(before + line for line in found.lines)
+        file.flush()
+    return found.counts.total
+
+
+def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
+    """Take an export into an empty database, all of it or nothing; returns how many rows it holds."""
+    from upkeep.adapters import store
+
+    _make_state(settings)
+    return store.rebuild(database_url(settings), lines, name, limits=_limits(settings)).total
 
 
 def prepare(settings: Settings) -> None:
@@ -325,6 +400,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             policies=settings.updates.as_policies,
             clock=clock.now,
             change_sets=settings.previews.change_sets == "always",
+            kept_for=settings.retention.spans,
         ),
         clock=clock.now,
         lease_for=settings.worker.lease,

@@ -125,11 +125,8 @@ def continue_rollback(desk: Desk, deployment_id: str, wait: bool) -> None:
 @pass_desk
 def template(desk: Desk, deployment_id: str) -> None:
     """Print the template as it was rendered for a deployment."""
-    from upkeep.domain.errors import NotFound
+    from upkeep.flows.browse import deployments as browse
 
     with desk.reading() as unit:
-        found = unit.deployments.get(deployment_id)
-        rendered = unit.deployments.rendered(found.id)
-    if not rendered:
-        raise NotFound(f"deployment {found.id} has no rendered template", cure="it was not rendered, or had nothing to")
+        _, rendered = browse.template_of(unit, deployment_id)
     click.echo(rendered, nl=not rendered.endswith("\n"))

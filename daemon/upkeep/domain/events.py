@@ -375,6 +375,15 @@ class SignedOut:
     subject: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordsPruned:
+    """Old records were let go of: `count` of them, from before the time `before` (ISO 8601)."""
+
+    subject: str
+    count: int
+    before: str
+
+
 Event = (
     SourceAdded
     | SourceChanged
@@ -430,6 +439,7 @@ Event = (
     | SignedIn
     | SignInRefused
     | SignedOut
+    | RecordsPruned
 )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 class WorkKind(StrEnum):
     """SYNC a source, PREVIEW a draft, REGISTER an upload, DEPLOY a deployment, RELAY a channel's notices, compare a
-    resource for its DRIFT, advance a ROLLOUT. The subject names which."""
+    resource for its DRIFT, advance a ROLLOUT, PRUNE old records. The subject names which."""
 
     SYNC = "sync"
     PREVIEW = "preview"
@@ -17,6 +17,7 @@ class WorkKind(StrEnum):
     RELAY = "relay"
     ROLLOUT = "rollout"
     DRIFT = "drift"
+    PRUNE = "prune"
 
 
 @dataclass(frozen=True, slots=True)

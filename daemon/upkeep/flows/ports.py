@@ -26,6 +26,7 @@ from upkeep.domain.notices import Notice, OwedNotice
 from upkeep.domain.people import Actor, Session, Token, User, Via, Vouched
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
+from upkeep.domain.records import Records
 from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
@@ -77,6 +78,8 @@ class Unit(Protocol):
     def tallies(self) -> "TallyBook": ...
     @property
     def journal(self) -> "JournalBook": ...
+    @property
+    def records(self) -> "RecordBook": ...
     @property
     def outbox(self) -> "OutboxBook": ...
     @property
@@ -495,8 +498,21 @@ class TallyBook(Protocol):
         """Keep of each day before `before` the last one only, and none before `gone`; returns how many went."""
 
 
+class RecordBook(Protocol):
+    """Old records that nobody needs any more. `before` is the time that they are older than."""
+
+    def count(self, records: Records, before: datetime) -> int: ...
+    def past(
+        self, records: Records, before: datetime, limit: int, after: tuple[Any, ...] | None = None
+    ) -> Sequence[tuple[Any, ...]]:
+        """The names of the first of them, behind the one called `after`."""
+
+    def remove(self, records: Records, before: datetime, keys: Sequence[tuple[Any, ...]]) -> int:
+        """Let those go that may still go; returns how many went."""
+
+
 class JournalBook(Protocol):
-    """The audit trail. It only grows."""
+    """The audit trail. It only grows, until its old entries may go."""
 
     def record(self, event: Event, actor: Actor, at: datetime) -> int:
         """Write the audit row; returns its id."""

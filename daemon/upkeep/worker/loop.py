@@ -43,6 +43,8 @@ _CALLED = {
     WorkKind.RELAY: "channel",
     WorkKind.ROLLOUT: "rollout",
     WorkKind.DRIFT: "resource",
+    WorkKind.REGISTER: "version",
+    WorkKind.PRUNE: "what",
 }
 
 

@@ -17,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from upkeep.domain.errors import UpkeepError
 from upkeep.domain.policies import Policies
-from upkeep.flows import drift, follow, rollout, tally
+from upkeep.flows import drift, follow, prune, rollout, tally
 from upkeep.flows.ports import Store
 
 POLL_EVERY = timedelta(seconds=5)
@@ -34,6 +34,9 @@ TALLY_EVERY = timedelta(minutes=1)
 
 WAKE_EVERY = timedelta(minutes=1)
 """How often snoozes are ended whose time is over."""
+
+PRUNE_EVERY = timedelta(hours=1)
+"""How often it is looked whether somebody is to let go of old records."""
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +64,11 @@ class Schedule:
         }
         self._scheduler.add_job(_safely(lambda: poll(store, clock())), self._triggers["poll"], id="poll")
         self._scheduler.add_job(_safely(tidy), self._triggers["tidy"], id="tidy")
-        for name, job, every_for in (("tally", look_at_the_fleet, TALLY_EVERY), ("wake", wake, WAKE_EVERY)):
+        for name, job, every_for in (
+            ("tally", look_at_the_fleet, TALLY_EVERY),
+            ("wake", wake, WAKE_EVERY),
+            ("prune", look_after_records, PRUNE_EVERY),
+        ):
             self._triggers[name] = IntervalTrigger(seconds=int(every_for.total_seconds()), timezone=UTC)
             tick = partial(_at, clock, job, store)
             self._scheduler.add_job(_safely(tick), self._triggers[name], id=name)
@@ -115,6 +122,15 @@ def wake(store: Store, now: datetime) -> None:
             return
     with store.write() as unit:
         unit.fleet.wake(now)
+
+
+def look_after_records(store: Store, now: datetime) -> None:
+    """Have old records pruned, unless that is written down already; it comes again by itself."""
+    with store.read() as unit:
+        if prune.asked(unit):
+            return
+    with store.write() as unit:
+        prune.ask(unit, now)
 
 
 def look_for_drift(store: Store, every_for: timedelta, now: datetime) -> None:

@@ -1,18 +1,20 @@
 """Works: which flow does which kind of work."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from upkeep.domain.names import TemplateName, Version
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON
 from upkeep.domain.policies import Policies
+from upkeep.domain.records import Records
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.drift import compare
 from upkeep.flows.foresee import foresee
 from upkeep.flows.plan import ask_for_draft
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Repositories, Store, Unit, Uploaded
 from upkeep.flows.preview import preview
+from upkeep.flows.prune import prune
 from upkeep.flows.register import register
 from upkeep.flows.relay import relay
 from upkeep.flows.rollout import advance
@@ -36,8 +38,10 @@ def works(
     policies: Policies,
     clock: Callable[[], datetime],
     change_sets: bool = False,
+    kept_for: Mapping[Records, timedelta] | None = None,
 ) -> Mapping[WorkKind, Work]:
-    """The flows of every kind of work, over these rooms. `change_sets` says whether every preview comes with them."""
+    """The flows of every kind of work, over these rooms. `change_sets` says whether every preview comes with them,
+    `kept_for` how long old records stay; without a time, they stay for ever."""
 
     def check(unit: Unit, template: TemplateName, version: Version) -> None:
         if change_sets:
@@ -56,4 +60,5 @@ def works(
         ),
         WorkKind.ROLLOUT: lambda claim: advance(store, claim, routing=routing, policies=policies, now=clock()),
         WorkKind.RELAY: lambda claim: relay(store, channels, claim, now=clock()),
+        WorkKind.PRUNE: lambda claim: prune(store, claim, kept_for or {}, now=clock()),
     }

@@ -1,6 +1,19 @@
 """The store on SQLite and PostgreSQL: the only package that knows SQLAlchemy."""
 
+from upkeep.adapters.store.lines import ITEM
+from upkeep.adapters.store.rebuild import WITHOUT_CREDENTIALS, Contents, contents_of, rebuild
 from upkeep.adapters.store.store import SqlStore, open_store
-from upkeep.adapters.store.upgrade import migrate
+from upkeep.adapters.store.upgrade import Limits, migrate, require_migrated
 
-__all__ = ["SqlStore", "migrate", "open_store"]
+__all__ = [
+    "ITEM",
+    "WITHOUT_CREDENTIALS",
+    "Contents",
+    "Limits",
+    "SqlStore",
+    "contents_of",
+    "migrate",
+    "open_store",
+    "rebuild",
+    "require_migrated",
+]

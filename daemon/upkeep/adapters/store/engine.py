@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -127,6 +128,8 @@ class PostgresDatabase:
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 20_000,
+            # How whoever looks at the server knows us.
+            "application_name": f"upkeep on {socket.gethostname()}, process {os.getpid()}",
         }
         engine = sa.create_engine(
             self.url,

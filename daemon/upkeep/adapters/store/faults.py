@@ -74,7 +74,7 @@ def translated(name: str) -> Iterator[None]:
         raise TransientError(
             "all connections to the database are in use", where=name, cure="it is tried again; allow fewer threads"
         ) from error
-    except (sa.exc.DBAPIError, psycopg.Error) as error:
+    except (sa.exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
         ours = _ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
         if ours is None:
             raise

@@ -19,6 +19,7 @@ from upkeep.adapters.store.listings import Listings
 from upkeep.adapters.store.outbox import Outbox
 from upkeep.adapters.store.people import People
 from upkeep.adapters.store.plans import Plans
+from upkeep.adapters.store.records import OldRecords
 from upkeep.adapters.store.registry import Registry
 from upkeep.adapters.store.rollouts import Rollouts
 from upkeep.adapters.store.sources import Sources
@@ -75,6 +76,10 @@ class SqlUnit:
     @cached_property
     def journal(self) -> Journal:
         return Journal(self._transaction)
+
+    @property
+    def records(self) -> OldRecords:
+        return OldRecords(self._transaction)
 
     @property
     def annotations(self) -> Annotations:

@@ -210,6 +210,11 @@ def _role_changed(name: str, facts: _Facts) -> str:
     return f"had {name} reached by {facts['after'] or 'no role'}, before by {facts['before'] or 'none'}"
 
 
+def _pruned(name: str, facts: _Facts) -> str:
+    what = "journal entries" if name == "journal" else name
+    return f"let go of {facts['count']} old {what}, from before {facts['before'][:10]}"
+
+
 _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "source_synced": _synced,
     "version_registered": _version_registered,
@@ -225,6 +230,7 @@ _TOLD: Mapping[str, Callable[[str, _Facts], str]] = {
     "repository_changed": _repository_changed,
     "role_changed": _role_changed,
     "sessions_ended": _sessions_ended,
+    "records_pruned": _pruned,
 }
 
 KINDS = tuple(sorted({*_SENTENCES, *_TOLD}))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from upkeep.domain.changesets import Risk, StackChange, StackEvent, worst_first
 from upkeep.domain.consoles import console_url
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, UpdateType
-from upkeep.domain.errors import CallerError
+from upkeep.domain.errors import CallerError, NotFound
 from upkeep.domain.names import ResourceKey, parse_resource_key
 from upkeep.domain.resources import Resource
 from upkeep.flows.deploy import left_behind
@@ -21,13 +21,15 @@ EVENTS = 500
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
     """One attempt. `resource` is None once it is no more on our books, `superseded` says that it was deployed again
-    since. `changes` are those of the change set, worst first; None while there is none. `events` are the last that the
-    stack told, `console` is its page in AWS. `leftover` is the stack that retrying would delete first.
+    since. `pruned` says that what it sent and what its stack told is kept no longer. `changes` are those of the change
+    set, worst first; None while there is none. `events` are the last that the stack told, `console` is its page in AWS.
+    `leftover` is the stack that retrying would delete first.
     """
 
     deployment: Deployment
     resource: Resource | None
     rendered: bool
+    pruned: bool
     update_type: UpdateType
     superseded: bool
     changes: tuple[StackChange, ...] | None
@@ -96,10 +98,12 @@ def deployment(unit: Unit, deployment_id: str) -> DeploymentView:
     found = unit.deployments.get(deployment_id)
     resource = unit.fleet.find(found.resource)
     proposal = unit.deployments.proposal(found.id)
+    rendered = bool(unit.deployments.rendered(deployment_id))
     return DeploymentView(
         deployment=found,
         resource=resource,
-        rendered=bool(unit.deployments.rendered(deployment_id)),
+        rendered=rendered,
+        pruned=pruned(found, rendered),
         update_type=update_type(found),
         superseded=resource is not None and resource.last_deployment != found.id,
         changes=worst_first(proposal.changes) if proposal else None,
@@ -108,6 +112,26 @@ def deployment(unit: Unit, deployment_id: str) -> DeploymentView:
         console=console_url(found.stack),
         leftover=left_behind(unit, resource) if resource else None,
     )
+
+
+def template_of(unit: Unit, deployment_id: str) -> tuple[Deployment, str]:
+    """A deployment and the template as it was rendered for it. NotFound, saying why, when there is none."""
+    found = unit.deployments.get(deployment_id)
+    text = unit.deployments.rendered(found.id)
+    if text:
+        return found, text
+    if pruned(found, rendered=False):
+        raise NotFound(
+            f"the rendered template of deployment {found.id} is not kept any more",
+            cure="`retention.renderings` in the configuration says for how long it is, and for the latest always",
+        )
+    raise NotFound(f"deployment {found.id} has no rendered template", cure="it was not rendered yet, or had nothing to")
+
+
+def pruned(found: Deployment, rendered: bool) -> bool:
+    """Whether there was a rendered template and it was let go of."""
+    proposed = found.proposed_at is not None and found.action is not Action.DELETE
+    return proposed and not found.status.under_way and not rendered
 
 
 def update_type(found: Deployment) -> UpdateType:

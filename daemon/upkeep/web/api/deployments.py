@@ -7,10 +7,10 @@ from pydantic import BaseModel, Field
 
 from upkeep.domain.changesets import Risk, worst_first
 from upkeep.domain.deployments import Action, DeploymentStatus, Phase
-from upkeep.domain.errors import NotFound
 from upkeep.domain.names import parse_resource_key
 from upkeep.domain.people import Act
 from upkeep.flows import deploy
+from upkeep.flows.browse import deployments as browse
 from upkeep.flows.browse import facts
 from upkeep.web.api.lists import DEFAULT, MOST, Listed, cut, page, place_of
 from upkeep.web.api.operations import Call, Noun
@@ -164,10 +164,7 @@ def list_stack_events(call: Call, deployment: Id, query: EventsQuery) -> StackEv
 @noun.get("/deployments/{deployment}/template")
 def get_rendered_template(call: Call, deployment: Id) -> Rendered:
     """Show the template as it was rendered for a deployment."""
-    found = call.unit.deployments.get(deployment)
-    rendered = call.unit.deployments.rendered(found.id)
-    if not rendered:
-        raise NotFound(f"deployment {found.id} has no rendered template", cure="it was not rendered, or had nothing to")
+    _, rendered = browse.template_of(call.unit, deployment)
     return Rendered(template=rendered)
 
 

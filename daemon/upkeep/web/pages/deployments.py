@@ -129,11 +129,7 @@ def rendered_file(deployment_id: str) -> ResponseReturnValue:
 
 def _rendered(deployment_id: str) -> tuple[Deployment, str]:
     with rooms().store.read() as unit:
-        found = unit.deployments.get(deployment_id)
-        text = unit.deployments.rendered(deployment_id)
-    if not text:
-        raise NotFound(f"deployment {deployment_id} has no rendered template", cure="look again once it has begun")
-    return found, text
+        return browse.template_of(unit, deployment_id)
 
 
 @blueprint.get("/<deployment_id>/changes.json")
