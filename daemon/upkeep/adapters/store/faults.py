@@ -43,7 +43,7 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
     "25P04": (TransientError, "the database ended a transaction that took too long", "it is tried again"),
     "28": (StalledError, "the database does not let us in", "look at user and password in the configuration"),
     "3D000": (StalledError, "the database does not exist", "create it, then run `upkeep migrate`"),
-    "40": (TransientError, "two transactions were in each other's way", "it is tried again"),
+    "40": (TransientError, "two transactions were in each other's way", "try again; a worker does so by itself"),
     "42501": (StalledError, "the database's user may not do this", "grant it all rights on the tables"),
     "42P01": (StalledError, "the database has no such table", _MIGRATE),
     "53100": (TransientError, "the disk of the database is full", _SPACE),
