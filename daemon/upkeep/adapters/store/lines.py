@@ -33,6 +33,10 @@ ITEM = b"- "
 
 _HEAD, _END = "upkeep", "end"
 _READ_AT_ONCE = 200
+_FEW_AT_ONCE = 10
+_LARGE = {"contents", "renders", "previews", "plans"}
+"""Tables whose rows may be megabytes."""
+
 _WRITTEN_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 << 20
 _LARGEST = 1 << 63
@@ -66,7 +70,8 @@ def written(connection: sa.Connection, revision: str, left_out: LeftOut, counts:
         hidden = left_out.get(table.name) or ()
         columns = [(column, _writer(column)) for column in table.c if column.name not in hidden]
         query = sa.select(*(column for column, _ in columns)).order_by(*table.primary_key)
-        found = connection.execution_options(yield_per=_READ_AT_ONCE).execute(query)
+        at_once = _FEW_AT_ONCE if table.name in _LARGE else _READ_AT_ONCE
+        found = connection.execution_options(yield_per=at_once).execute(query)
         for row in found:
             values = {
                 column.name: write(value)
