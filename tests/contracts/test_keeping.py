@@ -514,6 +514,7 @@ def test_who_holds_a_table_is_named_and_what_takes_too_long_is_undone(postgres: 
 
 def test_who_writes_for_too_long_is_found_by_the_lock(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "upkeep.db")
-    with database.turn(), pytest.raises(TransientError, match="has been writing for") as caught:
-        migrate(f"sqlite:///{database.path}", state=tmp_path, limits=Limits(wait_for=timedelta(seconds=0.1)))
+    told = f"database: {{url: 'sqlite:///{database.path}', migration: {{wait: 1s}}}}"
+    with database.turn(), pytest.raises(TransientError, match="has been writing for 0:00:01") as caught:
+        wiring.migrate(read(told, "upkeep.yaml", folder=tmp_path, environ={}))
     assert f"fuser {database.path}.lock" in str(caught.value.cure)

@@ -31,7 +31,11 @@ _SQLITE: dict[int, tuple[type[UpkeepError], str, str]] = {
     ),
     sqlite3.SQLITE_PERM: (TransientError, "the database's file may not be used", "look at the rights of the file"),
     sqlite3.SQLITE_NOMEM: (TransientError, "the database has no memory left", "give the program more memory"),
-    sqlite3.SQLITE_CORRUPT: (StalledError, "the database's file is damaged", "restore a backup"),
+    sqlite3.SQLITE_CORRUPT: (
+        StalledError,
+        "the database's file is damaged",
+        "end the daemon, move the file away with what stands beside it (-wal, -shm), and restore a backup",
+    ),
     sqlite3.SQLITE_NOTADB: (StalledError, "the database's file is no SQLite database", "name another file"),
 }
 

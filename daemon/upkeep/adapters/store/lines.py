@@ -33,6 +33,10 @@ ITEM = b"- "
 
 _HEAD, _END = "upkeep", "end"
 _READ_AT_ONCE = 200
+_FEW_AT_ONCE = 10
+_LARGE = {"contents", "renders", "previews", "plans"}
+"""Tables whose rows may be megabytes."""
+
 _WRITTEN_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 << 20
 _LARGEST = 1 << 63
@@ -66,7 +70,8 @@ def written(connection: sa.Connection, revision: str, left_out: LeftOut, counts:
         hidden = left_out.get(table.name) or ()
         columns = [(column, _writer(column)) for column in table.c if column.name not in hidden]
         query = sa.select(*(column for column, _ in columns)).order_by(*table.primary_key)
-        found = connection.execution_options(yield_per=_READ_AT_ONCE).execute(query)
+        at_once = _FEW_AT_ONCE if table.name in _LARGE else _READ_AT_ONCE
+        found = connection.execution_options(yield_per=at_once).execute(query)
         for row in found:
             values = {
                 column.name: write(value)
@@ -231,9 +236,14 @@ class _Columns:
         return row
 
 
+_pack = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""As `columns.Json` writes it."""
+
+_tell = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
 def _line(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _tell(value)).encode() + b"\n"
 
 
 def _writer(column: sa.Column[Any]) -> Callable[[Any], Any]:
@@ -251,15 +261,11 @@ def _parsed(text: str) -> Any:
     """JSON as itself, where that is the same text when it is written again."""
     try:
         value = json.loads(text)
-        same = isinstance(value, (dict, list)) and _packed(value) == text
-        return value if same and not _SURROGATE.search(json.dumps(value, ensure_ascii=False)) else text
+        same = isinstance(value, (dict, list)) and _pack(value) == text
+        # Half a character can be written as JSON's escape, and not as UTF-8.
+        return value if same and not ("\\ud" in text and _SURROGATE.search(_tell(value))) else text
     except (ValueError, RecursionError):
         return text
-
-
-def _packed(value: Any) -> str:
-    """As `columns.Json` writes it."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _told(content: bytes) -> Any:
@@ -324,7 +330,7 @@ def _read_bytes(value: Any) -> bytes:
 def _read_text(value: Any) -> str:
     if isinstance(value, (dict, list)):
         try:
-            return _packed(value)
+            return _pack(value)
         except ValueError:
             raise ValueError("JSON") from None
     if not isinstance(value, str) or _UNSTORABLE.search(value):
