@@ -86,10 +86,10 @@ def admit() -> None:
         if request.endpoint is None:
             return
         raise
-    admit_known(f"user {g.actor.name}", now)
     with here.store.read() as unit:
         g.sync_state = sources.sync_state(unit, now)
     require(g.actor, Act.LOOK)
+    admit_known(f"user {g.actor.name}", rooms().clock())
 
 
 def _recognise() -> None:
