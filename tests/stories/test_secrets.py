@@ -276,11 +276,3 @@ def shown_environment_of(served: Served) -> None:
         except OSError:
             continue
         assert re.search(r"Max core file size +0 +0 ", limits), limits
-
-
-def test_nobody_behind_a_proxy_says_where_a_path_begins(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
-        connection = http.client.HTTPConnection(served.address, timeout=30)
-        connection.request("GET", "/healthz", headers={"PATH_INFO": "/sign-in", "SCRIPT_NAME": "/healthz"})
-        assert b"alive" in connection.getresponse().read()
-        connection.close()

@@ -9,7 +9,7 @@ from tests.flows.given import registered
 from tests.web.furnished import ENV
 
 
-@pytest.mark.parametrize("name", ["page.html", "picture.svg", "a\nSet-Cookie: x=1\n.html", 'a";x=".html', "caf\u00e9"])
+@pytest.mark.parametrize("name", ["page.html", "picture.svg", "a\rSet-Cookie: x=1\r.html", 'a";x=".html', "caf\u00e9"])
 @pytest.mark.usefixtures("furnished")
 def test_a_file_of_a_bundle_is_a_download_whatever_it_is_called(visit, store, now, name):
     with store.write() as unit:

@@ -45,9 +45,8 @@ def serve(desk: Desk) -> None:
     Ends on SIGTERM or Ctrl-C, and with it everything it has started.
     """
     from upkeep import logs, wiring
-    from upkeep.lifeline import dump_nothing, end_with_parent
+    from upkeep.lifeline import end_with_parent
 
-    dump_nothing()
     end_with_parent()
     settings = desk.settings
     wiring.webhook_secrets(settings)

@@ -86,8 +86,8 @@ def admit() -> None:
         if request.endpoint is None:
             return
         raise
-    admit_known(f"user {g.actor.name}", rooms().clock())
     require(g.actor, Act.LOOK)
+    admit_known(f"user {g.actor.name}", rooms().clock())
 
 
 def _recognise() -> None:

@@ -80,13 +80,12 @@ def translated(name: str) -> Iterator[None]:
             "all connections to the database are in use", where=name, cure="it is tried again; allow fewer threads"
         ) from error
     except (sa.exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        ours = _ours(cause)
+        ours = _ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
         if ours is None:
             raise
         kind, message, cure = ours
         # A server's reason names users, databases and addresses: it belongs to the place, which strangers are not told.
-        reason = _REFUSED.search(str(cause)) if message == _CLOSED else None
+        reason = _REFUSED.search(str(error)) if message == _CLOSED else None
         where = f"{name}: {reason[1].strip()}" if reason else name
         raise kind(message, where=None if kind is Conflict else where, cure=cure) from error
 

@@ -102,7 +102,7 @@ def _unread(table: sa.FromClause, *names: str) -> Iterator[sa.ColumnElement[Any]
         yield sa.type_coerce(column, sa.Text) if isinstance(column.type, Json) else column
 
 
-_KEYS = sa.bindparam("keys", expanding=True)
+_KEYS: sa.BindParameter[str] = sa.bindparam("keys", expanding=True)
 _home = resources.alias("home")
 _OUTLOOKS = (
     sa.select(
