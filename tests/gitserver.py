@@ -19,7 +19,8 @@ class GitServer:
     """Serves every bare repository below `folder`; use it as a context manager.
 
     With a `token`, only requests whose basic-auth password it is get in. `fault` may answer in git's place with an
-    HTTP status and a text, or None to let git answer; it may also take its time.
+    HTTP status and a text, or None to let git answer; it may also take its time. With `redirect`, requests for its
+    first part are sent to its second.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class GitServer:
     fault: Callable[[str], tuple[int, str] | None] | None = None
     host: str = "127.0.0.1"
     requests: list[str] = field(default_factory=list)
+    redirect: tuple[str, str] | None = None
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -89,6 +91,10 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
             server.requests.append(f"{self.command} {self.path}")
             if not server.admits(self.headers.get("Authorization")):
                 self._say(401, [("WWW-Authenticate", 'Basic realm="git"')], b"not for you")
+                return
+            if server.redirect is not None and self.path.startswith(server.redirect[0]):
+                target = server.redirect[1] + self.path.removeprefix(server.redirect[0])
+                self._say(301, [("Location", target)], b"")
                 return
             fault = server.fault(self.path) if server.fault is not None else None
             if fault is not None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.house.rooms import ROOT
 from upkeep import settings
-from upkeep.domain import documents
+from upkeep.domain import answers, documents, guesses, tallies
+from upkeep.domain.records import Records
 
 FILE = ROOT / "config" / "upkeep.yaml"
 _COMMENTED = re.compile(r"^#(?!#)", re.MULTILINE)
@@ -49,7 +50,7 @@ def test_every_setting_is_documented() -> None:
 def test_the_file_names_no_setting_that_is_unknown() -> None:
     environ = {
         name: f"https://{name}"
-        for name in ("WEBHOOK_SECRET", "SLACK_WEBHOOK", "SLACK_TOKEN", "GITHUB_SECRET", "PROTON_KEY")
+        for name in ("WEBHOOK_SECRET", "SLACK_WEBHOOK", "SLACK_TOKEN", "GITHUB_SECRET", "PROTON_KEY", "METRICS_TOKEN")
     }
     with pytest.raises(settings.SettingsError) as caught:
         settings.read(uncommented(), "upkeep.yaml", folder=FILE.parent, environ=environ)
@@ -64,3 +65,15 @@ def test_every_setting_in_force_has_a_comment_above_its_section() -> None:
         above = lines[document.line(name) - 2]
         below = lines[document.line(name)]
         assert "##" in above or "##" in below, f"{name} ({value}) is not explained"
+
+
+def test_the_table_of_what_goes_says_what_the_settings_say() -> None:
+    text = (ROOT / "docs" / "keeping.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.MULTILINE))
+    spans = settings.Retention().spans
+    assert told == {
+        records.value: settings.write_duration(spans[records]) if records in spans else "null" for records in Records
+    }
+    fixed = f"kept answers {answers.KEPT_FOR.days} day, wrong passwords {guesses.COUNTED_FOR.days} day, "
+    assert fixed in text.replace("\n", " ")
+    assert f"points of the charts {tallies.KEPT_FOR.days} days (one a day after {tallies.FINE_FOR.days} days)" in text

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import structlog
 from click.testing import CliRunner, Result
 
 from tests import builders
+from tests.databases import Databases
 from tests.emulator.harness import Emulator
 from tests.flows import given
 from upkeep import logs, settings, wiring
 from upkeep.cli import cli
+from upkeep.demo.expect import eventually
 from upkeep.domain import findings
+from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.names import environment_key
 from upkeep.domain.sources import Origin, Stall
 from upkeep.domain.versions import VersionState
@@ -170,6 +174,18 @@ def test_a_source_is_added_shown_asked_and_removed(shell: Shell) -> None:
     assert "is not a duration" in shell.refused("source", "add", "x", "/x", "--poll-every", "soon", code=1)
     shell.run("source", "remove", "templates")
     assert shell.ask("source", "list") == []
+
+
+def test_the_limits_of_the_configuration_hold_here_as_well(shell: Shell) -> None:
+    with shell.configuration.open("a") as configuration:
+        configuration.write("limits: {sources: 1, request: 16KB}\n")
+    shell.run("source", "add", "one", "https://git.example.com/one.git")
+    said = shell.refused("source", "add", "two", "https://git.example.com/two.git", code=5)
+    assert "1 sources are followed already" in said and "`limits.sources`" in said
+    register(shell, ENVIRONMENT, ("1.0", PUBLISHED))
+    long = shell.spec("long.yaml", builders.ENVIRONMENT_SPEC + "#" * (16 << 10))
+    said = shell.refused("environment", "create", "test", "--template", ENVIRONMENT, "--spec", long, code=1)
+    assert "longer than 16,384 bytes" in said and "`limits.request`" in said
 
 
 def test_a_source_of_the_configuration_is_not_removed_behind_its_back(shell: Shell) -> None:
@@ -575,6 +591,71 @@ def test_a_published_version_that_resources_run_counts_them(shell: Shell) -> Non
         given.running(unit, environment_key("test"), ENVIRONMENT, "1.0")
     assert shell.ask("version", "list", ENVIRONMENT)[0]["in_use"] == 1
     assert shell.ask("template", "list")[0]["resources"] == 1
+
+
+def test_an_installation_moves_to_another_database_and_goes_on_with_its_work(
+    shell: Shell, databases: Databases, tmp_path: Path
+) -> None:
+    offered(shell)
+    with shell.worker():
+        shell.run(
+            "environment", "create", "first", "--template", ENVIRONMENT, "--spec",
+            shell.spec("environment.yaml", builders.ENVIRONMENT_SPEC), "--wait",
+        )  # fmt: skip
+    shell.run("environment", "create", "test", "--template", ENVIRONMENT, "--spec", str(tmp_path / "environment.yaml"))
+    said = shell.run("backup", str(tmp_path / "a.backup"))
+    assert re.search(r"a\.backup: [\d.]+ KB, \d+ rows of \d+ tables and [4-9] files, read again and found whole", said)
+    assert "choose a name that is free" in shell.refused("backup", str(tmp_path / "a.backup"), code=5)
+    with databases.fresh("postgresql") as url:
+        new = tmp_path / "new"
+        new.mkdir()
+        moved = Shell(new, new / "upkeep.yaml")
+        moved.configuration.write_text(f"database: {{url: '{url}'}}\nstate: state\n")
+        assert "has no tables yet: run `upkeep migrate`" in moved.refused("migrate", "--check", code=2)
+        assert "Restored what was there at" in moved.run("restore", str(tmp_path / "a.backup"))
+        assert "up to date" in moved.run("migrate", "--check")
+        (waiting,) = moved.ask("deployment", "list", "--resource", "environment/test")
+        assert waiting["status"] == "IN_PROGRESS"
+        with moved.worker():
+            moved.run("environment", "update", "first", "--wait")
+            eventually("the deployment", lambda: moved.ask("deployment", "get", waiting["id"]), has_succeeded)
+        assert "--replace" in moved.refused("restore", str(tmp_path / "a.backup"), code=5)
+
+
+def has_succeeded(deployment: Any) -> bool:
+    return bool(deployment["status"] == "SUCCEEDED")
+
+
+def test_what_is_known_is_exported_and_imported_as_text(shell: Shell, tmp_path: Path) -> None:
+    offered(shell)
+    told = shell.run("export")
+    assert json.loads(told.splitlines()[0])["upkeep"] == 1
+    shell.run("export", str(tmp_path / "export.yaml"), "-o", "yaml")
+    new = tmp_path / "new"
+    new.mkdir()
+    copied = Shell(new, new / "upkeep.yaml")
+    copied.configuration.write_text("state: state\n")
+    assert "rows were taken over" in copied.run("import", str(tmp_path / "export.yaml"))
+    assert copied.run("export") == told
+    assert copied.ask("template", "list") == shell.ask("template", "list")
+    (tmp_path / "bad.json").write_text(told.replace('"kind":"environment"', '"kind":7'))
+    assert re.search(r"bad\.json:\d+", copied.refused("import", str(tmp_path / "bad.json"), code=5)) is None
+    (new / "state" / "upkeep.db").unlink()
+    assert re.search(r"bad\.json:\d+", copied.refused("import", str(tmp_path / "bad.json"), code=1))
+    assert copied.type("import", str(tmp_path / "nowhere")).exit_code == 1
+
+
+def test_old_records_are_counted_and_let_go_when_asked(shell: Shell) -> None:
+    with shell.store() as unit:
+        unit.deliveries.save(Delivery("d", "push", builders.NOON - timedelta(days=900), DeliveryStatus.WORKED))
+    rows = shell.ask("prune", "--dry-run")
+    assert {row["records"]: row["old"] for row in rows}["deliveries"] == 1
+    assert next(row["kept_for"] for row in rows if row["records"] == "journal") == "ever"
+    with shell.worker():
+        shell.run("prune")
+        eventually("the old records", lambda: shell.ask("prune", "--dry-run")[0]["old"], lambda old: old == 0)
+    with shell.store() as unit:
+        assert [entry.kind for entry in unit.journal.entries(9)] == ["records_pruned"]
 
 
 def test_a_bug_is_told_without_its_trace(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,3 +136,20 @@ def test_it_ticks_also_after_the_clock_was_realigned_and_after_a_tick_that_faile
         assert ticks.acquire(timeout=10)
     finally:
         running.stop()
+
+
+def test_it_ticks_when_the_clock_was_set_back_to_before_it_was_made(
+    store: SqlStore, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = threading.Semaphore(0)
+    monkeypatch.setattr(schedule, "poll", lambda *_: ticks.release())
+    monkeypatch.setattr(schedule, "POLL_EVERY", timedelta(seconds=1))
+    running = Schedule(store, clock=lambda: now, tidy=lambda: None)
+    # By the clock that it ticks by, it was made in forty days.
+    running._triggers["poll"].start_date += timedelta(days=40)
+    running.start()
+    try:
+        running.realign()
+        assert ticks.acquire(timeout=10)
+    finally:
+        running.stop()

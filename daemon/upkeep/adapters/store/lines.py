@@ -3,7 +3,8 @@
 The first line says what it is, `{"upkeep": 1, "revision": "0005"}`; then each row stands under the name of its table,
 `{"templates": {"name": "vpc", …}}`, tables in the order in which they refer to each other and rows in the order of
 their keys; the last line says how many there were and which numbers were given out last. What is null is left out,
-times are in UTC, JSON stands as JSON, and bytes as text where they are UTF-8, else as `{"base64": "…"}`.
+times are in UTC, JSON stands as JSON, and bytes as text where they are UTF-8, else as `{"base64": "…"}`. Whatever YAML
+does not allow is escaped, so that each line is YAML as well.
 
 Columns are known by what the database itself says of them, so that an older program's rows can be read and written as
 well: what a later revision made of them is for its migration to say.
@@ -27,12 +28,20 @@ from upkeep.domain.errors import CallerError
 FORMAT = 1
 """The form of the lines. What stands in them follows from the revision."""
 
+ITEM = b"- "
+"""What may stand before each line: then all of them together are one list in YAML."""
+
 _HEAD, _END = "upkeep", "end"
 _READ_AT_ONCE = 200
+_FEW_AT_ONCE = 10
+_LARGE = {"contents", "renders", "previews", "plans"}
+"""Tables whose rows may be megabytes."""
+
 _WRITTEN_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 << 20
 _LARGEST = 1 << 63
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 LeftOut = Mapping[str, Collection[str] | None]
@@ -61,7 +70,8 @@ def written(connection: sa.Connection, revision: str, left_out: LeftOut, counts:
         hidden = left_out.get(table.name) or ()
         columns = [(column, _writer(column)) for column in table.c if column.name not in hidden]
         query = sa.select(*(column for column, _ in columns)).order_by(*table.primary_key)
-        found = connection.execution_options(yield_per=_READ_AT_ONCE).execute(query)
+        at_once = _FEW_AT_ONCE if table.name in _LARGE else _READ_AT_ONCE
+        found = connection.execution_options(yield_per=at_once).execute(query)
         for row in found:
             values = {
                 column.name: write(value)
@@ -75,17 +85,27 @@ def written(connection: sa.Connection, revision: str, left_out: LeftOut, counts:
 
 
 def ours(connection: sa.Connection) -> list[sa.Table]:
-    """Our own tables as they are in the database, in the order in which they refer to each other."""
-    found = sa.MetaData()
-    there = set(sa.inspect(connection).get_table_names())
-    found.reflect(connection, only=[name for name in metadata.tables if name in there], resolve_fks=False)
-    return found.sorted_tables
+    """Our own tables with the columns they have in the database, in the order in which they refer to each other."""
+    inspector = sa.inspect(connection)
+    there = set(inspector.get_table_names())
+    names = [table.name for table in metadata.sorted_tables if table.name in there]
+    columns = {name: found for (_, name), found in inspector.get_multi_columns(filter_names=names).items()}
+    keys = {name: found for (_, name), found in inspector.get_multi_pk_constraint(filter_names=names).items()}
+    return [
+        sa.Table(
+            name,
+            sa.MetaData(),
+            *(sa.Column(column["name"], column["type"], nullable=column["nullable"]) for column in columns[name]),
+            sa.PrimaryKeyConstraint(*keys[name]["constrained_columns"]),
+        )
+        for name in names
+    ]
 
 
 def revision_of(head: bytes, name: str) -> str:
     """What revision the rows are of, by the first line. CallerError for what is no export."""
     try:
-        said = json.loads(head)
+        said = json.loads(head.removeprefix(ITEM))
         form, revision = said[_HEAD], said["revision"]
     except (ValueError, KeyError, TypeError):
         raise CallerError(
@@ -129,7 +149,7 @@ class _Writing:
         if self._ended:
             raise self._fault("something stands behind the end", "remove what was added to the file")
         try:
-            (named,) = json.loads(line).items()
+            (named,) = json.loads(line.removeprefix(ITEM)).items()
             name, value = named
         except UnicodeDecodeError:
             raise self._fault("this is no UTF-8", "take the file as it was written") from None
@@ -216,8 +236,14 @@ class _Columns:
         return row
 
 
+_pack = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""As `columns.Json` writes it."""
+
+_tell = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
 def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _tell(value)).encode() + b"\n"
 
 
 def _writer(column: sa.Column[Any]) -> Callable[[Any], Any]:
@@ -235,15 +261,11 @@ def _parsed(text: str) -> Any:
     """JSON as itself, where that is the same text when it is written again."""
     try:
         value = json.loads(text)
-        same = isinstance(value, (dict, list)) and _packed(value) == text
-        return value if same and not _SURROGATE.search(json.dumps(value, ensure_ascii=False)) else text
+        same = isinstance(value, (dict, list)) and _pack(value) == text
+        # Half a character can be written as JSON's escape, and not as UTF-8.
+        return value if same and not ("\\ud" in text and _SURROGATE.search(_tell(value))) else text
     except (ValueError, RecursionError):
         return text
-
-
-def _packed(value: Any) -> str:
-    """As `columns.Json` writes it."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _told(content: bytes) -> Any:
@@ -308,7 +330,7 @@ def _read_bytes(value: Any) -> bytes:
 def _read_text(value: Any) -> str:
     if isinstance(value, (dict, list)):
         try:
-            return _packed(value)
+            return _pack(value)
         except ValueError:
             raise ValueError("JSON") from None
     if not isinstance(value, str) or _UNSTORABLE.search(value):

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from upkeep.adapters.store import lines
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.lines import NOTHING, Counts, LeftOut
-from upkeep.adapters.store.tables import metadata
-from upkeep.adapters.store.upgrade import Limits, building, require_file, require_no_newer, revision_in, upgrade
+from upkeep.adapters.store.upgrade import Waits, building, require_file, require_no_newer, revision_in, upgrade
 from upkeep.domain.errors import Conflict, SettingsError
 
 WITHOUT_CREDENTIALS: LeftOut = {
@@ -63,7 +62,7 @@ def rebuild(
     told: Iterable[bytes],
     name: str,
     *,
-    limits: Limits,
+    waits: Waits,
     replace: bool = False,
     then: Callable[[], None] = lambda: None,
 ) -> Counts:
@@ -80,7 +79,7 @@ def rebuild(
     counts = Counts()
     try:
         _require_lasting(database)
-        with building(database, limits, alone=True) as connection:
+        with building(database, waits, alone=True) as connection:
             found = revision_in(connection)
             if found is not None:
                 if not replace:
@@ -116,7 +115,5 @@ def _require_empty(database: Database, connection: sa.Connection) -> None:
 
 
 def _drop(connection: sa.Connection) -> None:
-    ours = sa.MetaData()
-    there = set(sa.inspect(connection).get_table_names())
-    ours.reflect(connection, only=[name for name in (*metadata.tables, "alembic_version") if name in there])
-    ours.drop_all(connection)
+    for table in (*reversed(lines.ours(connection)), sa.table("alembic_version")):
+        connection.execute(sa.schema.DropTable(sa.Table(table.name, sa.MetaData())))

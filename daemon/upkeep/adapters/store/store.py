@@ -14,6 +14,7 @@ from upkeep.adapters.store.deliveries import Deliveries
 from upkeep.adapters.store.deployments import Deployments
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.fleet import Fleet
+from upkeep.adapters.store.gauges import GaugeReadings
 from upkeep.adapters.store.journal import Journal
 from upkeep.adapters.store.listings import Listings
 from upkeep.adapters.store.outbox import Outbox
@@ -24,7 +25,7 @@ from upkeep.adapters.store.registry import Registry
 from upkeep.adapters.store.rollouts import Rollouts
 from upkeep.adapters.store.seat import network_file_system
 from upkeep.adapters.store.sources import Sources
-from upkeep.adapters.store.tables import metadata, numbers
+from upkeep.adapters.store.tables import metadata
 from upkeep.adapters.store.tallies import Tallies
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.adapters.store.upgrade import require_current
@@ -110,6 +111,10 @@ class SqlUnit:
     def answers(self) -> Answers:
         return Answers(self._transaction)
 
+    @property
+    def gauges(self) -> GaugeReadings:
+        return GaugeReadings(self._transaction)
+
 
 class SqlStore:
     """The flows' Store, on SQLite or PostgreSQL. Safe to use from many threads, and in the children of a fork.
@@ -150,8 +155,7 @@ class SqlStore:
     def check(self) -> None:
         """Write something and commit it, within a second or two: TransientError when that cannot be done now."""
         with self._alone(), self._database.trial(PATIENCE_OF_CHECKS) as connection:
-            probe = Transaction(connection, writing=True).inserting(numbers).values(name="probe", last=1)
-            connection.execute(probe.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}))
+            Transaction(connection, writing=True).next_number("probe")
 
     def close(self) -> None:
         """Give back connections, files and the thread that listens. Nobody may use the store afterwards."""
