@@ -36,7 +36,7 @@ from tests.trials.trial import Outcome, Promise, Rounds, Trial, chance
 from tests.trials.versions import expected
 from upkeep import wiring
 from upkeep.adapters.store import SqlStore, open_store
-from upkeep.domain.errors import Conflict
+from upkeep.domain.errors import Conflict, TransientError
 from upkeep.domain.names import environment_key
 from upkeep.domain.people import Role, Scope
 from upkeep.domain.work import WorkKind
@@ -214,7 +214,7 @@ class Fleet:
         """Ask for an update of what is behind and not on its way."""
         for number in range(ENVIRONMENTS):
             key = environment_key(f"e{number}")
-            with suppress(Conflict), self.store.write() as unit:
+            with suppress(Conflict, TransientError), self.store.write() as unit:
                 resource = unit.fleet.get(key)
                 target = unit.registry.template(resource.template).recommended
                 if resource.version != target and unit.deployments.under_way(key) is None:
