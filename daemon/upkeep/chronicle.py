@@ -41,6 +41,10 @@ class ChronicledStore:
         """As the store's."""
         self.store.check()
 
+    def clock(self) -> datetime | None:
+        """As the store's."""
+        return self.store.clock()
+
     def ring(self) -> None:
         """As the store's."""
         self.store.ring()

@@ -49,6 +49,9 @@ class Store(Protocol):
     def check(self) -> None:
         """Raise an UpkeepError saying what is wrong unless rows of the expected schema can be read and written."""
 
+    def clock(self) -> datetime | None:
+        """The time by the clock of the database's own host; None for a database that has none but ours."""
+
     def ring(self) -> None:
         """Wake workers that wait for work, in this process or another, on this host or another."""
 

@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from upkeep.adapters.store.annotations import Annotations
 from upkeep.adapters.store.answers import Answers
@@ -143,6 +145,14 @@ class SqlStore:
         with self._alone(), self._database.transaction(writing=True, patience=PATIENCE_OF_CHECKS) as connection:
             probe = Transaction(connection, writing=True).inserting(numbers).values(name="probe", last=1)
             connection.execute(probe.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}))
+
+    def clock(self) -> datetime | None:
+        """PostgreSQL's; SQLite has none of its own."""
+        if isinstance(self._database, SqliteDatabase):
+            return None
+        with self._alone(), self._database.transaction(writing=False) as connection:
+            told: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return told.astimezone(UTC)
 
     def close(self) -> None:
         """Give back connections, files and the thread that listens. Nobody may use the store afterwards."""
