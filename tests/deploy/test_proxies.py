@@ -50,7 +50,7 @@ class Front:
         given = {"Host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
         context = ssl.create_default_context(cafile=self.folder / "certificate.pem")
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=30, context=context, source_address=(CLIENT, 0)
+            "127.0.0.1", self.port, timeout=15, context=context, source_address=(CLIENT, 0)
         )
         # Who refuses a body may not care to take it in.
         with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
@@ -186,7 +186,7 @@ def test_clients_that_send_slowly_hold_no_thread_of_upkeep(front):
             slow = stack.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
             head = f"POST /hooks/github HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1000\r\n"
             slow.sendall(f"{head}X-Hub-Signature-256: sha256={'0' * 64}\r\n\r\n{{".encode())
-        # Upkeep has two threads, and all of them are free.
+        # Upkeep has two threads, and all of them are free: nobody has to wait until a proxy gives the slow ones up.
         assert front.ask("GET", "/healthz").status == 200
         assert answer(front.behind, "/healthz") == 200
 
