@@ -69,6 +69,7 @@ def prepare(settings: Settings) -> None:
     from upkeep.chronicle import ChronicledStore
 
     webhook_secrets(settings)
+    _readers(settings)
     require_tracing(settings)
     migrate(settings)
     with ExitStack() as stack:
