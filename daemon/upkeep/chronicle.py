@@ -1,4 +1,4 @@
-"""Chronicle: every event that lands in the journal is also a line of the log, once it is committed."""
+"""Chronicle: every event that lands in the journal is also a line of the log and counted, once it is committed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,9 @@ from typing import Any, cast
 
 import structlog
 
-from upkeep.domain.events import Event, JournalEntry, facts_of, kind_of
+from upkeep import watch
+from upkeep.domain.events import DeploymentSettled, Event, JournalEntry, facts_of, kind_of
+from upkeep.domain.names import ResourceKind
 from upkeep.domain.people import Actor
 from upkeep.flows.ports import JournalBook, Store, Unit
 
@@ -23,19 +25,22 @@ class ChronicledStore:
 
     @contextmanager
     def write(self) -> Iterator[Unit]:
-        """One transaction; its events are logged when it has been committed, and never when it was undone."""
+        """One transaction; its events are told when it has been committed, and never when it was undone."""
         recorded: list[tuple[Event, Actor]] = []
         with self.store.write() as unit:
             yield cast(Unit, _Unit(unit, recorded))
         for event, actor in recorded:
-            facts = {name: value for name, value in facts_of(event).items() if value is not None}
-            _log.info(kind_of(event), subject=event.subject, actor=actor.name, via=actor.via.value, **facts)
+            _tell(event, actor)
 
     @contextmanager
     def read(self) -> Iterator[Unit]:
         """One transaction that only reads."""
         with self.store.read() as unit:
             yield unit
+
+    def now(self) -> datetime:
+        """As the store's."""
+        return self.store.now()
 
     def check(self) -> None:
         """As the store's."""
@@ -48,6 +53,27 @@ class ChronicledStore:
     def wait(self, at_most: timedelta) -> None:
         """As the store's."""
         self.store.wait(at_most)
+
+
+_RESOURCES = frozenset(ResourceKind)
+
+
+def _tell(event: Event, actor: Actor) -> None:
+    facts = {name: value for name, value in facts_of(event).items() if value is not None}
+    _log.info(
+        kind_of(event), **_about(event.subject) | facts, subject=event.subject, actor=actor.name, via=actor.via.value
+    )
+    watch.happened("event", kind_of(event))
+    if isinstance(event, DeploymentSettled) and event.took is not None:
+        watch.happened("deployment", event.status, event.took)
+
+
+def _about(subject: str) -> dict[str, str]:
+    """The subject under the key that all lines have for its kind."""
+    kind, _, name = subject.partition("/")
+    if kind in ("source", "template"):
+        return {kind: name}
+    return {"resource": subject} if kind in _RESOURCES else {}
 
 
 class _Unit:

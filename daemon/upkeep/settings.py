@@ -38,6 +38,8 @@ from upkeep.domain import documents
 from upkeep.domain.addresses import check_address, check_branch, check_subdirectory
 from upkeep.domain.documents import Document
 from upkeep.domain.errors import CallerError, SettingsError, UpkeepError
+from upkeep.domain.limits import LIMITS, BundleLimits
+from upkeep.domain.limits import Limits as FlowLimits
 from upkeep.domain.names import SourceName, parse_source_name
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import Role, Rules
@@ -47,6 +49,7 @@ from upkeep.domain.resources import Placement
 from upkeep.domain.rollouts import Stage
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin, Source
 from upkeep.domain.tags import parse_tags
+from upkeep.domain.work import WorkKind
 
 ENVIRONMENT_PREFIX = "UPKEEP_"
 CONFIG_VARIABLE = "UPKEEP_CONFIG"
@@ -186,6 +189,8 @@ def _check_group(text: str) -> str:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
 Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
+AtOnce = Annotated[int, Field(ge=1, le=64)]
+Count = Annotated[int, Field(ge=1)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
 Hour = Annotated[str, AfterValidator(_check_hour)]
@@ -266,18 +271,24 @@ class Web:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Work:
-    """The worker. `concurrency` counts for each kind of work by itself, so that no kind starves another."""
+    """The worker. `concurrency` counts for each kind of work by itself, so that no kind starves another; `at_once` says
+    it for single kinds."""
 
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    concurrency: AtOnce = 4
+    at_once: dict[WorkKind, AtOnce] = field(default_factory=dict)
     lease: Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=3)))] = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Git:
-    """How repositories are read. `allow_local` accepts `file:` addresses and paths."""
+    """How repositories are read. `memory` bounds what each process of git holds, `fetch` what one fetch may bring.
+    `allow_local` accepts `file:` addresses and paths; with `known_hosts_file` no other SSH host is trusted."""
 
     timeout: Span = timedelta(minutes=2)
+    memory: Annotated[Size, Field(ge=64 << 20)] = 1 << 30
+    fetch: Annotated[Size, Field(ge=1 << 20)] = 2 << 30
     allow_local: bool = False
+    known_hosts_file: FilePath | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -340,11 +351,35 @@ class Webhooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Rendering:
-    """The limits of one rendering."""
+    """The limits of one rendering, and how many each process of the daemon has at a time."""
 
     time: Span = timedelta(seconds=3)
     memory: Annotated[Size, Field(ge=64 << 20)] = 512 << 20
     output: Size = 2 << 20
+    at_once: AtOnce = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Limits:
+    """How much of what others send is taken. Rates count in each web process by itself."""
+
+    request: Annotated[Size, Field(ge=16 << 10, le=1 << 30)] = 1 << 20
+    delivery: Annotated[Size, Field(ge=16 << 10, le=1 << 30)] = 25 << 20
+    requests_per_minute: Count = 3_000
+    deliveries_per_minute: Count = 120
+    bundle: Size = LIMITS.bundle.bytes
+    bundle_file: Size = LIMITS.bundle.file_bytes
+    bundle_files: Count = LIMITS.bundle.files
+    findings: Count = LIMITS.findings
+    commits: Count = LIMITS.commits
+    sources: Count = LIMITS.sources
+    exported_rows: Count = 1_000_000
+
+    @property
+    def of_flows(self) -> FlowLimits:
+        """As the flows know them."""
+        bundle = BundleLimits(self.bundle, self.bundle_files, self.bundle_file)
+        return FlowLimits(bundle, self.findings, self.commits, self.sources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -369,6 +404,13 @@ class Pipelines:
         """As the flows know it. The account is the role's."""
         account = self.role_arn.split(":")[4] if self.role_arn else ""
         return Placement(account, self.region, self.role_arn, self.external_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Local:
+    """Where the local provisioner writes its stacks. Without a folder, it is `local` in the state folder."""
+
+    folder: FilePath | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -680,6 +722,43 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Metrics:
+    """Who may read the metrics: nobody, and then nothing is counted, unless networks or a token are given. A worker
+    that runs by itself answers at `worker_port`."""
+
+    networks: tuple[Network, ...] = ()
+    token: SecretStr | None = None
+    token_file: FilePath | None = None
+    token_env: VariableName | None = None
+    worker_host: str = "127.0.0.1"
+    worker_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Metrics":
+        _at_most_one(token=self.token, token_file=self.token_file, token_env=self.token_env)
+        if self.worker_port is not None and not self.readable:
+            raise _fault("`worker_port` is given, and nobody may read there", "give `networks` or a token")
+        return self
+
+    @property
+    def readable(self) -> bool:
+        """Whether anybody may read them."""
+        return bool(self.networks or self.kept)
+
+    @property
+    def kept(self) -> KeptText | None:
+        """Where the token stands, if there is one."""
+        return _kept(self.token, self.token_file, self.token_env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class Tracing:
+    """The address of a collector of traces, that takes OTLP over HTTP. Without one, nothing is traced."""
+
+    endpoint: HttpUrl = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Settings:
     """All settings, checked. Paths are absolute."""
 
@@ -691,7 +770,9 @@ class Settings:
     sources: tuple[DeclaredSource, ...] = ()
     webhooks: Webhooks = field(default_factory=Webhooks)
     rendering: Rendering = field(default_factory=Rendering)
+    limits: Limits = field(default_factory=Limits)
     provisioner: Literal["local", "cloudformation"] = "local"
+    local: Local = field(default_factory=Local)
     cloudformation: CloudFormation = field(default_factory=CloudFormation)
     proton: Proton = field(default_factory=Proton)
     previews: Previews = field(default_factory=Previews)
@@ -701,6 +782,13 @@ class Settings:
     access: Access = field(default_factory=Access)
     retention: Retention = field(default_factory=Retention)
     log: Log = field(default_factory=Log)
+    metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=Tracing)
+
+    @property
+    def stacks(self) -> Path:
+        """The folder of the local provisioner."""
+        return self.local.folder or self.state / "local"
 
     @property
     def public_url(self) -> str:
@@ -945,6 +1033,9 @@ def _contradictions(settings: Settings, place: _Place) -> list[_Fault]:
             check_address(source.url, allow_local=settings.git.allow_local)
         except CallerError as error:
             faults.append(place.fault(("sources", index, "url"), error.message, error.cure or ""))
+    if len(settings.sources) > settings.limits.sources:
+        what = f"{len(settings.sources)} sources are named, more than `limits.sources` allows"
+        faults.append(place.fault(("sources",), what, "raise it, or name fewer"))
     notices = settings.notices
     routes: list[tuple[Key, str]] = [(("default",), notices.default), (("operators",), notices.operators)]
     routes += [(("templates", name), channel) for name, channel in notices.templates.items()]
@@ -1070,11 +1161,15 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=host))
 
 
+def _is_size(hint: Any) -> bool:
+    return any(getattr(extra, "func", None) is _parse_size for extra in getattr(hint, "__metadata__", ()))
+
+
 def _shown(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        sizes = ("memory", "output") if isinstance(value, Rendering) else ()
+        hints = typing.get_type_hints(type(value), include_extras=True)
         return {
-            each.name: _write_size(inner) if each.name in sizes else _shown(inner)
+            each.name: _write_size(inner) if _is_size(hints[each.name]) else _shown(inner)
             for each in dataclasses.fields(value)
             if (inner := getattr(value, each.name)) is not None
         }
@@ -1088,7 +1183,7 @@ def _shown(value: Any) -> Any:
         case tuple():
             return [_shown(each) for each in value]
         case dict():
-            return {name: _shown(each) for name, each in value.items()}
+            return {str(name): _shown(each) for name, each in value.items()}
         case StrEnum():
             return value.value
     return value

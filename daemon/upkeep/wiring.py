@@ -4,6 +4,9 @@ What is opened here is closed by the ExitStack of whoever asked. Rooms are impor
 command line opens few of them and should start at once.
 """
 
+import importlib
+import logging
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -15,16 +18,18 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from upkeep.adapters import clock
+from upkeep import watch
+from upkeep.adapters import clock, scratch
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.bundles import Bundle
-from upkeep.domain.errors import Conflict, SettingsError, StalledError
+from upkeep.domain.errors import CallerError, Conflict, SettingsError, StalledError
+from upkeep.domain.gauges import Gauges, Readers
 from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store, Uploaded
 from upkeep.flows.settle import Terms
-from upkeep.settings import ConsoleNotices, GitHub, KeptText, Settings, SlackBot, SlackWebhook
+from upkeep.settings import ConsoleNotices, GitHub, KeptText, Limits, Settings, SlackBot, SlackWebhook
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -33,14 +38,14 @@ if TYPE_CHECKING:
     from upkeep.adapters.channels import Channel
     from upkeep.adapters.cloudformation import Accounts
     from upkeep.adapters.git import GitRepositories
+    from upkeep.adapters.metrics import Metrics
     from upkeep.adapters.servicemodel import ServiceModel
-    from upkeep.adapters.store import Limits
+    from upkeep.adapters.store import Waits
+    from upkeep.web.metrics import MetricsPage
     from upkeep.web.proton.protocol import ProtonDoor
-    from upkeep.web.rooms import Entrance
+    from upkeep.web.rooms import Bounds, Entrance
     from upkeep.worker.loop import Worker
     from upkeep.worker.schedule import Schedule
-
-now: Callable[[], datetime] = clock.now
 
 
 def database_url(settings: Settings) -> str:
@@ -54,7 +59,7 @@ def migrate(settings: Settings) -> None:
     from upkeep.adapters import store
 
     _make_state(settings)
-    store.migrate(database_url(settings), state=settings.state, limits=_limits(settings))
+    store.migrate(database_url(settings), state=settings.state, waits=_waits(settings))
 
 
 def require_migrated(settings: Settings) -> None:
@@ -64,11 +69,11 @@ def require_migrated(settings: Settings) -> None:
     store.require_migrated(database_url(settings))
 
 
-def _limits(settings: Settings) -> "Limits":
-    from upkeep.adapters.store import Limits
+def _waits(settings: Settings) -> "Waits":
+    from upkeep.adapters.store import Waits
 
     chosen = settings.database.migration
-    return Limits(chosen.wait, chosen.lock_timeout, chosen.statement_timeout)
+    return Waits(chosen.wait, chosen.lock_timeout, chosen.statement_timeout)
 
 
 def back_up(settings: Settings, path: Path) -> "Backup":
@@ -100,7 +105,7 @@ def restore(settings: Settings, path: Path, *, replace: bool) -> "Backup":
             database_url(settings),
             lines,
             str(path),
-            limits=_limits(settings),
+            waits=_waits(settings),
             replace=replace,
             then=lambda: backups.unpack(backup, archive, settings.state),
         )
@@ -125,7 +130,7 @@ def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
     from upkeep.adapters import store
 
     _make_state(settings)
-    return store.rebuild(database_url(settings), lines, name, limits=_limits(settings)).total
+    return store.rebuild(database_url(settings), lines, name, waits=_waits(settings)).total
 
 
 def prepare(settings: Settings) -> None:
@@ -134,15 +139,20 @@ def prepare(settings: Settings) -> None:
 
     Several processes may do it at once.
     """
+    from upkeep.adapters.store import doubt
     from upkeep.chronicle import ChronicledStore
 
     webhook_secrets(settings)
+    reason = doubt(database_url(settings))
+    if reason:
+        logging.getLogger("upkeep.store").warning(reason)
+    require_tracing(settings)
     migrate(settings)
     with ExitStack() as stack:
         store = ChronicledStore(open_store(settings, stack))
         follow_declared(store, settings)
         with store.write() as unit:
-            relay.resume(unit, now=clock.now())
+            relay.resume(unit, now=store.now())
 
 
 def anybody_may_sign_in(settings: Settings) -> bool:
@@ -172,7 +182,7 @@ def follow_declared(store: Store, settings: Settings) -> None:
 
 def _declare(store: Store, settings: Settings) -> None:
     with store.write() as unit:
-        follow.declare(unit, settings.declared, now=clock.now())
+        follow.declare(unit, settings.declared, at_most=settings.limits.sources, now=store.now())
 
 
 def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
@@ -181,7 +191,12 @@ def open_renderer(settings: Settings, stack: ExitStack) -> Renderer:
 
     limits = settings.rendering
     return stack.enter_context(
-        JinjaRenderer(time_for=limits.time, memory_bytes=limits.memory, output_bytes=limits.output)
+        JinjaRenderer(
+            time_for=limits.time,
+            memory_bytes=limits.memory,
+            output_bytes=limits.output,
+            workers=limits.at_once,
+        )
     )
 
 
@@ -189,8 +204,16 @@ def open_repositories(settings: Settings) -> "GitRepositories":
     """Mirrors in the state folder."""
     from upkeep.adapters.git import GitRepositories
 
+    chosen = settings.git
     return GitRepositories(
-        settings.state / "git", KeptSecrets(), timeout_for=settings.git.timeout, allow_local=settings.git.allow_local
+        settings.state / "git",
+        KeptSecrets(),
+        timeout_for=chosen.timeout,
+        allow_local=chosen.allow_local,
+        limits=settings.limits.of_flows.bundle,
+        memory_bytes=chosen.memory,
+        fetch_bytes=chosen.fetch,
+        known_hosts=chosen.known_hosts_file,
     )
 
 
@@ -204,8 +227,9 @@ def tidy_mirrors(store: Store, repositories: "GitRepositories") -> None:
     repositories.tidy()
 
 
-def open_provisioner(settings: Settings) -> Provisioner:
-    """The provisioner the configuration names."""
+def open_provisioner(settings: Settings, store: Store) -> Provisioner:
+    """The provisioner the configuration names. SettingsError when it is the local one and other hosts on the store have
+    another folder for it."""
     if settings.provisioner == "cloudformation":
         from upkeep.adapters.cloudformation import CloudFormationProvisioner
 
@@ -213,9 +237,22 @@ def open_provisioner(settings: Settings) -> Provisioner:
             open_accounts(settings), template_bucket=settings.cloudformation.template_bucket
         )
 
-    from upkeep.adapters.local import LocalProvisioner
+    from upkeep.adapters.local import MARK, LocalProvisioner
 
-    return LocalProvisioner(settings.state / "local")
+    provisioner = LocalProvisioner(settings.stacks)
+    if not database_url(settings).startswith("sqlite"):
+        mark = provisioner.mark()
+        with store.write() as unit:
+            known = unit.people.secret("local", mark)
+        if mark != known:
+            raise SettingsError(
+                [
+                    f"local.folder: {settings.stacks} is not the folder that the stacks of this database stand in"
+                    f" (share that one between all hosts; if it is lost, write {known.decode()} into"
+                    f" {settings.stacks / MARK} and deploy again)"
+                ]
+            )
+    return provisioner
 
 
 def open_accounts(settings: Settings) -> "Accounts":
@@ -229,12 +266,13 @@ def open_uploads(settings: Settings) -> Uploaded:
     """Bundles in S3, read with this process's credentials."""
 
     def uploaded(bucket: str, key: str) -> Bundle:
-        from upkeep.adapters.archives import MAX_ARCHIVE_BYTES, read_archive
+        from upkeep.adapters.archives import read_archive
         from upkeep.adapters.cloudformation.objects import read_object
 
-        return read_archive(read_object(accounts(), bucket, key, MAX_ARCHIVE_BYTES))
+        return read_archive(read_object(accounts(), bucket, key, limits.bytes), limits)
 
     accounts = cache(lambda: open_accounts(settings))
+    limits = settings.limits.of_flows.bundle
     return uploaded
 
 
@@ -283,14 +321,17 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
     from upkeep.web.rooms import Headers, Rooms
 
     access = settings.access
+    metrics = _counting(settings, stack)
+    _trace(settings, stack)
+    store = ChronicledStore(open_store(settings, stack))
     return create_app(
         Rooms(
-            store=ChronicledStore(open_store(settings, stack)),
+            store=store,
             renderer=open_renderer(settings, stack),
             passwords=open_passwords(),
             secrets=KeptSecrets(),
             routing=settings.notices.routing,
-            clock=clock.now,
+            clock=store.now,
             webhook_secrets=webhook_secrets(settings),
             public_url=settings.public_url,
             proton=open_proton(settings),
@@ -308,7 +349,146 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
                 access.proxy.roles,
                 access.proxy.otherwise,
             ),
+            metrics=None if metrics is None else _metrics_page(settings, metrics, store),
+            bounds=bounds(settings.limits),
         )
+    )
+
+
+METRICS_FOLDER_VARIABLE = "UPKEEP_METRICS_FOLDER"
+"""The environment variable that names the folder in which the processes that serve together keep their metrics."""
+
+
+def metrics_folder(settings: Settings, stack: ExitStack) -> Path | None:
+    """A fresh folder for the metrics of processes that serve together, or the one that `upkeep serve` has made for
+    them; None when nobody may read any."""
+    if not settings.metrics.readable:
+        return None
+    given = os.environ.get(METRICS_FOLDER_VARIABLE)
+    return Path(given) if given else stack.enter_context(scratch.fresh("upkeep-metrics"))
+
+
+def share_metrics(settings: Settings, stack: ExitStack) -> None:
+    """In the process that forks those who serve: let them count together. None of them has begun yet."""
+    folder = metrics_folder(settings, stack)
+    if folder is not None:
+        os.environ[METRICS_FOLDER_VARIABLE] = str(folder)
+        _metrics_into(folder)
+        from upkeep.adapters import metrics
+
+        metrics.forget_all(folder)
+
+
+def forget_process(settings: Settings, pid: int) -> None:
+    """Take back what a process that has ended said of its present."""
+    if settings.metrics.readable:
+        from upkeep.adapters import metrics
+
+        metrics.forget_process(pid)
+
+
+def _counting(settings: Settings, stack: ExitStack) -> "Metrics | None":
+    """Count in this process from now on, if anybody may read it."""
+    if not settings.metrics.readable:
+        return None
+    folder = os.environ.get(METRICS_FOLDER_VARIABLE)
+    _metrics_into(Path(folder) if folder else None)
+    from upkeep.adapters.metrics import Metrics
+
+    if folder:
+        stack.enter_context(scratch.using(Path(folder)))
+    metrics = Metrics()
+    stack.enter_context(watch.watching(metrics))
+    return metrics
+
+
+def require_tracing(settings: Settings) -> None:
+    """SettingsError when traces are wanted and what sends them is not installed."""
+    if settings.tracing.endpoint:
+        try:
+            importlib.import_module("upkeep.adapters.tracing")
+        except ModuleNotFoundError as missing:
+            fault = "tracing.endpoint: OpenTelemetry is not installed (pip install 'upkeep[tracing]')"
+            raise SettingsError([fault]) from missing
+
+
+def _trace(settings: Settings, stack: ExitStack) -> None:
+    """Trace in this process from now on, if there is somebody to send to."""
+    if settings.tracing.endpoint:
+        from upkeep.adapters.tracing import tracing
+
+        traces = stack.enter_context(tracing(settings.tracing.endpoint, _version()))
+        stack.enter_context(watch.watching(traces, minute=True))
+
+
+def _metrics_into(folder: Path | None) -> None:
+    # The client reads it when it is imported, and somebody else's folder in the environment is none of ours.
+    if folder is None:
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    else:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _readers(settings: Settings) -> Readers:
+    chosen = settings.metrics
+    networks = tuple(ip_network(network) for network in chosen.networks)
+    token = None if chosen.kept is None else _revealed(chosen.kept, "metrics.token").strip()
+    if token == "":
+        raise SettingsError(["metrics.token: it is empty (write a long random text there)"])
+    return Readers(networks, token)
+
+
+def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "MetricsPage":
+    from upkeep.adapters.metrics import CONTENT_TYPE, Build, Readings
+    from upkeep.adapters.store.tables import REVISION
+    from upkeep.web.metrics import MetricsPage
+
+    def read(moment: datetime) -> Gauges:
+        with store.read() as unit:
+            return unit.gauges.read(moment)
+
+    kind = database_url(settings).partition(":")[0].partition("+")[0]
+    readings = Readings(Build(_version(), REVISION, kind), read, store.now)
+    return MetricsPage(_readers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("upkeep")
+
+
+def serve_metrics(settings: Settings, metrics: "Metrics", stack: ExitStack) -> str | None:
+    """Answer readers of a worker that runs by itself at its own address, and say which that is; None when the web
+    server tells of it, or no address is wanted. CallerError when it cannot be had."""
+    chosen = settings.metrics
+    if chosen.worker_port is None or METRICS_FOLDER_VARIABLE in os.environ:
+        return None
+    from upkeep.adapters.metrics import listen
+
+    try:
+        server = listen(chosen.worker_host, chosen.worker_port, _readers(settings), metrics.page)
+    except OSError as error:
+        raise CallerError(
+            f"cannot listen on {chosen.worker_host}:{chosen.worker_port}: {error.strerror or error}",
+            cure="end what listens there, or give each worker of this host a `metrics: worker_port` of its own",
+        ) from error
+    stack.callback(server.shutdown)
+    return f"http://{chosen.worker_host}:{server.server_address[1]}/metrics"
+
+
+def bounds(limits: Limits) -> "Bounds":
+    """The limits of requests, counted anew."""
+    from upkeep.web.rooms import Bounds
+    from upkeep.web.throttle import Throttle
+
+    return Bounds(
+        request=limits.request,
+        delivery=limits.delivery,
+        requests=Throttle(limits.requests_per_minute),
+        deliveries=Throttle(limits.deliveries_per_minute),
+        sources=limits.sources,
+        exported_rows=limits.exported_rows,
     )
 
 
@@ -368,6 +548,8 @@ class Crew:
 
     worker: "Worker"
     schedule: "Schedule"
+    metrics: str | None
+    """The address where the worker tells its own metrics, if it does."""
 
 
 def open_worker(settings: Settings, stack: ExitStack) -> Crew:
@@ -377,11 +559,13 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     from upkeep.worker.schedule import Schedule
     from upkeep.worker.works import works
 
+    metrics = _counting(settings, stack)
+    _trace(settings, stack)
     store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)
     schedule = Schedule(
         store,
-        clock=clock.now,
+        clock=store.now,
         tidy=lambda: tidy_mirrors(store, repositories),
         drift_every_for=settings.drift.every_for,
         policies=settings.updates.as_policies,
@@ -392,22 +576,24 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
             store,
             repositories,
             open_renderer(settings, stack),
-            open_provisioner(settings),
+            open_provisioner(settings, store),
             open_channels(settings),
             open_uploads(settings),
             routing=settings.notices.routing,
             terms=terms(settings),
             policies=settings.updates.as_policies,
-            clock=clock.now,
+            clock=store.now,
             change_sets=settings.previews.change_sets == "always",
             kept_for=settings.retention.spans,
+            limits=settings.limits.of_flows,
         ),
-        clock=clock.now,
+        clock=store.now,
         lease_for=settings.worker.lease,
         concurrency=settings.worker.concurrency,
+        at_once=settings.worker.at_once,
         on_setback=schedule.realign,
     )
-    return Crew(worker, schedule)
+    return Crew(worker, schedule, None if metrics is None else serve_metrics(settings, metrics, stack))
 
 
 def webhook_secrets(settings: Settings) -> tuple[str, ...]:

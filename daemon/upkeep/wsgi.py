@@ -28,6 +28,8 @@ LISTENER_VARIABLE = "UPKEEP_LISTENER_FD"
 
 _settings = settings.load(settings.find(None, os.environ, Path()), os.environ)
 _opened = ExitStack()
+_shared = ExitStack()
+"""What the processes that serve have in common, and the one that has forked them closes."""
 
 
 class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -46,14 +48,14 @@ class Log(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
         """One line a request; those that only ask whether we live, or whether there is news, are left out."""
         path = environ.get("PATH_INFO", "")
         status = int(str(resp.status).split(" ", 1)[0])
-        silent = path in ("/healthz", "/readyz") or path.startswith("/static/") or status == 304
+        silent = path in ("/healthz", "/readyz", "/metrics") or path.startswith("/static/") or status == 304
         level = logging.DEBUG if silent else logging.INFO
         facts = {
             "method": environ.get("REQUEST_METHOD"),
             "path": path,
             "status": status,
             "milliseconds": round(request_time.total_seconds() * 1000, 1),
-            "delivery": environ.get("HTTP_X_GITHUB_DELIVERY"),
+            **environ.get("upkeep.about", {}),
         }
         self.access_log.log(level, "request", extra={name: fact for name, fact in facts.items() if fact is not None})
 
@@ -74,12 +76,16 @@ keepalive = 15
 logger_class = Log
 proc_name = "upkeep web"
 control_socket_disable = True
+# Whose word about an address is taken is decided by `upkeep.web.peers`; nobody's about where a path begins.
+forwarded_allow_ips = ""
+forwarder_headers = ""
 
 
 def on_starting(server: Any) -> None:
     """Prepare the database, and import what every worker process needs once, so that they share its memory."""
     end_with_parent()
     try:
+        wiring.share_metrics(_settings, _shared)
         wiring.prepare(_settings)
         if not wiring.anybody_may_sign_in(_settings):
             fix = "upkeep user add NAME --role admin"
@@ -95,6 +101,16 @@ def on_starting(server: Any) -> None:
         structlog.get_logger(__name__).warning("the API that Proton had stays closed", reason=str(missing))
     gc.collect()
     gc.freeze()
+
+
+def on_exit(server: Any) -> None:
+    """Take away what the worker processes had in common."""
+    _shared.close()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget what a worker process that is gone, however it went, said of its present."""
+    wiring.forget_process(_settings, worker.pid)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

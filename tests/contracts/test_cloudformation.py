@@ -63,7 +63,7 @@ def calls(emulator: Emulator) -> Iterator[Calls]:
     """What was asked of AWS; nothing may be asked that the documented policy does not allow."""
     made = Calls()
     yield made
-    assert made.actions <= allowed(), "docs/aws.md does not allow it"
+    assert made.actions <= allowed(), "deploy/aws does not allow it"
 
 
 @pytest.fixture
@@ -521,7 +521,7 @@ def test_instances_of_services_that_could_be_confused_have_stacks_of_their_own(p
 
 
 def test_the_documented_policy_allows_nothing_that_is_not_needed(provisioner, emulator, calls):
-    """Every kind of call once: what is left over in docs/aws.md is not the least."""
+    """Every kind of call once: what is left over in deploy/aws is not the least."""
     emulator.client("s3").create_bucket(Bucket="templates", CreateBucketConfiguration={"LocationConstraint": REGION})
     there = Placement(region=REGION, role_arn=f"arn:aws:iam::{ACCOUNT}:role/upkeep-deploys")
     create = replace(CREATE, placement=there, template_body=BODY + "# " + "x" * 60_000)

@@ -104,7 +104,7 @@ def house(store: SqlStore, emulator: Emulator, now: datetime) -> Iterator[House]
         created = made.ask(enroll.create_environment, "test", ENV, ENVIRONMENT_SPEC, placement=Placement("", REGION))
         assert created.status is DeploymentStatus.SUCCEEDED, created.message
         yield made
-    assert made.calls.actions <= allowed(), "docs/aws.md does not allow it"
+    assert made.calls.actions <= allowed(), "deploy/aws does not allow it"
 
 
 def queues(emulator: Emulator) -> list[str]:

@@ -8,8 +8,9 @@ import pytest
 
 from tests.builders import environment_files, service_files, under, write_files
 from upkeep.adapters.folders import find_bundles, read_bundle
-from upkeep.domain.bundles import MAX_BUNDLE_BYTES, MAX_FILE_BYTES, inspect
+from upkeep.domain.bundles import inspect
 from upkeep.domain.errors import CallerError, NotFound
+from upkeep.domain.limits import LIMITS
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -58,16 +59,16 @@ def test_a_repository_inside_is_a_submodule_and_git_itself_is_left_out(tmp_path)
 
 
 def test_files_that_are_too_large_are_not_kept_in_memory(tmp_path):
-    write_files(tmp_path, {"big": b"x" * (MAX_FILE_BYTES + 1), "fits": b"x" * MAX_FILE_BYTES})
+    write_files(tmp_path, {"big": b"x" * (LIMITS.bundle.file_bytes + 1), "fits": b"x" * LIMITS.bundle.file_bytes})
     big, fits = read_bundle(tmp_path).files
-    assert (big.size, big.content) == (MAX_FILE_BYTES + 1, None)
+    assert (big.size, big.content) == (LIMITS.bundle.file_bytes + 1, None)
     assert fits.content is not None
     assert big.blob == git(tmp_path, "hash-object", "big")
 
 
 def test_reading_stops_keeping_contents_when_the_bundle_is_too_large(tmp_path):
-    count = MAX_BUNDLE_BYTES // MAX_FILE_BYTES + 2
-    write_files(tmp_path, {f"{number}": b"x" * MAX_FILE_BYTES for number in range(count)})
+    count = LIMITS.bundle.bytes // LIMITS.bundle.file_bytes + 2
+    write_files(tmp_path, {f"{number}": b"x" * LIMITS.bundle.file_bytes for number in range(count)})
     bundle = read_bundle(tmp_path)
     assert sum(file.content is not None for file in bundle.files) == count - 2
     assert "too-large" in [finding.slug for finding in inspect(bundle).findings]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import shutil
 import stat
 import subprocess
@@ -17,9 +18,9 @@ from tests.builders import a_source, environment_files, under
 from tests.gitserver import GitServer
 from tests.histories import History, Merge, Submodule, Symlink, a_repository
 from upkeep.adapters.git import GitMirror, GitRepositories, open_local
-from upkeep.domain.bundles import MAX_FILE_BYTES
 from upkeep.domain.changes import FolderChange, Step
 from upkeep.domain.errors import BundleError, CallerError, NotFound, StalledError, TransientError, UpkeepError
+from upkeep.domain.limits import LIMITS
 from upkeep.domain.sources import Credential, CredentialKind, Source
 
 
@@ -373,6 +374,20 @@ def test_ssh_asks_nothing_and_keeps_host_keys_with_the_mirrors(
     assert f"UserKnownHostsFile={tmp_path / 'mirrors' / 'known_hosts'}" in words
 
 
+def test_only_named_hosts_are_trusted_where_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bin_folder, said = tmp_path / "bin", tmp_path / "said"
+    bin_folder.mkdir()
+    fake = bin_folder / "ssh"
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{said}\nexit 255\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    strict = replace(_repositories(tmp_path), known_hosts=tmp_path / "known")
+    with pytest.raises(UpkeepError):
+        strict.head(a_source(url="git@git.example.com:x.git"))
+    words = said.read_text().splitlines()
+    assert {"StrictHostKeyChecking=yes", f"UserKnownHostsFile={tmp_path / 'known'}", "ForwardAgent=no"} <= set(words)
+
+
 def test_without_git_the_cure_is_to_install_it(
     source: Source, repositories: GitRepositories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -529,7 +544,7 @@ def test_strange_commits_are_read(local: tuple[History, GitMirror], raw: bytes, 
 
 def test_a_bundle_holds_every_file_and_says_what_it_is(local: tuple[History, GitMirror]) -> None:
     history, mirror = local
-    large = "x" * (MAX_FILE_BYTES + 1)
+    large = "x" * (LIMITS.bundle.file_bytes + 1)
     history.write(
         [{
             "v1/schema/schema.yaml": "text",
@@ -634,3 +649,74 @@ def test_settings_of_a_repository_run_nothing_and_change_nothing(tmp_path: Path)
     with open_local(made.git_dir) as mirror:
         assert list(mirror.history(mirror.head, "")) == plain
     assert not marker.exists()
+
+
+# ------------------------------------------------------------------------------------------------- limits
+
+
+def _noise(megabytes: int) -> dict[str, bytes]:
+    """A file that no compression makes smaller."""
+    return {"noise": random.Random(megabytes).randbytes(megabytes << 20)}
+
+
+def test_a_fetch_that_brings_more_than_is_allowed_stalls_and_leaves_nothing(
+    tmp_path: Path, history: History, source: Source
+) -> None:
+    history.write([_noise(3)], onto="main")
+    small = replace(_repositories(tmp_path), fetch_bytes=1 << 20, memory_bytes=1 << 30)
+    with pytest.raises(StalledError, match="1 MB at once") as stalled, small.fetch(source):
+        pass
+    assert "`git.fetch`" in (stalled.value.cure or "")
+    left = [file for file in (tmp_path / "mirrors").rglob("*") if file.is_file() and file.stat().st_size > 1 << 19]
+    assert left == []
+    with _repositories(tmp_path).fetch(source) as mirror:
+        assert mirror.head == history.git("rev-parse", "main")
+
+
+def test_git_that_takes_more_memory_than_is_allowed_stalls(tmp_path: Path, history: History, source: Source) -> None:
+    # Few bytes of the repository, and all of it held at once to be looked at: a commit with much to say.
+    tree = history.git("rev-parse", "main^{tree}")
+    talkative = f"tree {tree}\nauthor A <a@x> 0 +0000\ncommitter A <a@x> 0 +0000\n\n".encode() + b"x" * (40 << 20)
+    command = ["git", f"--git-dir={history.git_dir}", "hash-object", "-t", "commit", "-w", "--stdin"]
+    made = subprocess.run(command, input=talkative, capture_output=True, check=True).stdout.decode().strip()
+    history.git("update-ref", "refs/heads/main", made)
+    small = replace(_repositories(tmp_path), memory_bytes=32 << 20)
+    with pytest.raises(StalledError, match="32 MB of memory") as stalled, small.fetch(source):
+        pass
+    assert "`git.memory`" in (stalled.value.cure or "")
+
+
+def test_git_is_told_nothing_of_our_environment_that_could_be_a_secret(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_folder, said = tmp_path / "bin", tmp_path / "said"
+    bin_folder.mkdir()
+    (bin_folder / "git").write_text(f"#!/bin/sh\nenv > {said}\n")
+    (bin_folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
+    monkeypatch.setenv("UPKEEP_DATABASE__URL", "postgresql://u:planted@h/d")
+    monkeypatch.setenv("GIT_DIR", "/planted")
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com")
+    with pytest.raises(UpkeepError):
+        _repositories(tmp_path).head(source)
+    told = said.read_text()
+    assert "planted" not in told
+    assert "https_proxy=http://proxy.example.com" in told
+
+
+def test_a_redirection_is_not_followed_wherever_it_leads(
+    tmp_path: Path, server: GitServer, history: History, source: Source, repositories: GitRepositories
+) -> None:
+    elsewhere = a_source("templates", url=source.url.replace("/templates.git", "/moved.git"))
+    server.redirect = ("/moved.git", source.url)
+    for fault in _both(repositories, elsewhere):
+        assert isinstance(fault, StalledError)
+    assert not any("/templates.git" in request for request in server.requests)
+
+
+def test_a_token_is_not_sent_where_others_can_read_it(tmp_path: Path) -> None:
+    entered = a_source(url="http://git.example.com/x.git", credential=Credential(CredentialKind.TOKEN_ENV, "TOKEN"))
+    for fault in _both(_repositories(tmp_path, "ghp_0123456789abcdef"), entered):
+        assert isinstance(fault, StalledError)
+        assert "https" in (fault.cure or "")

@@ -1,13 +1,15 @@
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from upkeep import settings, wiring
 from upkeep.adapters.local import LocalProvisioner
 from upkeep.domain.changesets import Drift, DriftState, ProposalState, Risk, StackChange
 from upkeep.domain.deployments import Action, Progress, ProgressState
-from upkeep.domain.errors import CallerError, Conflict, StalledError, TransientError
+from upkeep.domain.errors import CallerError, Conflict, SettingsError, StalledError, TransientError
 from upkeep.domain.names import ResourceKey, ResourceKind, environment_key, instance_key, pipeline_key
 from upkeep.domain.resources import Placement
 from upkeep.flows.ports import Request
@@ -31,6 +33,32 @@ def folder(tmp_path):
 @pytest.fixture
 def provisioner(folder):
     return LocalProvisioner(folder)
+
+
+def test_a_folder_keeps_the_mark_that_tells_it_from_others(provisioner, folder, tmp_path):
+    mark = provisioner.mark()
+    assert mark == LocalProvisioner(folder).mark() == (folder / ".upkeep").read_bytes().strip()
+    assert mark != LocalProvisioner(tmp_path / "others").mark()
+    assert [path.name for path in folder.iterdir()] == [".upkeep"]
+
+
+def test_a_worker_whose_stacks_stand_elsewhere_than_those_of_its_database_is_refused(databases, tmp_path):
+    with databases.migrated("postgresql") as url:
+
+        def start(folder):
+            text = f"database: {{url: '{url}'}}\nlocal: {{folder: {folder}}}"
+            chosen = settings.read(text, "upkeep.yaml", folder=tmp_path / "home", environ={})
+            with ExitStack() as stack:
+                wiring.open_worker(chosen, stack)
+
+        start(tmp_path / "shared")
+        start(tmp_path / "shared")
+        with pytest.raises(SettingsError, match="is not the folder that the stacks of this database stand in") as told:
+            start(tmp_path / "own")
+        # What it says makes it start, when the other folder is lost.
+        words = str(told.value).split()
+        (tmp_path / "own" / ".upkeep").write_text(words[words.index("write") + 1])
+        start(tmp_path / "own")
 
 
 def outcome(provisioner, plan):
@@ -96,6 +124,16 @@ def test_the_same_plan_twice_acts_once(provisioner, folder):
     written = (folder / "environment/test/template.yaml").stat().st_ino
     provisioner.execute(handle, replace(PLAN, template_body=BODY.replace("Network", "Other")))
     assert (folder / "environment/test/template.yaml").stat().st_ino == written
+
+
+def test_an_execution_that_slept_writes_nothing_over_what_came_after_it(provisioner, folder):
+    handle = begun(provisioner, PLAN)
+    later = replace(PLAN, deployment="d-2", action=Action.UPDATE, template_body=BODY.replace("Network", "Net"))
+    begun(provisioner, later)
+    written = files(folder)
+    with pytest.raises(Conflict, match="executed or discarded before"):
+        provisioner.execute(handle, PLAN)
+    assert files(folder) == written
 
 
 def test_a_handle_is_understood_after_a_restart(provisioner, folder):

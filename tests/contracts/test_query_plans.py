@@ -86,7 +86,7 @@ READ_THROUGH = {
     ),
     "as many sources are counted as stand in a sentence": ("sources.checked_at IS NOT NULL", {"sources"}),
     "PostgreSQL walks an order where it reckons to find a page soon: a tenth of all run this template": (
-        'resources.template = %(template_1)s::VARCHAR COLLATE "C" ORDER BY resources.label',
+        'resources.template = %(template)s::VARCHAR COLLATE "C" ORDER BY resources.label',
         {"resources"},
     ),
     "the same of its deployments, newest first": ("deployments.resource IN (SELECT", {"deployments"}),

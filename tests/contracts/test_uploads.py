@@ -5,10 +5,11 @@ import pytest
 from tests import builders
 from tests.emulator.harness import REGION, Emulator
 from tests.proton.test_life import archive
-from upkeep.adapters.archives import MAX_ARCHIVE_BYTES, read_archive
+from upkeep.adapters.archives import read_archive
 from upkeep.adapters.cloudformation import Accounts
 from upkeep.adapters.cloudformation.objects import read_object
 from upkeep.domain.errors import BundleError, NotFound
+from upkeep.domain.limits import LIMITS
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def accounts(emulator: Emulator) -> Accounts:
 def test_an_object_is_read_whole(accounts: Accounts, emulator: Emulator) -> None:
     packed = archive(builders.service_files())
     emulator.client("s3").put_object(Bucket="bundles", Key="svc/1.tgz", Body=packed)
-    content = read_object(accounts, "bundles", "svc/1.tgz", MAX_ARCHIVE_BYTES)
+    content = read_object(accounts, "bundles", "svc/1.tgz", LIMITS.bundle.bytes)
     assert content == packed
     assert {file.path for file in read_archive(content).files} == set(builders.service_files())
 

@@ -29,6 +29,23 @@ def test_usual_addresses_are_accepted(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
+        "https://ghp_0123456789abcdef@github.com/platform/templates.git",
+        "https://github_pat_11AAAA@github.com/platform/templates.git",
+        "https://glpat-0123456789@gitlab.com/platform/templates.git",
+        f"https://{'0123456789abcdef' * 3}@git.example.com/platform/templates.git",
+        "https://x:hidden@git.example.com/platform/templates.git",
+    ],
+)
+def test_an_address_that_holds_a_secret_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(CallerError, match=r"holds a (token|password)") as refused:
+        check_address(url, allow_local=False)
+    secret = url.partition("//")[2].partition("@")[0].rpartition(":")[2]
+    assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
         "",
         "templates",
         "--upload-pack=touch /tmp/x",

@@ -16,8 +16,6 @@ from tests.builders import (
     service_files,
 )
 from upkeep.domain.bundles import (
-    MAX_BUNDLE_BYTES,
-    MAX_FILE_BYTES,
     Bundle,
     BundleFile,
     Inspection,
@@ -27,6 +25,7 @@ from upkeep.domain.bundles import (
     printable,
 )
 from upkeep.domain.findings import Severity
+from upkeep.domain.limits import LIMITS
 from upkeep.domain.names import TemplateName
 from upkeep.domain.versions import CompatibleEnvironment, TemplateKind
 
@@ -400,7 +399,7 @@ def test_a_registration_of_an_environment_has_no_effect():
     [
         ({"mode": "120000", "content": None}, "symlink"),
         ({"mode": "160000", "content": None, "size": 0}, "submodule"),
-        ({"size": MAX_FILE_BYTES + 1, "content": None}, "too-large"),
+        ({"size": LIMITS.bundle.file_bytes + 1, "content": None}, "too-large"),
         ({"content": None}, "unread"),
         ({"content": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"}, "lfs-pointer"),
     ],
@@ -421,7 +420,7 @@ def test_a_folder_that_is_a_link_or_submodule_is_not_taken_for_absent(mode):
 
 
 def test_a_bundle_may_not_be_too_large_altogether():
-    size = MAX_BUNDLE_BYTES // 6
+    size = LIMITS.bundle.bytes // 6
     files = tuple(BundleFile(f"docs/{n}", "100644", "0" * 40, size, b"") for n in range(7))
     found = inspect(Bundle("0" * 40, (*a_bundle(environment_files()).files, *files)))
     assert told(found) == [("too-large", "")]

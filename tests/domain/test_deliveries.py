@@ -1,6 +1,6 @@
 import pytest
 
-from upkeep.domain.deliveries import parse_push, same_repository
+from upkeep.domain.deliveries import parse_push, repository_of
 from upkeep.domain.errors import CallerError
 
 PUSH = {
@@ -45,7 +45,7 @@ def test_only_the_boolean_true_means_that_a_branch_was_deleted():
     ],
 )
 def test_addresses_of_one_repository_are_told_to_be_the_same(other):
-    assert same_repository("https://github.com/acme/templates.git", other)
+    assert repository_of(other) == repository_of("https://github.com/acme/templates.git")
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_addresses_of_one_repository_are_told_to_be_the_same(other):
     ],
 )
 def test_addresses_of_two_repositories_are_not(other):
-    assert not same_repository("https://github.com/acme/templates.git", other)
+    assert repository_of(other) != repository_of("https://github.com/acme/templates.git")

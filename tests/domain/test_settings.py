@@ -379,3 +379,18 @@ def test_the_file_is_searched_in_a_fixed_order(tmp_path: Path) -> None:
 def test_a_named_file_has_to_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         settings.load(tmp_path / "none.yaml", {})
+
+
+def test_metrics_are_for_somebody_or_not_counted() -> None:
+    assert not read("").metrics.readable
+    assert read("metrics: {networks: [10.0.0.0/8]}").metrics.readable
+    assert read("", {"UPKEEP_METRICS__TOKEN": "x"}).metrics.readable
+    assert "nobody may read there" in faults("metrics: {worker_port: 9464}")[0]
+    assert "given together" in faults("metrics: {token: a, token_env: B}")[0]
+    assert "is no address and no network" in faults("metrics: {networks: [everywhere]}")[0]
+    assert settings.shown(read("metrics: {token: a}"))["metrics"]["token"] == "********"
+
+
+def test_traces_go_to_an_address() -> None:
+    assert read("tracing: {endpoint: 'http://collector:4318/'}").tracing.endpoint == "http://collector:4318"
+    assert "is not an http address" in faults("tracing: {endpoint: 'collector:4317'}")[0]

@@ -1,7 +1,6 @@
-"""What Upkeep asks of AWS, and what its documentation says that it needs."""
+"""What Upkeep asks of AWS, and what its policies in deploy/aws allow."""
 
 import json
-import re
 from typing import Any
 
 import boto3
@@ -9,8 +8,7 @@ import botocore.session
 
 from tests.environments import ROOT
 
-DOCUMENT = ROOT / "docs" / "aws.md"
-_POLICY = re.compile(r"^```json\n(\{.*?^\})\n```", re.MULTILINE | re.DOTALL)
+POLICIES = ROOT / "deploy" / "aws"
 
 WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
 """No policy has to allow it. https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
@@ -48,16 +46,16 @@ class Calls:
         self._made.append((f"{model.service_model.service_name}:{model.name}", dict(params)))
 
 
-def documented() -> list[dict[str, Any]]:
-    """The policies of docs/aws.md, in their order."""
-    return [json.loads(found) for found in _POLICY.findall(DOCUMENT.read_text(encoding="utf-8"))]
+def policy(name: str) -> list[dict[str, Any]]:
+    """The statements of one of the policies in deploy/aws."""
+    statements: list[dict[str, Any]] = json.loads((POLICIES / f"{name}.json").read_text(encoding="utf-8"))["Statement"]
+    return statements
 
 
 def allowed() -> set[str]:
-    """Every action that the documented policies allow."""
+    """Every action that the worker's own policy, or that of a role it enters, allows."""
     return {
         action
-        for policy in documented()
-        for statement in policy["Statement"]
+        for statement in [*policy("worker-policy"), *policy("deploys-policy")]
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }

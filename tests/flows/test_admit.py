@@ -113,6 +113,14 @@ def test_an_address_that_tries_many_names_waits(people, now):
     assert admit.sign_in(people, Plain(), "dana", "correct horse", address="203.0.113.9", now=now) is not None
 
 
+def test_an_address_that_tries_what_is_no_name_waits_as_well(people, now):
+    for number in range(20):
+        assert admit.sign_in(people, Plain(), f"no name {number}", "wrong", address="203.0.113.9", now=now) is None
+    with pytest.raises(TooManyRequests, match=r"from 203\.0\.113\.9"):
+        admit.sign_in(people, Plain(), "no name", "wrong", address="203.0.113.9", now=now)
+    assert sign_in(people, now) is not None
+
+
 def test_an_admin_lifts_the_wait_of_a_name_and_nobody_else_does(people, now):
     for _ in range(5):
         sign_in(people, now, "wrong")

@@ -27,7 +27,8 @@ def push(ref="refs/heads/main", url=URL, deleted=False):
 
 def deliver(store, now, push, *, event="push", scope=None, delivery_id="d1"):
     with store.write() as unit:
-        return receive.receive(unit, delivery_id=delivery_id, event=event, push=push, scope=scope, now=now)
+        (delivery,) = receive.receive(unit, [receive.Arrival(delivery_id, event, push, scope, now)], receive.Readers())
+        return delivery
 
 
 def asked(store):

@@ -22,14 +22,15 @@ from tests.builders import (
     service_files,
     under,
 )
-from tests.histories import History, Merge, Tree, a_repository
+from tests.histories import History, Merge, Symlink, Tree, a_repository
 from upkeep.adapters.git import GitRepositories, open_local
 from upkeep.adapters.jinja import JinjaRenderer
 from upkeep.adapters.store import SqlStore, open_store
 from upkeep.domain.bundles import Part, TemplateFile
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
-from upkeep.domain.errors import LostLease, TransientError
-from upkeep.domain.findings import Finding
+from upkeep.domain.errors import Conflict, LostLease, TransientError
+from upkeep.domain.findings import Finding, Severity
+from upkeep.domain.limits import LIMITS, BundleLimits, Limits
 from upkeep.domain.names import SourceName, TemplateName, parse_version
 from upkeep.domain.notices import Routing
 from upkeep.domain.sources import Cause, Credential, Drafts, Source
@@ -98,8 +99,17 @@ class Stage:
         assert claim is not None and claim.subject == self.name
         return claim
 
-    def sync(self, cause: str = Cause.WEBHOOK, store: Store | None = None) -> None:
-        sync(store or self.store, self.repositories, self.renderer, self.claim(cause), routing=ROUTING, now=self.now)
+    def sync(self, cause: str = Cause.WEBHOOK, store: Store | None = None, limits: Limits = LIMITS) -> None:
+        claim = self.claim(cause)
+        sync(
+            store or self.store,
+            self.repositories,
+            self.renderer,
+            claim,
+            routing=ROUTING,
+            limits=limits,
+            now=self.now,
+        )
 
     def versions(self) -> dict[str, list[str]]:
         """`template -> ["1.0 DRAFT", …]`, oldest number first."""
@@ -799,3 +809,74 @@ def test_the_samples_of_the_tutorial_sync_as_they_are(stage: Stage, samples: Pat
     stage.sync()
     assert stage.versions() == {"lb-fargate-svc": ["1.0 DRAFT"], "vpc-ecscluster-env": ["1.0 DRAFT"]}
     assert stage.source().findings == ()
+
+
+# ------------------------------------------------------------------------------------------------ limits
+
+
+def test_more_commits_than_are_read_one_by_one_make_one_draft_and_say_so(stage: Stage) -> None:
+    stage.push(net())
+    stage.sync()
+    few = Limits(commits=3)
+    stage.push(*(net(note=str(number)) for number in range(3)))
+    stage.sync(limits=few)
+    assert stage.versions() == {"net": [f"1.{minor} DRAFT" for minor in range(4)]}
+    assert stage.source().findings == ()
+    *_, head = stage.push(*(net(note=f"more {number}") for number in range(4)))
+    stage.sync(limits=few)
+    assert stage.versions() == {"net": [f"1.{minor} DRAFT" for minor in range(5)]}
+    (finding,) = stage.source().findings
+    assert "4 commits came at once, more than 3" in finding.message
+    assert "`limits.commits`" in (finding.cure or "")
+    assert stage.source().synced_commit == head
+    stage.push(net(note="one more"))
+    stage.sync(limits=few)
+    assert stage.source().findings == ()
+
+
+def test_of_many_findings_the_worst_are_kept_with_the_number_of_the_rest(stage: Stage) -> None:
+    # Links beside the bundle's own folders are warnings, those within it errors.
+    links = {f"net/v1/docs/{number}": Symlink("x") for number in range(6)}
+    stage.push({**net(), **links, "net/v1/schema/link": Symlink("x")})
+    stage.sync(limits=Limits(findings=3))
+    with stage.store.read() as unit:
+        findings = unit.registry.version(TemplateName("net"), parse_version("1.0")).findings
+    assert findings[0].severity is Severity.ERROR
+    assert len(findings) == 4
+    assert findings[-1].message == "and 4 more findings, not kept"
+    assert "`limits.findings`" in (findings[-1].cure or "")
+
+
+def test_a_folder_beyond_the_limits_of_a_bundle_fails_by_the_settings_name(stage: Stage) -> None:
+    small = Limits(bundle=BundleLimits(bytes=20_000, files=20, file_bytes=6_000))
+    stage.repositories = replace(stage.repositories, limits=small.bundle)
+    stage.push(
+        net()
+        | net("many/v1")
+        | {f"many/v1/docs/{number}": "" for number in range(20)}
+        | net("heavy/v1")
+        | {f"heavy/v1/docs/{number}": f"{number}" * 5_000 for number in range(7)}
+        | net("large/v1", schema=ENVIRONMENT_SCHEMA + "#" * 6_000)
+    )
+    stage.sync(limits=small)
+    with stage.store.read() as unit:
+        cures = {
+            template.name: [finding.cure or "" for finding in unit.registry.versions(template.name)[0].findings]
+            for template in unit.registry.templates()
+        }
+    assert cures["net"] == []
+    for template, setting in (("many", "bundle_files"), ("heavy", "bundle"), ("large", "bundle_file")):
+        assert any(f"`limits.{setting}`" in cure for cure in cures[template]), (template, cures[template])
+    # What was registered while more was allowed goes on being read.
+    stage.repositories = replace(stage.repositories, limits=LIMITS.bundle)
+    stage.push(net("large/v1", note="2", schema=ENVIRONMENT_SCHEMA + "#" * 6_000))
+    stage.sync()
+    assert stage.versions()["large"][-1] == "1.1 DRAFT"
+
+
+def test_only_so_many_sources_are_followed(store: SqlStore, now: datetime) -> None:
+    with store.write() as unit:
+        follow.add(unit, a_source("one"), at_most=1, actor=ADMIN, now=now)
+        with pytest.raises(Conflict, match="1 sources are followed already") as refused:
+            follow.add(unit, a_source("two", branch="other"), at_most=1, actor=ADMIN, now=now)
+    assert "`limits.sources`" in (refused.value.cure or "")

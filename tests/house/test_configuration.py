@@ -50,7 +50,7 @@ def test_every_setting_is_documented() -> None:
 def test_the_file_names_no_setting_that_is_unknown() -> None:
     environ = {
         name: f"https://{name}"
-        for name in ("WEBHOOK_SECRET", "SLACK_WEBHOOK", "SLACK_TOKEN", "GITHUB_SECRET", "PROTON_KEY")
+        for name in ("WEBHOOK_SECRET", "SLACK_WEBHOOK", "SLACK_TOKEN", "GITHUB_SECRET", "PROTON_KEY", "METRICS_TOKEN")
     }
     with pytest.raises(settings.SettingsError) as caught:
         settings.read(uncommented(), "upkeep.yaml", folder=FILE.parent, environ=environ)

@@ -24,6 +24,8 @@ DOORS = {
     "gunicorn": ["upkeep.wsgi"],
     "jinja2": ["upkeep.adapters.jinja"],
     "markupsafe": ["upkeep.web"],
+    "opentelemetry": ["upkeep.adapters.tracing"],
+    "prometheus_client": ["upkeep.adapters.metrics"],
     "psycopg": ["upkeep.adapters.store"],
     # Settings and requests are both read from outside, and every fault in them is told at once.
     "pydantic": ["upkeep.settings", "upkeep.web.api"],

@@ -3,6 +3,10 @@
 import io
 import json
 import logging
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 import structlog
 
 from tests import builders
-from upkeep import logs
+from upkeep import logs, watch
 from upkeep.adapters.store import SqlStore
 from upkeep.chronicle import ChronicledStore
 from upkeep.domain.people import DAEMON
@@ -27,7 +31,6 @@ def written() -> Iterator[io.StringIO]:
     logs.configure("info", "json", stream)
     yield stream
     structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -38,7 +41,7 @@ def lines(written: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_we_and_libraries_write_the_same_lines(written: io.StringIO) -> None:
-    with structlog.contextvars.bound_contextvars(source="templates"):
+    with watch.stretch("work", "sync", {"source": "templates"}):
         structlog.get_logger().info("ours", number=1)
         logging.getLogger("library").warning("theirs %s", 2)
     ours, theirs = lines(written)
@@ -71,6 +74,8 @@ def test_a_trace_stays_in_its_line(written: io.StringIO) -> None:
         "POST https://hooks.slack.com/services/T0/B0/hidden failed",
         "xoxb-1-hidden is revoked",
         "ghp_hiddenhiddenhiddenhidden",
+        "glpat-hiddenhiddenhiddenhidden",
+        "upkeep_hiddenhiddenhiddenhidden",
     ],
 )
 def test_a_secret_in_a_text_is_replaced(written: io.StringIO, text: str) -> None:
@@ -78,6 +83,30 @@ def test_a_secret_in_a_text_is_replaced(written: io.StringIO, text: str) -> None
     logging.getLogger("library").warning(text)
     assert "hidden" not in written.getvalue()
     assert len(lines(written)) == 2
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_nobody_forges_a_line_or_moves_the_cursor_with_a_text_of_theirs(written: io.StringIO, form: str) -> None:
+    logs.configure("info", form, written)
+    forged = "/\n2026-01-01 [info] signed_in actor=root\r\x1b[2J\x9b2J\u2028\u202e"
+    logging.getLogger("upkeep.web").warning("GET %s", forged)
+    structlog.get_logger().info("pushed", ref=forged)
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    shown = written.getvalue()
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", shown)
+    assert not re.search("^2026-01-01", shown, re.MULTILINE)
+    if form == "json":
+        assert [line["event"] for line in lines(written)] == [f"GET {forged}", "pushed", "failed"]
+        assert lines(written)[1]["ref"] == forged
+
+
+def test_hiding_secrets_takes_no_longer_for_a_text_that_was_made_to_be_hard(written: io.StringIO) -> None:
+    began = time.process_time()
+    logging.getLogger("upkeep.web").warning("GET %s", "a" * 200_000)
+    assert time.process_time() - began < 2
 
 
 def test_a_value_whose_name_says_secret_is_replaced(written: io.StringIO) -> None:
@@ -105,3 +134,42 @@ def test_what_the_journal_records_is_logged_once_it_is_committed(
         follow.add(unit, builders.a_source(), actor=DAEMON, now=now)
     [line] = lines(written)
     assert (line["event"], line["subject"], line["actor"]) == ("source_added", "source/templates", "upkeep")
+
+
+ENDED = """
+import threading, warnings
+from upkeep import logs
+
+logs.configure("info", "json")
+warnings.warn("an old name is used")
+thread = threading.Thread(target=lambda: 1 / 0, name="mine")
+thread.start()
+thread.join()
+raise LookupError("ghp_hiddenhiddenhiddenhidden is gone")
+"""
+
+
+def test_what_ends_a_thread_or_the_program_is_a_line_like_all_others() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDED], capture_output=True, text=True, check=False)
+    warned, thread, program = (json.loads(line) for line in ended.stderr.splitlines())
+    assert (warned["level"], warned["logger"]) == ("warning", "py.warnings")
+    assert (thread["level"], thread["event"]) == ("critical", "the thread mine was ended by a bug")
+    assert "ZeroDivisionError" in thread["exception"]
+    assert program["level"] == "critical"
+    assert "LookupError: ******** is gone" in program["exception"]
+
+
+def test_a_line_says_what_lasts_around_it_and_no_more_afterwards(written: io.StringIO) -> None:
+    log = structlog.get_logger()
+    with watch.stretch("work", "sync", {"work": "sync", "source": "templates"}):
+        watch.about(delivery="d1", version=None)
+        with pytest.raises(ZeroDivisionError), watch.stretch("git", "fetch"):
+            logging.getLogger("library").warning("inner")
+            raise ZeroDivisionError
+        log.info("outer", source="another")
+    log.info("later")
+    inner, outer, later = lines(written)
+    assert (inner["source"], inner["delivery"]) == ("templates", "d1")
+    assert "version" not in inner
+    assert (outer["source"], outer["work"]) == ("another", "sync")
+    assert not later.keys() & {"work", "source", "delivery"}

@@ -34,7 +34,6 @@ from upkeep.flows.settle import Terms
 from upkeep.web.app import Rooms, create_app
 from upkeep.web.proton.arns import Names
 from upkeep.web.proton.protocol import ProtonDoor
-from upkeep.web.proton.throttle import Throttle
 from upkeep.worker.works import works
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -123,7 +122,7 @@ def opened(folder: Path) -> Iterator[Rooms]:
     store = open_store(url, state=state)
     with store.write() as unit:
         people(unit)
-    door = ProtonDoor(servicemodel.load(), secret_of, Names(REGION, ACCOUNT), throttle=Throttle(1e6, 1e6))
+    door = ProtonDoor(servicemodel.load(), secret_of, Names(REGION, ACCOUNT))
     with JinjaRenderer(time_for=timedelta(seconds=5), memory_bytes=512 << 20, output_bytes=2 << 20) as renderer:
         yield Rooms(
             store=store,

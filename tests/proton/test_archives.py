@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests import builders
 from tests.proton.test_life import archive
-from upkeep.adapters.archives import MAX_FILES, read_archive
+from upkeep.adapters.archives import read_archive
 from upkeep.adapters.folders import read_bundle
-from upkeep.domain.bundles import MAX_BUNDLE_BYTES
 from upkeep.domain.errors import BundleError
+from upkeep.domain.limits import LIMITS
 
 
 def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
@@ -68,9 +68,9 @@ BAD: dict[str, Callable[[], bytes]] = {
     "a file twice": lambda: packed((member("a"), b"x"), (member("./a"), b"y")),
     "a file that is a folder": lambda: packed((member("a"), b"x"), (member("a/b"), b"y")),
     "a folder that is a file": lambda: packed((member("a/b"), b"x"), (member("a"), b"y")),
-    "too many files": lambda: packed(*((member(f"f{number}"), b"") for number in range(MAX_FILES + 1))),
-    "a bomb": lambda: gzip.compress(b"\0" * (MAX_BUNDLE_BYTES * 8)),
-    "a bomb in a file": lambda: packed((member("big"), b"\0" * (MAX_BUNDLE_BYTES * 2))),
+    "too many files": lambda: packed(*((member(f"f{number}"), b"") for number in range(LIMITS.bundle.files + 1))),
+    "a bomb": lambda: gzip.compress(b"\0" * (LIMITS.bundle.bytes * 8)),
+    "a bomb in a file": lambda: packed((member("big"), b"\0" * (LIMITS.bundle.bytes * 2))),
 }
 
 

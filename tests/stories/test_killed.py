@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -147,7 +148,7 @@ def house(tmp_path: Path, emulator: Emulator) -> Iterator[House]:
 
 def published(unit: Unit, number: str, body: str) -> None:
     bundle = builders.a_bundle(builders.environment_files(body=body))
-    given.registered(unit, ENV, number, bundle, wiring.now(), VersionState.DRAFT)
+    given.registered(unit, ENV, number, bundle, datetime.now(UTC), VersionState.DRAFT)
     version = Version(*map(int, number.split(".")))
     review.publish(
         unit,
@@ -157,7 +158,7 @@ def published(unit: Unit, number: str, body: str) -> None:
         note=None,
         routing=Routing(),
         actor=builders.ADMIN,
-        now=wiring.now(),
+        now=datetime.now(UTC),
     )
 
 
@@ -165,13 +166,13 @@ def test_an_update_survives_ten_killed_workers_and_changes_its_stack_once(house:
     with house.unit() as unit:
         published(unit, "1.0", builders.ENVIRONMENT_BODY)
         created = enroll.create_environment(
-            unit, "test", ENV, builders.ENVIRONMENT_SPEC, actor=builders.ADMIN, now=wiring.now()
+            unit, "test", ENV, builders.ENVIRONMENT_SPEC, actor=builders.ADMIN, now=datetime.now(UTC)
         )
     with house.worker():
         assert house.ended(created).status is DeploymentStatus.SUCCEEDED
     with house.unit() as unit:
         published(unit, "1.1", WITH_QUEUE)
-        asked = deploy.update(unit, TEST, actor=builders.ADMIN, now=wiring.now())
+        asked = deploy.update(unit, TEST, actor=builders.ADMIN, now=datetime.now(UTC))
     house.gate.points = list(POINTS)
     killed = 0
     while house.gate.points:

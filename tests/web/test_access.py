@@ -24,6 +24,8 @@ PASSWORD = "correct horse battery"
 OPEN = {
     ("GET", "health.live", "/healthz"): 200,
     ("GET", "health.ready", "/readyz"): 200,
+    # Nobody may read it here: it is there for networks and a token that the configuration names.
+    ("GET", "metrics.read", "/metrics"): 404,
     ("POST", "hooks.github", "/hooks/github"): 401,
     ("POST", "hooks.github_source", "/hooks/github/templates"): 401,
     ("GET", "static", "/static/upkeep.css"): 200,

@@ -60,13 +60,14 @@ def test_an_error_says_what_where_and_what_to_do(broken, error, status):
     text = Page(answer.text).text
     assert error.message[1:] in text
     assert f"What to do: {error.cure}." in text
-    assert (error.where or "") in text
+    # Which database of which host is away is for the log, and not for strangers.
+    assert ((error.where or "") in text) is (status == 422 or error.where is None)
 
 
 def test_a_program_gets_json(broken):
     error = TransientError("it does not answer", where="here", cure="wait", retry_after=timedelta(seconds=30))
     answer = broken(error).get("/", headers={"Accept": "application/json"})
-    assert answer.json == {"error": "transient", "message": "it does not answer", "where": "here", "cure": "wait"}
+    assert answer.json == {"error": "transient", "message": "it does not answer", "cure": "wait"}
     assert answer.headers["Retry-After"] == "30"
 
 
@@ -97,6 +98,36 @@ def test_every_answer_carries_the_headers_that_keep_it_to_itself(visit):
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "camera=()" in headers["Permissions-Policy"]
+        assert "Strict-Transport-Security" not in headers
+
+
+def test_who_came_by_https_comes_by_it_again(rooms):
+    client = create_app(replace(rooms, public_url="https://upkeep.example.com")).test_client()
+    for path in ("/sign-in", "/healthz", "/static/upkeep.css"):
+        assert client.get(path).headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_who_is_signed_in_is_told_where_it_failed(rooms, visit):
+    class Full(Broken):
+        """A store that reads and does not write."""
+
+        def read(self):
+            return self._kept.read()
+
+        def write(self):
+            raise self._error
+
+    known = create_app(rooms)
+    failing = TransientError("the disk is full", where="upkeep on db.internal", cure="make room")
+    admin = visit("admin", known)
+    token = admin.token()
+    known.extensions["upkeep"] = replace(rooms, store=Full(rooms.store, failing))
+    answer = admin.client.post("/sign-out", data={"csrf_token": token})
+    assert answer.status_code == 503
+    assert "upkeep on db.internal" in answer.text
 
 
 def test_pages_are_not_kept_and_files_are(visit):
@@ -108,13 +139,19 @@ def test_pages_are_not_kept_and_files_are(visit):
     assert "max-age=31536000" in admin.get(f"/static/upkeep.css{sheet}").headers["Cache-Control"]
 
 
-def test_the_process_lives_without_a_database(broken):
-    client = broken(TransientError("the database does not answer", where="postgresql", cure="start it"))
+def test_the_process_lives_without_a_database_and_names_no_host_to_strangers(broken, caplog):
+    client = broken(TransientError("the database does not answer", where="upkeep on db.internal", cure="start it"))
     assert client.get("/healthz").json == {"status": "alive"}
-    answer = client.get("/readyz")
+    with caplog.at_level(logging.INFO, "upkeep.web"):
+        answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json["message"] == "the database does not answer"
-    assert answer.json["cure"] == "start it"
+    assert answer.json == {
+        "status": "not ready",
+        "parts": {"web": "ready", "database": "not ready"},
+        "message": "the database does not answer",
+        "cure": "start it",
+    }
+    assert "upkeep on db.internal" in caplog.text
 
 
 @pytest.mark.usefixtures("furnished")

@@ -16,7 +16,7 @@ from upkeep.domain.sources import Credential, CredentialKind
 from upkeep.domain.work import WorkKind
 from upkeep.flows import follow
 from upkeep.web.app import create_app
-from upkeep.web.hooks import LARGEST
+from upkeep.web.rooms import Bounds
 
 DAY = timedelta(days=1)
 OWN_SECRET = "only for this source"
@@ -291,7 +291,7 @@ def test_a_declared_length_beyond_25_mb_is_refused_unread(app, sources):
 
     answer = app.test_client().post(
         "/hooks/github",
-        environ_overrides={"wsgi.input": Unreadable(), "CONTENT_LENGTH": str(LARGEST + 1)},
+        environ_overrides={"wsgi.input": Unreadable(), "CONTENT_LENGTH": str(Bounds().delivery + 1)},
         headers={"X-Hub-Signature-256": "sha256=" + "0" * 64},
     )
     assert answer.status_code == 413
@@ -312,9 +312,9 @@ def test_an_unsigned_body_is_never_read(app, sources):
 
 
 def test_a_body_of_25_mb_is_accepted(deliver, sources):
-    filler = "x" * (LARGEST - len(json.dumps(push_payload(filler=""))))
+    filler = "x" * (Bounds().delivery - len(json.dumps(push_payload(filler=""))))
     body = json.dumps(push_payload(filler=filler)).encode()
-    assert len(body) == LARGEST
+    assert len(body) == Bounds().delivery
     assert deliver(body=body).status_code == 202
 
 
@@ -323,3 +323,17 @@ def test_a_hook_is_only_posted_to(app):
     assert answer.status_code == 405
     assert "POST" in answer.headers["Allow"]
     assert answer.json["message"]
+
+
+def test_a_large_payload_is_not_tried_with_ever_so_many_secrets(rooms, sources, deliver):
+    many = replace(rooms, webhook_secrets=tuple(f"secret {number}" for number in range(300)))
+    body = json.dumps(push_payload(filler="x" * (1 << 20))).encode()
+    headers = {"X-GitHub-Delivery": "d-1", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature(body, "none")}
+    answer = (
+        create_app(many)
+        .test_client()
+        .post("/hooks/github", data=body, headers=headers, content_type="application/json")
+    )
+    assert (answer.status_code, answer.json["error"]) == (413, "too-large")
+    assert "/hooks/github/NAME" in answer.json["cure"]
+    assert deliver(push_payload(filler="x" * (1 << 20))).status_code == 202

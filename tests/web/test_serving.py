@@ -15,7 +15,7 @@ from upkeep.adapters.clock import now as now_utc
 from upkeep.adapters.store import migrate, open_store
 from upkeep.domain.people import DAEMON, Role
 from upkeep.flows import admit, follow
-from upkeep.web.hooks import LARGEST
+from upkeep.web.rooms import Bounds
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_a_delivery_without_a_declared_length_is_read(port, kept):
 
 def test_a_length_beyond_25_mb_is_refused_before_a_byte_of_it_is_sent(port):
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        head = f"POST /hooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGEST + 1}\r\n"
+        head = f"POST /hooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: {Bounds().delivery + 1}\r\n"
         connection.sendall(f"{head}X-Hub-Signature-256: sha256={'0' * 64}\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -80,7 +80,7 @@ def test_a_body_without_an_end_is_refused_once_it_is_beyond_25_mb(port):
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         head = "POST /hooks/github HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
         connection.sendall(f"{head}X-Hub-Signature-256: sha256={'0' * 64}\r\n\r\n".encode())
-        while sent <= LARGEST:
+        while sent <= Bounds().delivery:
             connection.sendall(b"100000\r\n" + piece + b"\r\n")
             sent += len(piece)
         answer = connection.recv(100)

@@ -1,15 +1,17 @@
 """What the clock asks for."""
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests import builders
 from tests.flows.given import environment_bundle, registered
-from upkeep.adapters.store import SqlStore
+from upkeep.adapters.store import SqlStore, open_store
 from upkeep.domain.deployments import DeploymentStatus
-from upkeep.domain.names import parse_version
+from upkeep.domain.names import parse_resource_key, parse_version
 from upkeep.domain.notices import Routing
 from upkeep.domain.policies import Policies, Policy, UpdateMode
 from upkeep.domain.work import WorkKind
@@ -56,6 +58,41 @@ def test_a_resource_is_compared_for_drift_when_its_time_has_come_and_not_while_i
     assert due == {"environment/asked": now + day, "environment/due": now, "environment/never": now}
 
 
+def test_what_is_due_is_done_once_when_all_hosts_tick_at_the_same_time(
+    database_url: str, tmp_path: Path, now: datetime
+) -> None:
+    stores = [open_store(database_url, state=tmp_path / "state") for _ in range(3)]
+    names = [f"e{number}" for number in range(30)]
+    with stores[0].write() as unit:
+        for name in names:
+            unit.fleet.add(builders.an_environment(name, "1.0", stack="arn", deployed_at=now - timedelta(days=2)))
+    compared: list[str] = []
+    start = threading.Barrier(len(stores))
+
+    def tick(own: SqlStore) -> None:
+        """Tick and work until there is nothing left; what is asked for is compared at once."""
+        start.wait()
+        while len(compared) < len(names):
+            schedule.look_for_drift(own, timedelta(days=1), now)
+            with own.write() as unit:
+                claim = unit.work.claim([WorkKind.DRIFT], now, timedelta(minutes=1))
+                if claim is None:
+                    continue
+                resource = unit.fleet.get(parse_resource_key(claim.subject))
+                unit.fleet.save(replace(resource, drift_checked_at=now))
+                unit.work.done(claim)
+            compared.append(claim.subject)
+
+    hosts = [threading.Thread(target=tick, args=(own,)) for own in stores]
+    for host in hosts:
+        host.start()
+    for host in hosts:
+        host.join()
+    for own in stores:
+        own.close()
+    assert sorted(compared) == sorted(f"environment/{name}" for name in names)
+
+
 def test_what_policies_allow_begins_once(any_store: SqlStore, now: datetime) -> None:
     with any_store.write() as unit:
         for text in ("1.0", "1.1"):
@@ -95,6 +132,23 @@ def test_it_ticks_also_after_the_clock_was_realigned_and_after_a_tick_that_faile
     running.start()
     try:
         assert ticks.acquire(timeout=10)
+        running.realign()
+        assert ticks.acquire(timeout=10)
+    finally:
+        running.stop()
+
+
+def test_it_ticks_when_the_clock_was_set_back_to_before_it_was_made(
+    store: SqlStore, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = threading.Semaphore(0)
+    monkeypatch.setattr(schedule, "poll", lambda *_: ticks.release())
+    monkeypatch.setattr(schedule, "POLL_EVERY", timedelta(seconds=1))
+    running = Schedule(store, clock=lambda: now, tidy=lambda: None)
+    # By the clock that it ticks by, it was made in forty days.
+    running._triggers["poll"].start_date += timedelta(days=40)
+    running.start()
+    try:
         running.realign()
         assert ticks.acquire(timeout=10)
     finally:

@@ -10,13 +10,9 @@ import zlib
 from collections.abc import Mapping
 
 from upkeep.adapters.folders import EXECUTABLE, PLAIN, object_id, tree_id
-from upkeep.domain.bundles import MAX_BUNDLE_BYTES, Bundle, BundleFile
+from upkeep.domain.bundles import Bundle, BundleFile
 from upkeep.domain.errors import BundleError
-
-MAX_ARCHIVE_BYTES = MAX_BUNDLE_BYTES
-"""How large a packed bundle may be; Proton's quota for a bundle is 10 MB."""
-
-MAX_FILES = 2000
+from upkeep.domain.limits import LIMITS, BundleLimits, megabytes
 
 _OVERHEAD = 4 << 20
 """What headers and padding may add to the files."""
@@ -24,17 +20,20 @@ _OVERHEAD = 4 << 20
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-def read_archive(content: bytes) -> Bundle:
+def read_archive(content: bytes, limits: BundleLimits = LIMITS.bundle) -> Bundle:
     """Read a bundle with git's object ids, as if its files had been committed. BundleError says what is wrong."""
     files: dict[str, BundleFile] = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(_unpacked(content)), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BytesIO(_unpacked(content, limits)), mode="r:") as archive:
             for member in archive:
                 path = _path(member)
                 if member.isdir():
                     continue
-                if len(files) >= MAX_FILES:
-                    raise BundleError(f"the archive holds more than {MAX_FILES} files", cure="pack the bundle alone")
+                if len(files) >= limits.files:
+                    raise BundleError(
+                        f"the archive holds more than {limits.files:,} files",
+                        cure="pack the bundle alone, or raise `limits.bundle_files`",
+                    )
                 if path in files:
                     raise BundleError(f"the archive holds `{path}` twice", cure="pack each file once")
                 files[path] = _file(archive, member, path)
@@ -47,15 +46,18 @@ def read_archive(content: bytes) -> Bundle:
 _CURE = "pack the bundle with `tar -czf bundle.tar.gz schema infrastructure`"
 
 
-def _unpacked(content: bytes) -> bytes:
-    most = MAX_BUNDLE_BYTES + _OVERHEAD
+def _unpacked(content: bytes, limits: BundleLimits) -> bytes:
+    most = limits.bytes + _OVERHEAD
     reader = zlib.decompressobj(_GZIP)
     try:
         unpacked = reader.decompress(content, most + 1)
     except zlib.error as fault:
         raise BundleError(f"the archive is not gzipped: {fault}", cure=_CURE) from fault
     if len(unpacked) > most:
-        raise BundleError(f"the archive unpacks to more than {most} bytes", cure="leave out what is no template")
+        raise BundleError(
+            f"the archive unpacks to more than {megabytes(most)}",
+            cure="leave out what is no template, or raise `limits.bundle`",
+        )
     if not reader.eof:
         raise BundleError("the archive ends too early", cure="upload it again")
     return unpacked

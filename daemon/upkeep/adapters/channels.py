@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from upkeep import watch
 from upkeep.domain.errors import StalledError
 from upkeep.domain.notices import OwedNotice
 
@@ -35,7 +36,8 @@ class NamedChannels:
                 f"there is no channel `{name}`",
                 cure=f"describe `{name}` under `notices.channels` in the configuration, or route its notices elsewhere",
             )
-        return channel.send(owed, thread_receipt)
+        with watch.stretch("notice", name):
+            return channel.send(owed, thread_receipt)
 
     def pace(self, channel: str) -> timedelta:
         """The least time between two messages to a channel; zero for one that does not exist."""

@@ -1,4 +1,4 @@
-"""The clock: the only place that asks for the time of day."""
+"""The clock of this host: the only place that asks it for the time of day. Whoever has a store asks that instead."""
 
 from datetime import UTC, datetime
 

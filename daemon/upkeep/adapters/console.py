@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 
 from upkeep.domain.errors import TransientError
 from upkeep.domain.notices import OwedNotice
+from upkeep.domain.terminals import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,9 @@ class ConsoleChannel:
         """Write one notice at once; a stream has no threads and no receipts."""
         notice = owed.notice
         lines = [
-            f"[{notice.channel}] {notice.headline}",
-            *(f"    {line}" for line in notice.lines),
-            *(f"    {link.label}: {urljoin(self.public_url, link.path)}" for link in notice.links),
+            f"[{notice.channel}] {one_line(notice.headline)}",
+            *(f"    {one_line(line)}" for line in notice.lines),
+            *(f"    {one_line(link.label)}: {urljoin(self.public_url, link.path)}" for link in notice.links),
         ]
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
         text = ("\n".join(lines) + "\n").encode(encoding, "replace").decode(encoding)

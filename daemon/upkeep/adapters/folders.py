@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from upkeep.domain.bundles import MAX_BUNDLE_BYTES, MAX_FILE_BYTES, Bundle, BundleFile, Part, is_part_folder
+from upkeep.domain.bundles import Bundle, BundleFile, Part, is_part_folder
 from upkeep.domain.errors import CallerError, NotFound
+from upkeep.domain.limits import LIMITS
 from upkeep.domain.names import parse_major_folder
 
 PLAIN, EXECUTABLE, _SYMLINK, _SUBMODULE, _TREE = "100644", "100755", "120000", "160000", "40000"
@@ -83,7 +84,7 @@ def _holds_spec(folder: Path) -> bool:
     for entry in _entries(folder):
         if entry.name.endswith((".yaml", ".yml")) and entry.is_file(follow_symlinks=False):
             with Path(entry.path).open("rb") as file:
-                if any(line.startswith(b"proton:") for line in file.read(MAX_FILE_BYTES).splitlines()):
+                if any(line.startswith(b"proton:") for line in file.read(LIMITS.bundle.file_bytes).splitlines()):
                     return True
     return False
 
@@ -153,7 +154,7 @@ class _Reading:
         with place.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             self._bytes += size
-            if size <= MAX_FILE_BYTES and self._bytes <= MAX_BUNDLE_BYTES:
+            if size <= LIMITS.bundle.file_bytes and self._bytes <= LIMITS.bundle.bytes:
                 content = stream.read()
                 return BundleFile(path, mode, object_id(b"blob", content), len(content), content)
             digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from upkeep.settings import Settings
 
 _LOOK_EVERY = timedelta(milliseconds=200)
-_LONGEST_SPEC = 1 << 20
 
 _HINT_AFTER = timedelta(seconds=15)
 
@@ -70,10 +69,8 @@ class Desk:
 
     @property
     def now(self) -> datetime:
-        """The present."""
-        from upkeep import wiring
-
-        return wiring.now()
+        """The present, as the store has it."""
+        return self.store.now()
 
     @contextmanager
     def reading(self) -> Iterator["Unit"]:
@@ -164,17 +161,22 @@ def _parsed_version(context: click.Context, parameter: click.Parameter, text: st
     return None if text is None else parse_version(text)
 
 
-def spec_text(path: Path) -> str:
-    """The text of a spec file."""
+def spec_text(path: Path, at_most: int) -> str:
+    """The text of a spec file of so many bytes."""
     from upkeep.domain import documents
+    from upkeep.domain.limits import megabytes
 
     try:
         with path.open("rb") as file:
-            content = file.read(_LONGEST_SPEC + 1)
+            content = file.read(at_most + 1)
     except OSError as error:
         raise CallerError(f"the spec cannot be read: {error.strerror}", where=str(path)) from error
-    if len(content) > _LONGEST_SPEC:
-        raise CallerError("the spec is longer than 1 MB", where=str(path), cure="name a spec file")
+    if len(content) > at_most:
+        raise CallerError(
+            f"the spec is longer than {megabytes(at_most)}",
+            where=str(path),
+            cure="name a spec file, or raise `limits.request`",
+        )
     return documents.decode(content, str(path))
 
 

@@ -80,7 +80,7 @@ def _git() -> _Verdict:
     program = shutil.which("git")
     if program is None:
         return _Verdict("fail", "git", "there is no git in PATH", "install git")
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10)  # noqa: S603
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10)  # noqa: S603  (git, by its whole path)
     found = answer.stdout.strip().removeprefix("git version ")
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST_GIT:

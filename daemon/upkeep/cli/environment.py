@@ -80,7 +80,7 @@ def create(
     from upkeep.domain.resources import Placement
     from upkeep.flows import enroll
 
-    text = spec_text(spec)
+    text = spec_text(spec, desk.settings.limits.request)
     with spec_at(spec), desk.writing() as unit:
         asked = enroll.create_environment(
             unit,

@@ -6,11 +6,12 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 import click
 
 from upkeep.domain.errors import SettingsError, TransientError, UpkeepError, reaction
+from upkeep.domain.terminals import harmless_but_colours
 
 _INTERRUPTED = 130
 _BEFORE_COMMANDS = ("--config", "--quiet", "-q")
@@ -49,6 +50,7 @@ class CommandLine(click.Group):
         """Run a command line and exit: errors become lines on stderr and an exit code, never a trace."""
         extra.setdefault("color", False if os.environ.get("NO_COLOR") else None)
         extra["standalone_mode"] = False
+        sys.stdout, sys.stderr = (_shown_safely(stream) for stream in (sys.stdout, sys.stderr))
         try:
             code = super().main(args, prog_name or "upkeep", **extra)
         except UpkeepError as error:
@@ -81,6 +83,24 @@ class CommandLine(click.Group):
             _report_bug()
             sys.exit(1)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _shown_safely(stream: TextIO) -> TextIO:
+    """A terminal on which nothing acts that others have written, such as the message of a commit."""
+    return cast(TextIO, _Terminal(stream)) if stream.isatty() else stream
+
+
+class _Terminal:
+    """A stream that writes colours and texts, and no other control characters."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(harmless_but_colours(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def report(error: UpkeepError) -> None:

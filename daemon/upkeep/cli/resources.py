@@ -145,7 +145,7 @@ def update_resource(desk: Desk, key: ResourceKey, order: Order) -> None:
     with those it had then."""
     from upkeep.flows import deploy
 
-    given = None if order.spec is None else _inputs(order.spec, key)
+    given = None if order.spec is None else _inputs(order.spec, key, desk.settings.limits.request)
     with desk.writing() as unit:
         asked = deploy.update(
             unit,
@@ -237,12 +237,12 @@ def _ignored(desk: Desk, asked: Sequence["Deployment"]) -> Iterator[str]:
                 yield f"{deployment.resource.short}: {template} {version.version} has no input `{name}`{advice}"
 
 
-def _inputs(path: Path, key: ResourceKey) -> "Inputs":
+def _inputs(path: Path, key: ResourceKey, at_most: int) -> "Inputs":
     """What a spec file gives for one resource."""
     from upkeep.domain import specs
     from upkeep.domain.errors import CallerError
 
-    text = spec_text(path)
+    text = spec_text(path, at_most)
     with spec_at(path):
         if key.kind is ResourceKind.ENVIRONMENT:
             return specs.parse_environment_spec(text).inputs

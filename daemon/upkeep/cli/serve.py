@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,8 @@ def serve(desk: Desk) -> None:
     settings = desk.settings
     wiring.webhook_secrets(settings)
     logs.configure(settings.log.level, settings.log.format)
-    with _listen(settings) as listener:
-        sys.exit(_Family(desk, listener).run())
+    with ExitStack() as stack, _listen(settings) as listener:
+        sys.exit(_Family(desk, listener, wiring.metrics_folder(settings, stack)).run())
 
 
 def _listen(settings: "Settings") -> socket.socket:
@@ -110,8 +111,9 @@ class _Child:
 class _Family:
     """The web server, the worker, and who watches over them."""
 
-    def __init__(self, desk: Desk, listener: socket.socket) -> None:
-        from upkeep import settings
+    def __init__(self, desk: Desk, listener: socket.socket, metrics: Path | None) -> None:
+        from upkeep import settings, wiring
+        from upkeep.lifeline import NOTIFIED
         from upkeep.lifeline import VARIABLE as LIFELINE
 
         self._desk = desk
@@ -119,8 +121,12 @@ class _Family:
         lifeline, self._held = os.pipe()
         port = listener.getsockname()[1]
         environment = {**os.environ, LIFELINE: str(lifeline), "UPKEEP_WEB__PORT": str(port)}
+        # Of the family, it is us whom a service manager listens to.
+        environment.pop(NOTIFIED, None)
         if desk.config_path is not None:
             environment[settings.CONFIG_VARIABLE] = str(desk.config_path.absolute())
+        if metrics is not None:
+            environment[wiring.METRICS_FOLDER_VARIABLE] = str(metrics)
         listening = {**environment, "UPKEEP_LISTENER_FD": str(listener.fileno())}
         self._children = (
             _Child("web", GUNICORN, listening, (lifeline, listener.fileno())),
@@ -186,6 +192,12 @@ class _Family:
     def _announce(self) -> None:
         """Print where the pages are, once they answer."""
         import http.client
+        import logging
+
+        import structlog
+
+        from upkeep import logs
+        from upkeep.lifeline import tell_ready
 
         host, port = self._listener.getsockname()[:2]
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
@@ -194,7 +206,14 @@ class _Family:
             connection.request("GET", "/healthz")
             connection.getresponse().read()
             url = self._desk.settings.web.public_url or f"http://{'localhost' if reached != host else host}:{port}"
-            click.echo(f"Upkeep is up: {url}  (Ctrl-C ends it)", err=True)
+            said = f"Upkeep is up: {url}  (Ctrl-C ends it)"
+            if logs.for_people(self._desk.settings.log.format, sys.stderr):
+                click.echo(said, err=True)
+            else:
+                # Whatever level is logged: it is what those wait for who have started it.
+                logging.getLogger(__name__).setLevel(logging.INFO)
+                structlog.get_logger(__name__).info(said)
+            tell_ready()
         connection.close()
 
 

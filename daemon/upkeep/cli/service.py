@@ -86,7 +86,7 @@ def create(
     from upkeep.domain.resources import Repository
     from upkeep.flows import enroll
 
-    text = spec_text(spec)
+    text = spec_text(spec, desk.settings.limits.request)
     with spec_at(spec), desk.writing() as unit:
         asked = enroll.create_service(
             unit,
@@ -142,7 +142,9 @@ def update(
             repository = replace(unit.fleet.service(name).repository, **changed)
             enroll.change_repository(unit, name, repository, actor=desk.actor, now=desk.now)
         if spec is not None:
-            asked = enroll.update_service(unit, name, spec_text(spec), actor=desk.actor, now=desk.now)
+            asked = enroll.update_service(
+                unit, name, spec_text(spec, desk.settings.limits.request), actor=desk.actor, now=desk.now
+            )
     if changed:
         desk.say(f"{name}: its parts see the repository at their next deployment.")
     if spec is not None:

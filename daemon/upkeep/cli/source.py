@@ -72,7 +72,8 @@ def add(desk: Desk, /, name: str, url: str, poll_every: str, **options: str | Pa
     declared = settings.declare_source(name=name, url=url, poll_every_for=poll_every, **options)
     check_address(declared.url, allow_local=desk.settings.git.allow_local)
     with desk.writing() as unit:
-        follow.add(unit, replace(declared, origin=Origin.ADDED), actor=desk.actor, now=desk.now)
+        added = replace(declared, origin=Origin.ADDED)
+        follow.add(unit, added, at_most=desk.settings.limits.sources, actor=desk.actor, now=desk.now)
     desk.say(f"Source {name} is followed; its first sync is asked for.")
 
 

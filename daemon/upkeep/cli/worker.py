@@ -22,7 +22,7 @@ def worker(desk: Desk) -> None:
     import structlog
 
     from upkeep import logs, wiring
-    from upkeep.lifeline import end_with_parent
+    from upkeep.lifeline import end_with_parent, tell_ready
 
     settings = desk.settings
     logs.configure(settings.log.level, settings.log.format)
@@ -52,7 +52,8 @@ def worker(desk: Desk) -> None:
         working = Thread(target=run, name="loop")
         working.start()
         crew.schedule.start()
-        log.info("the worker is ready")
+        log.info("the worker is ready", **({"metrics": crew.metrics} if crew.metrics else {}))
+        tell_ready()
         os.read(told, 1)
         log.info("the worker ends")
         crew.schedule.stop()

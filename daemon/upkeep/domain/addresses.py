@@ -11,6 +11,10 @@ _PATH = r"[^\s\x00-\x1f\x7f]"
 _WEB = re.compile(rf"https?://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/{_PATH}+", re.I)
 _SSH = re.compile(rf"ssh://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/(?!-){_PATH}+", re.I)
 _SCP = re.compile(rf"(?:{_USER}@)?{_HOST}:(?!//|:|-){_PATH}+")
+_SECRET_USER = re.compile(
+    r"https?://(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|ATBB|[0-9A-Za-z_-]{36,}@)[^/]*", re.I
+)
+"""What stands for a user and is a token of GitHub, GitLab, Bitbucket or another, or as long as one."""
 _LOCAL = re.compile(r"(?:file://)?/[^\x00-\x1f\x7f]*")
 _FORBIDDEN_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.$|\.lock(?:/|$)|^[./-]|/$")
 
@@ -23,6 +27,11 @@ def check_address(url: str, *, allow_local: bool) -> None:
     if _has_password(url):
         raise CallerError(
             "the address of the repository holds a password",
+            cure="leave it out and give the source a credential, which is kept out of the database and logs",
+        )
+    if _SECRET_USER.match(url):
+        raise CallerError(
+            "the address of the repository holds a token",
             cure="leave it out and give the source a credential, which is kept out of the database and logs",
         )
     if any(form.fullmatch(url) for form in (_WEB, _SSH, _SCP)):

@@ -8,15 +8,10 @@ from upkeep.domain import documents, manifests, registrations, schemas
 from upkeep.domain.documents import DocumentError
 from upkeep.domain.findings import Finding, Severity, error, has_errors, warning
 from upkeep.domain.inputs import ValueType
+from upkeep.domain.limits import LIMITS, BundleLimits, megabytes
 from upkeep.domain.parts import Part as Part
 from upkeep.domain.registrations import Registration
 from upkeep.domain.versions import CompatibleEnvironment, TemplateKind
-
-MAX_FILE_BYTES = 2 * 1024 * 1024
-"""How large a file of a bundle may be (Proton's quotas: 2 MB for a manifest, a schema and any other file)."""
-
-MAX_BUNDLE_BYTES = 10 * 1024 * 1024
-"""How large all files of a bundle may be together (Proton's quota: 10 MB)."""
 
 _SCHEMA_FOLDER = "schema"
 _FOLDERS = (_SCHEMA_FOLDER, *(part.folder for part in Part))
@@ -81,13 +76,15 @@ def is_part_folder(name: str) -> bool:
     return name in _FOLDERS or _meant(name, _FOLDERS) is not None
 
 
-def inspect(bundle: Bundle) -> Inspection:
+def inspect(bundle: Bundle, limits: BundleLimits | None = LIMITS.bundle) -> Inspection:
     """Read a bundle: its kind, its parts, and everything that is wrong or unusual about it.
+
+    With None its size is not judged: what was registered once is used as it is, whatever the limits are now.
 
     The registration file of a service template may be missing, which is a warning: bundles that were uploaded to AWS
     Proton directly have none, and a version without it harms nobody, as no service can be created from it.
     """
-    return _Inspector(bundle).inspection()
+    return _Inspector(bundle, limits).inspection()
 
 
 def printable(path: str) -> str:
@@ -99,7 +96,8 @@ def printable(path: str) -> str:
 class _Inspector:
     """Looks at one bundle and collects findings."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, limits: BundleLimits | None) -> None:
+        self._limits = limits
         self._files = {file.path: file for file in bundle.files}
         self._findings: list[Finding] = []
         self._folders = {file.path.split("/")[0] for file in bundle.files if "/" in file.path or not _is_plain(file)}
@@ -138,14 +136,16 @@ class _Inspector:
     def _check_files(self) -> None:
         """What hinders reading a file is an error where the bundle needs it, and a warning elsewhere."""
         total = sum(file.size for file in self._files.values())
-        if total > MAX_BUNDLE_BYTES:
-            message = f"the files have {total} bytes together, more than {MAX_BUNDLE_BYTES}"
-            self._error("too-large", message, "", "move what the templates do not need out of the version folder")
+        too_large = self._limits is not None and total > self._limits.bytes
+        if self._limits is not None and too_large:
+            message = f"the files have {total:,} bytes together, more than {megabytes(self._limits.bytes)}"
+            cure = "move what the templates do not need out of the version folder, or raise `limits.bundle`"
+            self._error("too-large", message, "", cure)
         for path, file in self._files.items():
             needed = path.split("/")[0] in (*_FOLDERS, *_REGISTRATION_FILES)
             severity = Severity.ERROR if needed else Severity.WARNING
-            for slug, message, cure in _hindrances(file):
-                if slug == "unread" and total > MAX_BUNDLE_BYTES:
+            for slug, message, cure in _hindrances(file, self._limits):
+                if slug == "unread" and too_large:
                     continue  # whoever reads a bundle stops when it has become too large
                 self._findings.append(Finding(severity, slug, message, printable(path), None, cure))
 
@@ -167,7 +167,7 @@ class _Inspector:
     def _text(self, path: str) -> str | None:
         """The text of a file that can be read as one; a finding says why not."""
         file = self._files.get(path)
-        if file is None or file.content is None or any(_hindrances(file)):
+        if file is None or file.content is None or any(_hindrances(file, self._limits)):
             return None
         if file.content.startswith(_BYTE_ORDER_MARK):
             self._warning("byte-order-mark", "the file starts with a byte order mark", path, "save it without one")
@@ -342,7 +342,7 @@ def _is_plain(file: BundleFile) -> bool:
     return file.mode.startswith("100")
 
 
-def _hindrances(file: BundleFile) -> list[tuple[str, str, str]]:
+def _hindrances(file: BundleFile, limits: BundleLimits | None) -> list[tuple[str, str, str]]:
     """Why a file cannot be read: slug, message, cure."""
     found = []
     if any("\udc80" <= char <= "\udcff" for char in file.path):
@@ -351,9 +351,10 @@ def _hindrances(file: BundleFile) -> list[tuple[str, str, str]]:
         found.append(("symlink", "this is a symbolic link, which is not followed", "replace it by the file itself"))
     elif file.mode == "160000":
         found.append(("submodule", "this is a submodule, which is not fetched", "replace it by its files"))
-    elif file.size > MAX_FILE_BYTES:
-        message = f"the file has {file.size} bytes, more than {MAX_FILE_BYTES}"
-        found.append(("too-large", message, "make it smaller or move it out of the version folder"))
+    elif limits is not None and file.size > limits.file_bytes:
+        message = f"the file has {file.size:,} bytes, more than {megabytes(limits.file_bytes)}"
+        cure = "make it smaller, move it out of the version folder, or raise `limits.bundle_file`"
+        found.append(("too-large", message, cure))
     elif file.content is None:
         found.append(("unread", "the file could not be read", "replace it by a plain file"))
     elif file.content.startswith(_LFS_POINTER):

@@ -68,12 +68,9 @@ def parse_push(payload: Mapping[str, Any]) -> Push:
     return Push(urls, ref, after, payload.get("deleted") is True)
 
 
-def same_repository(one: str, other: str) -> bool:
-    """Whether two addresses name one repository, whatever their scheme, user, case, `.git` or final slash."""
-    return _normal(one) == _normal(other)
-
-
-def _normal(url: str) -> str:
+def repository_of(url: str) -> str:
+    """The repository an address names: the same for all that do, whatever their scheme, user, case, `.git` or final
+    slash."""
     if "://" in url:
         # Not urlsplit: it raises on some texts, and this compares addresses that others wrote.
         place, _, path = url.partition("://")[2].partition("/")

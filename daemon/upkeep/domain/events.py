@@ -213,6 +213,8 @@ class DeploymentSettled:
     status: str
     version: str
     reason: str | None
+    took: int | None = None
+    """Seconds since it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

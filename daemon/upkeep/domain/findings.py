@@ -1,6 +1,6 @@
 """What an inspection has to say about a file: what is wrong, where, and its cure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -47,6 +47,16 @@ def error(slug: str, message: str, path: str = "", line: int | None = None, cure
 def warning(slug: str, message: str, path: str = "", line: int | None = None, cure: str | None = None) -> Finding:
     """A finding that is shown and stops nothing."""
     return Finding(Severity.WARNING, slug, message, path, line, cure)
+
+
+def bounded(findings: Sequence[Finding], at_most: int) -> tuple[Finding, ...]:
+    """So many of the findings, errors before the rest, and one more that says how many were left out."""
+    if len(findings) <= at_most:
+        return tuple(findings)
+    worst_first = sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
+    kept, left = worst_first[:at_most], worst_first[at_most:]
+    more = f"and {len(left):,} more finding{'' if len(left) == 1 else 's'}, not kept"
+    return (*kept, Finding(left[0].severity, "more", more, cure="mend these first, or raise `limits.findings`"))
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

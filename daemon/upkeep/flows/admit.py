@@ -201,6 +201,9 @@ def sign_in(
     right = passwords.verify(encoded, password)
     renewed = passwords.hash(password) if right and encoded and passwords.outdated(encoded) else encoded
     if not is_user_name(name):
+        # Nobody is called so, and looking at the password cost as much as any: it counts for the address alone.
+        with store.write() as unit:
+            unit.people.note_failed_sign_in("", address, now)
         return None
     with store.write() as unit:
         # Again: many may have been tried at once while this one was verified.

@@ -146,7 +146,7 @@ def _read(unit: Unit, tree: str) -> _Read:
         if tree in _read_before:
             _read_before.move_to_end(tree)
             return _read_before[tree]
-    inspection = bundles.inspect(unit.registry.bundle(tree))
+    inspection = bundles.inspect(unit.registry.bundle(tree), None)
     read = _Read(inspection, schemas.parse(inspection.schema) if inspection.schema is not None else None)
     with _lock:
         _read_before[tree] = read

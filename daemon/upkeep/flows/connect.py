@@ -10,6 +10,7 @@ from datetime import datetime
 from upkeep.domain import events
 from upkeep.domain.addresses import check_address, check_branch, check_subdirectory
 from upkeep.domain.errors import Conflict, NotFound
+from upkeep.domain.limits import LIMITS
 from upkeep.domain.names import SourceName, TemplateName
 from upkeep.domain.people import Act, Actor, require
 from upkeep.domain.sources import Origin, Source
@@ -18,7 +19,15 @@ from upkeep.flows.ports import Unit
 
 
 def connect(
-    unit: Unit, template: TemplateName, url: str, branch: str, subdirectory: str, *, actor: Actor, now: datetime
+    unit: Unit,
+    template: TemplateName,
+    url: str,
+    branch: str,
+    subdirectory: str,
+    *,
+    at_most: int = LIMITS.sources,
+    actor: Actor,
+    now: datetime,
 ) -> Source:
     """Read a template from a branch and folder of a repository from now on, by the source that reads them already or by
     a new one. The source it was read by before is followed no longer when nothing else is read by it."""
@@ -32,7 +41,7 @@ def connect(
     source = next((one for one in known if (one.url, one.branch, one.subdirectory) == place), None)
     if source is None:
         name = _free_name(url, {one.name for one in known})
-        source = follow.add(unit, Source(name, url, branch, subdirectory), actor=actor, now=now)
+        source = follow.add(unit, Source(name, url, branch, subdirectory), at_most=at_most, actor=actor, now=now)
     else:
         follow.ask(unit, source.name, actor=actor, now=now)
     before = found.source

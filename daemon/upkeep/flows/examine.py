@@ -6,18 +6,19 @@ from upkeep.domain import bundles, schemas
 from upkeep.domain.bundles import Bundle, Inspection
 from upkeep.domain.errors import BundleError, StalledError, TransientError, UpkeepError
 from upkeep.domain.findings import Finding, error
+from upkeep.domain.limits import LIMITS, BundleLimits
 from upkeep.domain.parts import Part
 from upkeep.flows.ports import Mirror, Renderer
 
 
-def examine(bundle: Bundle, renderer: Renderer) -> Inspection:
+def examine(bundle: Bundle, renderer: Renderer, limits: BundleLimits = LIMITS.bundle) -> Inspection:
     """Inspect a bundle's files and schema, and check its templates against the inputs the schema declares.
 
     What nobody foresaw becomes a finding too, so that one strange bundle never keeps others from being registered.
     Raises TransientError or StalledError when the renderer is out of order.
     """
     try:
-        inspection = bundles.inspect(bundle)
+        inspection = bundles.inspect(bundle, limits)
         checked = _template_findings(renderer, inspection)
     except (TransientError, StalledError):
         raise

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from upkeep.domain import events
 from upkeep.domain.errors import Conflict
+from upkeep.domain.limits import LIMITS
 from upkeep.domain.people import DAEMON, Act, Actor, require
 from upkeep.domain.sources import Cause, Origin, Source
 from upkeep.domain.work import WorkKind
@@ -17,13 +18,19 @@ LONGEST_BACK_OFF = timedelta(hours=1)
 """A repository that keeps failing is asked at least this often."""
 
 
-def add(unit: Unit, source: Source, *, actor: Actor, now: datetime) -> Source:
+def add(unit: Unit, source: Source, *, at_most: int = LIMITS.sources, actor: Actor, now: datetime) -> Source:
     """Follow a repository from now on; its first sync is asked for at once.
 
-    Refused when another source reads the same branch and folder.
+    Refused when another source reads the same branch and folder, or so many are followed already.
     """
     require(actor, Act.FOLLOW)
-    for other in unit.sources.list():
+    followed = unit.sources.list()
+    if len(followed) >= at_most:
+        raise Conflict(
+            f"{len(followed):,} sources are followed already, as many as are allowed here",
+            cure="remove one that nobody needs, or raise `limits.sources`",
+        )
+    for other in followed:
         if (other.url, other.branch, other.subdirectory) == (source.url, source.branch, source.subdirectory):
             raise Conflict(
                 f"source `{other.name}` reads this branch and folder already",
@@ -35,7 +42,7 @@ def add(unit: Unit, source: Source, *, actor: Actor, now: datetime) -> Source:
     return source
 
 
-def declare(unit: Unit, declared: Iterable[Source], *, now: datetime) -> None:
+def declare(unit: Unit, declared: Iterable[Source], *, at_most: int = LIMITS.sources, now: datetime) -> None:
     """Make the sources of the configuration file followed as it says; those it no longer names become orphans
     of nobody: they are removed, their templates stay."""
     wanted = {source.name: source for source in declared}
@@ -45,7 +52,7 @@ def declare(unit: Unit, declared: Iterable[Source], *, now: datetime) -> None:
             remove(unit, source.name, actor=DAEMON, now=now)
     for name, source in wanted.items():
         if name not in known:
-            add(unit, replace(source, origin=Origin.CONFIG), actor=DAEMON, now=now)
+            add(unit, replace(source, origin=Origin.CONFIG), at_most=at_most, actor=DAEMON, now=now)
             continue
         before = known[name]
         if before.origin is Origin.ADDED:

@@ -19,6 +19,7 @@ from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
+from upkeep.domain.gauges import Gauges
 from upkeep.domain.guesses import Guesses
 from upkeep.domain.lag import Lag, PublishedVersion, Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, SourceName, TemplateName, Version
@@ -27,7 +28,7 @@ from upkeep.domain.people import Actor, Session, Token, User, Via, Vouched
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.records import Records
-from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
+from upkeep.domain.resources import Counters, Listed, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.tallies import Tally
@@ -46,6 +47,9 @@ class Store(Protocol):
 
     def read(self) -> AbstractContextManager["Unit"]:
         """One transaction that sees a single state and writes nothing."""
+
+    def now(self) -> datetime:
+        """The present, by the one clock that all hosts on this store go by."""
 
     def check(self) -> None:
         """Raise an UpkeepError saying what is wrong unless rows of the expected schema can be read and written."""
@@ -94,6 +98,8 @@ class Unit(Protocol):
     def uploads(self) -> "UploadBook": ...
     @property
     def answers(self) -> "AnswerBook": ...
+    @property
+    def gauges(self) -> "GaugeBook": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,9 @@ class SourceBook(Protocol):
         """Those that are stalled, by name, then those that are failing."""
 
     def health(self, at_most: int) -> SourcesHealth: ...
+    def edition(self) -> int:
+        """A number that is another one whenever a source came, went, or reads something else by other secrets."""
+
     def save(self, source: Source) -> None: ...
     def remove(self, name: SourceName) -> None:
         """Its templates stay and belong to no source any more."""
@@ -139,8 +148,11 @@ class DeliveryBook(Protocol):
     """Webhook deliveries and what became of them."""
 
     def find(self, delivery_id: str) -> Delivery | None: ...
-    def save(self, delivery: Delivery) -> None:
-        """Add it, or replace the one with its id."""
+    def found(self, delivery_ids: Sequence[str]) -> Mapping[str, Delivery]:
+        """Those of these ids that there are."""
+
+    def save(self, *deliveries: Delivery) -> None:
+        """Add each, or replace the one with its id."""
 
     def recent(
         self,
@@ -191,9 +203,6 @@ class RegistryBook(Protocol):
 
     def names(self, at_most: int) -> Sequence[TemplateName]:
         """The first of the templates, by name."""
-
-    def trees(self, keys: Collection[tuple[TemplateName, Version]]) -> Mapping[tuple[TemplateName, Version], str]:
-        """The tree ids of those of the versions that are there."""
 
     def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
         """The version of each of the templates that has the highest number."""
@@ -303,6 +312,14 @@ class FleetPage:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """The same of resources as lists tell them."""
+
+    resources: tuple[Listed, ...]
+    next: str | None
+
+
 class FleetBook(Protocol):
     """Services and resources."""
 
@@ -325,13 +342,7 @@ class FleetBook(Protocol):
     def find(self, key: ResourceKey) -> Resource | None: ...
     def save(self, resource: Resource) -> None: ...
     def remove(self, key: ResourceKey) -> None: ...
-    def homes(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, tuple[Outputs, Placement]]:
-        """What those of the environments that are there give to what lives in them."""
-
-    def specs(self, names: Collection[str]) -> Mapping[str, str]:
-        """The spec documents of some services."""
-
-    def of_services(self, names: Collection[ResourceName]) -> Sequence[Resource]:
+    def of_services(self, names: Collection[ResourceName]) -> Sequence[Listed]:
         """The instances and pipelines of some services, by key."""
 
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
@@ -347,6 +358,11 @@ class FleetBook(Protocol):
     def page(
         self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
     ) -> FleetPage: ...
+    def listed(
+        self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
+    ) -> ListedPage:
+        """The same page, with no more of each resource than a list tells."""
+
     def count(self, wanted: FleetFilter, at_most: int) -> int:
         """How many match, counted up to `at_most`."""
 
@@ -406,10 +422,9 @@ class DeploymentBook(Protocol):
         """Newest first, those asked for before the one of that id; NotFound when there is none. `called` is the short
         name of the resource; `stalled` leaves those that wait for a person."""
 
-    def stalled(self, ids: Collection[str]) -> Collection[str]:
-        """Which of these wait for a person."""
+    def under_way(self, key: ResourceKey) -> Deployment | None:
+        """The deployment under way, as it was committed last. Whoever changes it reads it by its id first."""
 
-    def under_way(self, key: ResourceKey) -> Deployment | None: ...
     def keep_rendered(self, deployment_id: str, rendered: str) -> None: ...
     def rendered(self, deployment_id: str) -> str | None: ...
     def keep_proposal(self, deployment_id: str, proposal: Proposal) -> None: ...
@@ -473,8 +488,12 @@ class PlanBook(Protocol):
     def standing(self, template: TemplateName, version: Version) -> tuple[int, int]:
         """A number that grows with each plan asked for to move a resource to a version, and how many are made."""
 
-    def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
-        """The last one of each of these resources and each version it was to move to."""
+    def last(self, key: ResourceKey, version: Version) -> Plan | None:
+        """The last one of a resource and the version it was to move to."""
+
+    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Proposal | None]:
+        """What the last one of each of these resources and each version it was to move to said would change; None when
+        there is nothing to see, it was approved, or what it was made from has changed since."""
 
 
 class TallyBook(Protocol):
@@ -547,6 +566,10 @@ class OutboxBook(Protocol):
 
 class WorkBook(Protocol):
     """The queue. One row for each (kind, subject); asking while it runs makes it run once more."""
+
+    def alone(self, errand: str) -> bool:
+        """Whether this writing transaction is the only one on that errand now, on any host, and sees all that those
+        before it have done. False: leave it to the other."""
 
     def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
         """Make it due at `due_at`, or sooner if it already was; the last cause stays."""
@@ -704,6 +727,13 @@ class AnswerBook(Protocol):
         """Let go of those that are as old as this or older."""
 
 
+class GaugeBook(Protocol):
+    """How everything stands, for those who watch from outside."""
+
+    def read(self, now: datetime) -> Gauges:
+        """Some ten statements over indexes; what grows with the fleet is counted from one index."""
+
+
 # ------------------------------------------------------------------------------------------ sign-in elsewhere
 
 
@@ -751,11 +781,15 @@ class Mirror(Protocol):
     def commit(self, commit_id: str) -> Commit:
         """NotFound when the repository does not have it."""
 
-    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
+    def steps(self, after: str, until: str, subdirectory: str, at_most: int | None = None) -> Iterator[Step] | None:
         """The first-parent commits behind `after` up to `until`, oldest first, one git process for all.
 
-        None when `after` is not on the first-parent line of `until`: then only trees can be compared.
+        None when `after` is not on the first-parent line of `until`, or more than `at_most` commits behind: then only
+        trees can be compared.
         """
+
+    def distance(self, after: str, until: str) -> int:
+        """How many first-parent commits lie behind `after` up to `until`; 0 when `after` is none of its ancestors."""
 
     def history(self, until: str, subdirectory: str) -> Iterator[Step]:
         """The same from the first commit on, which is compared with nothing."""

@@ -1,33 +1,96 @@
-"""Receive: write down a webhook delivery and ask the sources it speaks of to sync. Nothing else happens here."""
+"""Receive: write down webhook deliveries and ask the sources they speak of to sync. Nothing else happens here."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-from upkeep.domain.deliveries import Delivery, DeliveryStatus, Push, same_repository
+from upkeep.domain.deliveries import Delivery, DeliveryStatus, Push, repository_of
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import Cause, Source
 from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import Unit
 
 
-def receive(
-    unit: Unit, *, delivery_id: str, event: str, push: Push | None, scope: Collection[SourceName] | None, now: datetime
-) -> Delivery:
-    """Store one authenticated delivery, and say in it what it asked for or why it asked nothing.
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An authenticated delivery that is to be written down.
 
     `push` is None for other events than a push. `scope` holds the sources whose secret signed it, None when a
-    global secret did. An id that is waiting or was worked changes nothing; one that failed or was ignored is
-    looked at again, because GitHub redelivers under the same id.
+    global secret did.
     """
-    known = unit.deliveries.find(delivery_id)
-    if known is not None and known.status in (DeliveryStatus.RECEIVED, DeliveryStatus.WORKED):
-        return known
-    sources, reason = _asked(unit.sources.list(), event, push, scope)
-    delivery = Delivery(
-        id=delivery_id,
-        event=event,
-        received_at=now,
+
+    id: str
+    event: str
+    push: Push | None
+    scope: Collection[SourceName] | None
+    at: datetime
+
+
+@dataclass(slots=True)
+class Readers:
+    """Who reads which repository, kept from one transaction to the next for as long as no source comes, goes or is
+    changed, because every delivery asks and hardly any source changes. Threads take turns with it."""
+
+    _edition: int | None = None
+    _readers: dict[str, list[Source]] = field(default_factory=dict)
+
+    def at(self, unit: Unit) -> Mapping[str, Sequence[Source]]:
+        """The sources that read each repository, as they stand in a transaction."""
+        edition = unit.sources.edition()
+        if edition != self._edition:
+            self._readers = {}
+            for source in unit.sources.list():
+                self._readers.setdefault(repository_of(source.url), []).append(source)
+            self._edition = edition
+        return self._readers
+
+
+WaitOf = Callable[[SourceName, datetime], timedelta]
+"""For how long the sync of a source waits that is asked for too often."""
+
+
+def receive(
+    unit: Unit,
+    arrivals: Sequence[Arrival],
+    readers: Readers,
+    wait_of: WaitOf = lambda source, now: timedelta(),
+) -> list[Delivery]:
+    """Store authenticated deliveries, and say in each what it asked for or why it asked nothing.
+
+    An id that is waiting or was worked changes nothing; one that failed or was ignored is looked at again, because
+    GitHub redelivers under the same id. Nothing is lost by what `wait_of` says: the delivery is kept as any other, and
+    one sync reads all that was pushed until it begins.
+    """
+    known = dict(unit.deliveries.found([arrival.id for arrival in arrivals]))
+    reading = readers.at(unit)
+    written: dict[str, Delivery] = {}
+    asked: dict[SourceName, datetime] = {}
+    told = []
+    for arrival in arrivals:
+        before = known.get(arrival.id)
+        if before is None or before.status not in (DeliveryStatus.RECEIVED, DeliveryStatus.WORKED):
+            sources, reason = _meant(arrival, reading)
+            waits = {name: wait_of(name, arrival.at) for name in sources}
+            for name, wait in waits.items():
+                asked[name] = min(asked.get(name, arrival.at + wait), arrival.at + wait)
+            before = _delivery(arrival, before, sources, reason or _put_off(waits))
+            known[arrival.id] = written[arrival.id] = before
+        told.append(before)
+    unit.deliveries.save(*written.values())
+    # One ask for a source stands for all deliveries of this transaction.
+    for name, at in sorted(asked.items()):
+        unit.work.ask(WorkKind.SYNC, name, at, Cause.WEBHOOK)
+    return told
+
+
+def _delivery(
+    arrival: Arrival, known: Delivery | None, sources: tuple[SourceName, ...], reason: str | None
+) -> Delivery:
+    push = arrival.push
+    return Delivery(
+        id=arrival.id,
+        event=arrival.event,
+        received_at=arrival.at,
         status=DeliveryStatus.RECEIVED if sources else DeliveryStatus.IGNORED,
         reason=reason,
         repository=min(push.repository_urls, default=None) if push else None,
@@ -36,10 +99,6 @@ def receive(
         sources=sources,
         attempts=known.attempts + 1 if known else 1,
     )
-    unit.deliveries.save(delivery)
-    for name in sources:
-        unit.work.ask(WorkKind.SYNC, name, now, Cause.WEBHOOK)
-    return delivery
 
 
 def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str | None, now: datetime) -> None:
@@ -55,17 +114,26 @@ def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str 
         )
 
 
-def _asked(
-    sources: Sequence[Source],
-    event: str,
-    push: Push | None,
-    scope: Collection[SourceName] | None,
-) -> tuple[tuple[SourceName, ...], str | None]:
-    if event == "ping":
+def _put_off(waits: Mapping[SourceName, timedelta]) -> str | None:
+    late = [name for name, wait in waits.items() if wait]
+    if not late:
+        return None
+    seconds = max(1, round(max(waits.values()).total_seconds()))
+    return (
+        f"deliveries for {', '.join(late)} come more often than `limits.deliveries_per_minute` allows, "
+        f"so one sync for all of them begins within {seconds} s"
+    )
+
+
+def _meant(arrival: Arrival, readers: Mapping[str, Sequence[Source]]) -> tuple[tuple[SourceName, ...], str | None]:
+    """The sources a delivery asks to sync; without any, why it asks none."""
+    push, scope = arrival.push, arrival.scope
+    if arrival.event == "ping":
         return (), "a ping asks for nothing"
     if push is None:
-        return (), f"`{event}` events ask for nothing, only pushes do"
-    here = [s for s in sources if any(same_repository(s.url, url) for url in push.repository_urls)]
+        return (), f"`{arrival.event}` events ask for nothing, only pushes do"
+    places = {repository_of(url) for url in push.repository_urls}
+    here = sorted((s for place in places for s in readers.get(place, ())), key=lambda source: source.name)
     if not here:
         return (), "no source reads this repository"
     signed = [s for s in here if scope is None or s.name in scope]

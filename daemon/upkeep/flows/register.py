@@ -11,7 +11,8 @@ from datetime import datetime
 from upkeep.domain import events, notices
 from upkeep.domain.bundles import Bundle, Inspection, Part
 from upkeep.domain.errors import Conflict, NotFound, TransientError, UpkeepError
-from upkeep.domain.findings import Finding, error, has_errors
+from upkeep.domain.findings import Finding, bounded, error, has_errors
+from upkeep.domain.limits import LIMITS, Limits
 from upkeep.domain.names import SourceName, TemplateName, Version, parse_version
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON, Act, Actor, require
@@ -56,9 +57,11 @@ def add_version(
     commit: Commit,
     bundle: Bundle,
     inspection: Inspection,
+    limits: Limits,
     now: datetime,
 ) -> TemplateVersion:
-    """Keep a bundle as a version: a draft, unless something in it is wrong or breaks the version before."""
+    """Keep a bundle as a version: a draft, unless something in it is wrong or breaks the version before. Of many
+    findings the worst are kept."""
     before = unit.registry.latest(template.name, number.major, _GOOD)
     findings = [*inspection.findings, *compatibility(before.schema if before else None, inspection.schema)]
     if inspection.kind is not None and inspection.kind is not template.kind:
@@ -75,7 +78,7 @@ def add_version(
         commit=commit,
         path=path,
         created_at=now,
-        findings=tuple(findings),
+        findings=bounded(findings, limits.findings),
         schema=inspection.schema,
         has_pipeline=Part.PIPELINE in inspection.templates,
         compatible_environments=inspection.compatible_environments,
@@ -131,7 +134,14 @@ def refuse_registering(unit: Unit, template: TemplateName, version: Version) -> 
 
 
 def register(
-    store: Store, uploaded: Uploaded, renderer: Renderer, claim: Claim, *, routing: Routing, now: datetime
+    store: Store,
+    uploaded: Uploaded,
+    renderer: Renderer,
+    claim: Claim,
+    *,
+    routing: Routing,
+    limits: Limits = LIMITS,
+    now: datetime,
 ) -> None:
     """Do one REGISTER work: read an upload and make the version of it. What may be read later is tried again."""
     name, _, text = claim.subject.partition("@")
@@ -142,14 +152,14 @@ def register(
         with store.write() as unit:
             unit.work.done(claim)
         return
-    bundle, inspection = _read(uploaded, renderer, upload)
+    bundle, inspection = _read(uploaded, renderer, upload, limits)
     with store.write() as unit:
         unit.work.hold(claim)
         template = unit.registry.find_template(upload.template)
         if template is not None and unit.uploads.find(upload.template, number) is not None:
             commit = Commit(bundle.tree, upload.asked_by, "", upload.asked_at, upload.message or upload.place)
             path = f"{template.name}/v{number.major}"
-            made = add_version(unit, template, number, path, commit, bundle, inspection, now)
+            made = add_version(unit, template, number, path, commit, bundle, inspection, limits, now)
             unit.uploads.remove(upload.template, number)
             channel = routing.of_template(template.name)
             for notice in notices.registered(channel, SourceName(upload.place), [made]) if channel else ():
@@ -157,14 +167,14 @@ def register(
         unit.work.done(claim)
 
 
-def _read(uploaded: Uploaded, renderer: Renderer, upload: Upload) -> tuple[Bundle, Inspection]:
+def _read(uploaded: Uploaded, renderer: Renderer, upload: Upload, limits: Limits) -> tuple[Bundle, Inspection]:
     try:
         bundle = uploaded(upload.bucket, upload.key)
     except TransientError:
         raise
     except UpkeepError as fault:
         return Bundle(EMPTY_TREE, ()), unreadable(fault.message, fault.cure)
-    inspection = examine(bundle, renderer)
+    inspection = examine(bundle, renderer, limits.bundle)
     if upload.compatible_environments:
         inspection = replace(
             inspection,

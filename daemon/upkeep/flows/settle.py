@@ -86,8 +86,9 @@ def close(
     closed = replace(deployment, status=status, message=message, completed_at=now, stall=None, continue_token=None)
     unit.deployments.save(closed)
     unit.fleet.save(replace(unit.fleet.get(closed.resource), status=status))
+    took = round((now - closed.created_at).total_seconds())
     unit.journal.record(
-        events.DeploymentSettled(str(closed.resource), closed.id, status, str(closed.target.version), message),
+        events.DeploymentSettled(str(closed.resource), closed.id, status, str(closed.target.version), message, took),
         actor,
         now,
     )

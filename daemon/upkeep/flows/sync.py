@@ -5,7 +5,8 @@ transaction together with the source's `synced_commit`, so a sync that was kille
 that landed and registers nothing twice. Reading git and checking templates happens outside transactions.
 
 Where there is nothing to go on from (the first sync, a rewritten history, another branch), the folders at the head
-are compared with what the registry holds: at most one new minor for each.
+are compared with what the registry holds: at most one new minor for each. So they are when more commits have come
+than are looked through one by one, and then a finding of the source says so.
 
 What fails is written on the source here. A TransientError is raised again, for the worker to try again later; a
 StalledError is told to the operators and ends the work until somebody asks again. The deliveries that asked for a
@@ -29,7 +30,8 @@ from upkeep.domain.changes import (
     version_folder,
 )
 from upkeep.domain.errors import Conflict, LostLease, NotFound, StalledError, TransientError
-from upkeep.domain.findings import Finding
+from upkeep.domain.findings import Finding, bounded, warning
+from upkeep.domain.limits import LIMITS, Limits
 from upkeep.domain.names import SourceName, Version
 from upkeep.domain.notices import Routing
 from upkeep.domain.people import DAEMON
@@ -41,13 +43,22 @@ from upkeep.flows.examine import examine, read
 from upkeep.flows.ports import Mirror, Renderer, Repositories, Store, Unit
 from upkeep.flows.register import add_version
 
+_TOO_MANY_COMMITS = "too-many-commits"
+
 
 class _Overtaken(Exception):
     """The source was removed, or points elsewhere, since the sync began."""
 
 
 def sync(
-    store: Store, repositories: Repositories, renderer: Renderer, claim: Claim, *, routing: Routing, now: datetime
+    store: Store,
+    repositories: Repositories,
+    renderer: Renderer,
+    claim: Claim,
+    *,
+    routing: Routing,
+    limits: Limits = LIMITS,
+    now: datetime,
 ) -> None:
     """Do one SYNC work: read what is new on the source's branch and register it.
 
@@ -62,7 +73,7 @@ def sync(
         with store.write() as unit:
             unit.work.done(claim)
         return
-    run = _Run(store, renderer, claim, routing, source, now)
+    run = _Run(store, renderer, claim, routing, source, limits, now)
     try:
         if claim.cause == Cause.POLL and not _unsettled(source) and repositories.head(source) == source.synced_commit:
             run.finish(source.synced_commit, source.findings, None)
@@ -126,8 +137,12 @@ class _Reading:
         source, head = self.run.source, self.mirror.head
         asked = self.run.claim.cause == Cause.PERSON
         steps = None
+        skipped: tuple[Finding, ...] = ()
         if source.synced_commit is not None:
-            steps = self.mirror.steps(source.synced_commit, head, source.subdirectory)
+            limit = self.run.limits.commits
+            steps = self.mirror.steps(source.synced_commit, head, source.subdirectory, limit)
+            if steps is None and (count := self.mirror.distance(source.synced_commit, head)) > limit:
+                skipped = (_too_many(count, limit),)
         if steps is None:
             self._compare(head, anew=asked)
         else:
@@ -140,8 +155,15 @@ class _Reading:
                 before = step.commit.id
             if asked or _unsettled(source):
                 self._compare(head, anew=asked, synced=True)
-        findings = self.layout.findings() if self.layout is not None else source.findings
-        self.run.finish(head, findings, self.pending)
+        self.run.finish(head, (*skipped, *self._findings()), self.pending)
+
+    def _findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the folders; without a look at them, what was known before."""
+        if self.layout is None:
+            return tuple(finding for finding in self.run.source.findings if finding.slug != _TOO_MANY_COMMITS)
+        # Whether another source holds a name decides about later syncs, so that it is never left out.
+        first = sorted(self.layout.findings(), key=lambda finding: finding.slug != NAME_HELD_ELSEWHERE)
+        return bounded(first, self.run.limits.findings)
 
     def _moves(self, changes: Sequence[FolderChange], before: str) -> tuple[Move, ...]:
         """What a commit did, told from the registry alone as long as no folder came or went that matters."""
@@ -194,7 +216,7 @@ class _Reading:
         if move.after is None or move.before == move.after:
             return _Change(move)
         bundle, unreadable = read(self.mirror, move.after)
-        return _Change(move, bundle, unreadable or examine(bundle, self.run.renderer))
+        return _Change(move, bundle, unreadable or examine(bundle, self.run.renderer, self.run.limits.bundle))
 
 
 # -------------------------------------------------------------------------------------------- registering
@@ -219,6 +241,7 @@ class _Run:
     claim: Claim
     routing: Routing
     source: Source
+    limits: Limits
     now: datetime
     count: int = 0
 
@@ -406,9 +429,17 @@ class _Run:
     ) -> TemplateVersion:
         unit.registry.save_major(replace(major, next_minor=major.next_minor + 1, removed_at=None))
         number = Version(major.major, major.next_minor)
-        version = add_version(unit, template, number, major.path, commit, bundle, inspection, self.now)
+        version = add_version(unit, template, number, major.path, commit, bundle, inspection, self.limits, self.now)
         self.count += 1
         return version
+
+
+def _too_many(count: int, limit: int) -> Finding:
+    return warning(
+        _TOO_MANY_COMMITS,
+        f"{count:,} commits came at once, more than {limit:,}, so each folder has one draft of all of them",
+        cure="`upkeep template replay` shows the versions in between; `limits.commits` lets more be read one by one",
+    )
 
 
 def _place(source: Source) -> tuple[str, str, str]:

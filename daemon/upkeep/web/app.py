@@ -6,18 +6,23 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from flask import Flask, Response, g, request, url_for
+from flask import Flask, Response, current_app, g, request
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import api, faults, health, hooks, identity, live, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, kept, lines, live, metrics, pages, wording
 from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
 __all__ = ["Rooms", "create_app"]
 
-LARGEST_FORM = 1024 * 1024
-"""Bytes of a form that a page accepts; hooks have a limit of their own."""
+_UNUSED = ", ".join(
+    f"{feature}=()"
+    for feature in ("camera", "microphone", "geolocation", "payment", "usb", "display-capture", "clipboard-read")
+)
+"""What browsers would lend a page, and ours never ask for: https://www.w3.org/TR/permissions-policy/."""
+
+_HTTPS_FOR = timedelta(days=365)
 
 _POLICY = "; ".join(
     (
@@ -40,8 +45,9 @@ def create_app(rooms: Rooms) -> Flask:
     https = rooms.public_url.startswith("https://")
     app.config.update(
         SECRET_KEY=_signing_key(rooms),
-        MAX_CONTENT_LENGTH=LARGEST_FORM,
-        MAX_FORM_MEMORY_SIZE=LARGEST_FORM,
+        # Hooks have a limit of their own.
+        MAX_CONTENT_LENGTH=rooms.bounds.request,
+        MAX_FORM_MEMORY_SIZE=rooms.bounds.request,
         SESSION_COOKIE_NAME="__Host-upkeep" if https else "upkeep",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -53,19 +59,23 @@ def create_app(rooms: Rooms) -> Flask:
         # SameSite cookie stand without it.
         WTF_CSRF_SSL_STRICT=False,
     )
+    # First, so that what is refused before it is looked at has its number too.
+    app.before_request(api.number_request)
+    metrics.install(app)
     csrf = CSRFProtect(app)
     # Known by signatures and tokens, which no browser sends by itself.
     signed = (hooks.blueprint, api.blueprint, proton.blueprint)
     for blueprint in signed:
         csrf.exempt(blueprint)
-    for blueprint in (*signed, health.blueprint, identity.blueprint, *pages.BLUEPRINTS):
+    for blueprint in (*signed, health.blueprint, metrics.blueprint, identity.blueprint, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
-    app.before_request(api.number_request)
     app.before_request(_refuse_unreadable)
     app.before_request(identity.admit)
     app.after_request(_guarded)
     faults.install(app)
     wording.install(app)
+    lines.install(app)
+    kept.install(app)
     live.install(app)
     app.add_template_global(_asset_of(app), "asset")
     return app
@@ -82,7 +92,7 @@ def _asset_of(app: Flask) -> Callable[[str], str]:
     marks = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in folder.iterdir() if file.is_file()
     }
-    return lambda name: url_for("static", filename=name, v=marks[name])
+    return lambda name: wording.address("static", filename=name, v=marks[name])
 
 
 def _refuse_unreadable() -> None:
@@ -100,6 +110,12 @@ def _guarded(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = _UNUSED
+    response.headers["X-Frame-Options"] = "DENY"
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        # https://www.rfc-editor.org/rfc/rfc6797
+        response.headers["Strict-Transport-Security"] = f"max-age={int(_HTTPS_FOR.total_seconds())}"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     if api.asked_for():

@@ -9,29 +9,44 @@ from typing import Any
 
 from flask import Response, request
 
+from upkeep.web.rooms import rooms
+
 PIECE = 1000
 """Rows that are read in one short transaction and written together."""
 
 Rows = Iterable[Mapping[str, Any]]
 """Rows of one piece; all have the same names in the same order."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def pieces(read: Callable[[str | None], tuple[Rows, str | None]]) -> Iterator[Rows]:
-    """What `read` gives for no cursor, and for the cursor that each piece comes with, to the last."""
-    rows, cursor = read(None)
-    yield rows
-    while cursor is not None:
-        rows, cursor = read(cursor)
-        yield rows
+    """What `read` gives for no cursor, and for the cursor that each piece comes with, to the last. When there are more
+    rows than a file may have, a row that says so in its first column is the last."""
+    return _read(read, rooms().bounds.exported_rows)
+
+
+def _read(read: Callable[[str | None], tuple[Rows, str | None]], room: int) -> Iterator[Rows]:
+    cursor: str | None = None
+    while True:
+        found, cursor = read(cursor)
+        rows = list(found)
+        shown, left = rows[:room], len(rows) > room or (cursor is not None and len(rows) == room)
+        room -= len(shown)
+        if left:
+            more = "there are more rows: narrow the filter, or raise `limits.exported_rows`"
+            names = list(rows[0])
+            shown.append({name: more if name == names[0] else None for name in names})
+        yield shown
+        if left or cursor is None:
+            return
 
 
 def as_csv(name: str, columns: Iterable[str], found: Iterator[Rows]) -> Response:
     """A CSV file with a line of column names, in UTF-8 and with the line ends of RFC 4180.
 
-    A text that a spreadsheet would take for a formula, because it begins with `=`, `+`, `-`, `@`, a tab or a carriage
-    return, gets an apostrophe before it: https://owasp.org/www-community/attacks/CSV_Injection.
+    A text that a spreadsheet would take for a formula, because it begins with `=`, `+`, `-`, `@` or their
+    full-width forms, a tab or a line end, gets an apostrophe before it: https://owasp.org/www-community/attacks/CSV_Injection.
     """
     names = list(columns)
 

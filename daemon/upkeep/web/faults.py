@@ -11,16 +11,20 @@ from upkeep.domain.errors import (
     CallerError,
     NotFound,
     SignedOut,
+    StalledError,
     TooLarge,
     TooManyRequests,
     TransientError,
     UpkeepError,
     reaction,
 )
+from upkeep.domain.limits import megabytes
+from upkeep.domain.people import NOBODY
 from upkeep.web import api
 from upkeep.web.api import problems
-from upkeep.web.identity import send_to_door
+from upkeep.web.identity import actor, send_to_door
 from upkeep.web.places import back
+from upkeep.web.rooms import rooms
 
 logger = logging.getLogger("upkeep.web")
 
@@ -46,7 +50,10 @@ def _refused(error: UpkeepError) -> AnyResponse:
         return make_response(send_to_door(back() if request.method == "POST" else _here()))
     answer = reaction(error)
     level = logging.getLevelNamesMapping()[answer.level.upper()]
-    logger.log(level, "%s %s: %s", request.method, request.path, error, extra={"request_id": g.get("request_id")})
+    logger.log(level, "%s %s: %s", request.method, request.path, error)
+    if isinstance(error, TransientError | StalledError) and actor() == NOBODY:
+        # The log has it. Strangers need not know which database of which host is away.
+        error.where = None
     if isinstance(error, TransientError | TooManyRequests) and error.retry_after is not None:
         g.retry_after = error.retry_after
     return _answer(error, answer.status)
@@ -69,7 +76,7 @@ def _http(error: HTTPException) -> AnyResponse:
         response = problems.answer(problems.of_http(error), error.code or 500)
         return _with_methods(error, response)
     if isinstance(error, RequestEntityTooLarge):
-        return _answer(TooLarge("what was sent is larger than this page accepts", cure="send less"), 413)
+        return _answer(_too_large(), 413)
     if error.code == 404:
         fault = NotFound("there is no such page", where=request.path, cure="start from the fleet page")
         return _answer(fault, 404)
@@ -101,6 +108,11 @@ def _answer(error: UpkeepError, status: int, number: str | None = None) -> Respo
         body = {"error": error.slug, "message": error.message, "where": error.where, "cure": error.cure, "id": number}
         return make_response(jsonify({name: value for name, value in body.items() if value is not None}), status)
     return make_response(render_template("fault.html", error=error, status=status), status)
+
+
+def _too_large() -> TooLarge:
+    said = f"what was sent is larger than {megabytes(rooms().bounds.request)}"
+    return TooLarge(said, cure="send less, or raise `limits.request`")
 
 
 def _here() -> str:

@@ -3,87 +3,105 @@
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 """
 
-import hashlib
 import hmac
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from upkeep import watch
 from upkeep.domain.deliveries import Push, parse_push
 from upkeep.domain.errors import CallerError, NotFound, SignedOut, StalledError, TooLarge, TransientError
+from upkeep.domain.limits import megabytes
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import Source
-from upkeep.flows.receive import receive
+from upkeep.flows.receive import Arrival
 from upkeep.web.rooms import Rooms, rooms
 
 blueprint = Blueprint("hooks", __name__, url_prefix="/hooks")
 logger = logging.getLogger("upkeep.web")
 
-LARGEST = 25 * 1024 * 1024
-"""Bytes of the largest payload GitHub sends: https://docs.github.com/en/webhooks/webhook-events-and-payloads."""
-
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z._\-]{1,100}")
 _LONGEST_TEXT = 2000
+_MOST_HASHED = 256 << 20
+"""Bytes, over all secrets, that are hashed to find out who signed one delivery."""
 _EVENT = re.compile(r"[a-z_]{1,100}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A secret that may have signed, and the source it is good for; None for every source."""
+class _Repository(TypedDict, total=False):
+    """The addresses of a repository."""
 
-    secret: str
-    source: SourceName | None
+    clone_url: Any
+    ssh_url: Any
+    git_url: Any
+    html_url: Any
+    svn_url: Any
+
+
+class _Payload(TypedDict, total=False):
+    """What of a payload is looked at."""
+
+    repository: _Repository | Any
+    ref: Any
+    after: Any
+    deleted: Any
+
+
+_PAYLOAD: TypeAdapter[_Payload | Any] = TypeAdapter(
+    Annotated[_Payload | Any, Field(union_mode="left_to_right")], config=ConfigDict(defer_build=True)
+)
+"""All of a payload is read, and of all it says only this becomes a value: a push lists thousands of commits."""
 
 
 @blueprint.post("/github")
 def github() -> ResponseReturnValue:
     """One delivery for whatever sources read its repository."""
     here = rooms()
+    body, signature = _signed_body(here)
+    if _fits(here.webhook_secrets, body, signature):
+        return _answer(here, body, None)
     with here.store.read() as unit:
         sources = unit.sources.list()
-    return _answer(here, _global(here) + _own(here, sources), only=None)
+    return _answer(here, body, _signers(here, sources, body, signature))
 
 
 @blueprint.post("/github/<source>")
 def github_source(source: str) -> ResponseReturnValue:
     """One delivery for one source, which is then the only one asked to sync."""
     here = rooms()
+    body, signature = _signed_body(here)
     with here.store.read() as unit:
         sources = [found for found in unit.sources.list() if found.name == source]
-    return _answer(here, _global(here) + _own(here, sources), only=(source, bool(sources)))
+    if not _fits(here.webhook_secrets, body, signature):
+        _signers(here, sources, body, signature)
+    if not sources:
+        raise NotFound(f"there is no source `{source}`", cure="send to /hooks/github, or add the source first")
+    return _answer(here, body, frozenset({SourceName(source)}))
 
 
-def _answer(here: Rooms, candidates: list[_Candidate], only: tuple[str, bool] | None) -> ResponseReturnValue:
-    _refuse_declared_length()
+def _signed_body(here: Rooms) -> tuple[bytes, str]:
+    """The body, and the signature it claims, which is asked for first so that an unsigned one costs nothing."""
+    _refuse_declared_length(here.bounds.delivery)
     signature = _claimed_signature()
-    if not candidates:
-        raise TransientError(
-            "no webhook secret is configured here, so no delivery can be trusted",
-            cure="set `webhooks.secrets` in the configuration, and the same secret in GitHub's webhook",
-        )
-    body = _body()
-    scope = _signers(candidates, body, signature)
-    if only is not None:
-        name, known = only
-        if not known:
-            raise NotFound(f"there is no source `{name}`", cure="send to /hooks/github, or add the source first")
-        scope = frozenset({SourceName(name)})
+    body = _body(here.bounds.delivery)
+    _refuse_costly(len(here.webhook_secrets), len(body))
+    return body, signature
+
+
+def _answer(here: Rooms, body: bytes, scope: frozenset[SourceName] | None) -> ResponseReturnValue:
     delivery_id, event = _header("X-GitHub-Delivery", _DELIVERY_ID), _header("X-GitHub-Event", _EVENT)
     payload = _payload(body)
     push = _storable(parse_push(payload)) if event == "push" else None
-    with here.store.write() as unit:
-        delivery = receive(unit, delivery_id=delivery_id, event=event, push=push, scope=scope, now=here.clock())
-    if delivery.sources:
-        here.store.ring()
+    delivery = here.intake.receive(Arrival(delivery_id, event, push, scope, here.clock()))
+    watch.happened("delivery", delivery.status)
     said = {"delivery": delivery.id, "status": str(delivery.status), "sources": list(delivery.sources)}
     if delivery.reason:
         said["reason"] = delivery.reason
@@ -107,62 +125,74 @@ def _claimed_signature() -> str:
     return found[1]
 
 
-def _refuse_declared_length() -> None:
-    if request.content_length is not None and request.content_length > LARGEST:
-        raise _too_large()
+def _refuse_declared_length(largest: int) -> None:
+    if request.content_length is not None and request.content_length > largest:
+        raise _too_large(largest)
 
 
-def _body() -> bytes:
+def _body(largest: int) -> bytes:
     """All bytes of the body. Where no length was declared, the reading itself stops: one byte late, because Werkzeug
     does not tell a body that ends at its limit from one that goes on."""
-    request.max_content_length = LARGEST + 1
+    request.max_content_length = largest + 1
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise _too_large() from error
-    if len(body) > LARGEST:
-        raise _too_large()
+        raise _too_large(largest) from error
+    if len(body) > largest:
+        raise _too_large(largest)
     return body
 
 
-def _too_large() -> TooLarge:
-    return TooLarge(f"the payload is larger than {LARGEST // 1024 // 1024} MB", cure="send less; GitHub caps it there")
+def _refuse_costly(secrets: int, size: int) -> None:
+    """Each secret that may have signed a delivery costs a look at all of it, and who sends it is not known yet."""
+    if secrets * size > _MOST_HASHED and secrets > 1:
+        raise TooLarge(
+            f"the payload of {megabytes(size)} cannot be tried with all {secrets:,} secrets known here",
+            cure="send it to the address of its source, /hooks/github/NAME",
+        )
 
 
-def _signers(candidates: Iterable[_Candidate], body: bytes, signature: str) -> frozenset[SourceName] | None:
-    """Whose secret signed it: None for a global one, else its sources. Every secret is tried, whichever matches,
-    so that the time tells nothing. Raises SignedOut when none did."""
-    matching: dict[str, bool] = {}
-    for secret in {candidate.secret for candidate in candidates}:
-        expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        matching[secret] = hmac.compare_digest(expected, signature)
-    signers = [candidate.source for candidate in candidates if matching[candidate.secret]]
+def _too_large(largest: int) -> TooLarge:
+    # https://docs.github.com/en/webhooks/webhook-events-and-payloads
+    cure = "send less, or raise `limits.delivery`; GitHub sends at most 25 MB"
+    return TooLarge(f"the payload is larger than {megabytes(largest)}", cure=cure)
+
+
+def _fits(secrets: Iterable[str], body: bytes, signature: str) -> bool:
+    """Whether one of these secrets signed it. Every one is tried, whichever fits, so that the time tells nothing."""
+    fitting = [hmac.compare_digest(hmac.digest(s.encode(), body, "sha256").hex(), signature) for s in secrets if s]
+    return any(fitting)
+
+
+def _signers(here: Rooms, sources: Iterable[Source], body: bytes, signature: str) -> frozenset[SourceName]:
+    """The sources of which a secret of their own signed it. Raises SignedOut when none did."""
+    secrets = [(source.name, secret) for source in sources for secret in _own(here, source)]
+    if not secrets and not any(here.webhook_secrets):
+        raise TransientError(
+            "no webhook secret is configured here, so no delivery can be trusted",
+            cure="set `webhooks.secrets` in the configuration, and the same secret in GitHub's webhook",
+        )
+    distinct = {secret for _, secret in secrets}
+    _refuse_costly(len(distinct) + len(here.webhook_secrets), len(body))
+    fitting = {secret: _fits([secret], body, signature) for secret in distinct}
+    signers = frozenset(name for name, secret in secrets if fitting[secret])
     if not signers:
         raise SignedOut(
             "the signature fits none of the secrets known here",
             where="X-Hub-Signature-256",
             cure="make the secret in GitHub's webhook and the one configured here the same",
         )
-    if None in signers:
-        return None
-    return frozenset(signer for signer in signers if signer is not None)
+    return signers
 
 
-def _global(here: Rooms) -> list[_Candidate]:
-    return [_Candidate(secret, None) for secret in here.webhook_secrets if secret]
-
-
-def _own(here: Rooms, sources: Iterable[Source]) -> list[_Candidate]:
-    """The secrets sources have for themselves, one a line. One that cannot be found hurts its source only."""
-    found = []
-    for source in sources:
-        try:
-            revealed = here.secrets.reveal(source.webhook_secret)
-        except StalledError as error:
-            logger.error("the webhook secret of source %s cannot be read: %s", source.name, error)
-            continue
-        found += [_Candidate(line.strip(), source.name) for line in (revealed or "").splitlines() if line.strip()]
-    return found
+def _own(here: Rooms, source: Source) -> list[str]:
+    """The secrets a source has for itself, one a line. One that cannot be found hurts its source only."""
+    try:
+        revealed = here.secrets.reveal(source.webhook_secret)
+    except StalledError as error:
+        logger.error("the webhook secret of source %s cannot be read: %s", source.name, error)
+        return []
+    return [line.strip() for line in (revealed or "").splitlines() if line.strip()]
 
 
 def _storable(push: Push) -> Push:
@@ -199,8 +229,8 @@ def _payload(body: bytes) -> Mapping[str, Any]:
             cure="choose application/json in GitHub's webhook",
         )
     try:
-        payload = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        payload = _PAYLOAD.validate_json(text)
+    except ValidationError as error:
         raise CallerError("the payload is not JSON", cure="send what GitHub sends") from error
     if not isinstance(payload, Mapping):
         raise CallerError("the payload is not a JSON object", cure="send what GitHub sends")

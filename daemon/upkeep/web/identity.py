@@ -23,6 +23,7 @@ from upkeep.domain.people import NOBODY, Act, Actor, Session, Via, Vouched, requ
 from upkeep.flows import admit as admission
 from upkeep.flows.browse import sources
 from upkeep.web import api
+from upkeep.web.pace import admit_known
 from upkeep.web.peers import believed, client_address
 from upkeep.web.places import inside
 from upkeep.web.rooms import Entrance, Headers, rooms
@@ -37,6 +38,8 @@ OPEN = frozenset(
         "identity.sign_in",
         "identity.github",
         "identity.github_back",
+        # Asks for a network or a token of its own.
+        "metrics.read",
         "health.live",
         "health.ready",
         "hooks.github",
@@ -77,30 +80,31 @@ def admit() -> None:
     if request.endpoint in OPEN or api.asked_for():
         # Operations of the API ask for a token themselves.
         return
-    here = rooms()
-    now = here.clock()
     try:
         _recognise()
     except SignedOut:
         if request.endpoint is None:
             return
         raise
-    with here.store.read() as unit:
-        g.sync_state = sources.sync_state(unit, now)
     require(g.actor, Act.LOOK)
+    admit_known(f"user {g.actor.name}", rooms().clock())
 
 
 def _recognise() -> None:
+    """Find who asks, and what every page says to them of the sources; SignedOut without a session."""
     here = rooms()
     now = here.clock()
     if here.proxy is not None and believed() and request.headers.get(here.proxy.user):
         vouched = _named_by(here.proxy)
         role = role_among(vouched.groups, here.proxy.roles, here.proxy.otherwise)
         g.actor = admission.recognise_vouched(here.store, vouched, role, now=now, rules=here.rules)
+        with here.store.read() as unit:
+            g.sync_state = sources.sync_state(unit, now)
         return
     with here.store.read() as unit:
         secret = session.get(_SECRET, "")
         g.actor, g.session = admission.recognise(unit, secret, via=Via.WEB, now=now, rules=here.rules, spans=here.spans)
+        g.sync_state = sources.sync_state(unit, now)
     if asked_again():
         # A session that nobody uses shall end, also while a page of it stays open.
         return

@@ -10,11 +10,12 @@ from threading import Event, Lock, Thread
 
 import structlog
 
+from upkeep import watch
 from upkeep.domain.errors import LostLease, TransientError, UpkeepError
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.ports import Store
 from upkeep.worker import setback
-from upkeep.worker.works import Work
+from upkeep.worker.works import Work, about
 
 IDLE_AT_MOST = timedelta(seconds=30)
 """The longest sleep without looking at the rows, should a ring get lost."""
@@ -35,25 +36,13 @@ SET_ASIDE_FOR = timedelta(days=3650)
 
 _log = structlog.get_logger(__name__)
 
-_CALLED = {
-    WorkKind.SYNC: "source",
-    WorkKind.PREVIEW: "version",
-    WorkKind.PLAN: "plan",
-    WorkKind.DEPLOY: "deployment",
-    WorkKind.RELAY: "channel",
-    WorkKind.ROLLOUT: "rollout",
-    WorkKind.DRIFT: "resource",
-    WorkKind.REGISTER: "version",
-    WorkKind.PRUNE: "what",
-}
-
 
 class Worker:
     """One worker of possibly several on the same store.
 
-    `concurrency` is how many works of each kind run at a time: each kind has its own places, so that slow syncs
-    never hold up a deployment or a notice. `on_setback` is called when the clock was set back, `chance` gives
-    numbers from 0 to 1 for jitter.
+    `concurrency` is how many works of each kind run at a time, unless `at_once` says another number for a kind: each
+    has its own places, so that slow syncs never hold up a deployment or a notice. `on_setback` is called when the clock
+    was set back, `chance` gives numbers from 0 to 1 for jitter.
     """
 
     def __init__(
@@ -64,6 +53,7 @@ class Worker:
         clock: Callable[[], datetime],
         lease_for: timedelta,
         concurrency: int,
+        at_once: Mapping[WorkKind, int] | None = None,
         on_setback: Callable[[], None] = lambda: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -71,7 +61,7 @@ class Worker:
         self._works = works
         self._clock = clock
         self._lease_for = lease_for
-        self._concurrency = concurrency
+        self._places = {kind: (at_once or {}).get(kind, concurrency) for kind in works}
         self._on_setback = on_setback
         self._chance = chance
         self._stopping = Event()
@@ -85,7 +75,7 @@ class Worker:
         What has not ended within `finish_within` after the stop is given back for other workers; its threads cannot
         write any more once one of them claims it.
         """
-        pool = ThreadPoolExecutor(self._concurrency * len(self._works), thread_name_prefix="work")
+        pool = ThreadPoolExecutor(sum(self._places.values()), thread_name_prefix="work")
         renewer = Thread(target=self._renew, name="leases", daemon=True)
         renewer.start()
         seen: tuple[datetime, float] | None = None
@@ -107,7 +97,7 @@ class Worker:
     def _claim_or_sleep(self, pool: ThreadPoolExecutor) -> None:
         with self._lock:
             running = Counter(claim.kind for claim in self._held)
-        free = [kind for kind in self._works if running[kind] < self._concurrency]
+        free = [kind for kind in self._works if running[kind] < self._places[kind]]
         now = self._clock()
         with self._store.read() as unit:
             due_at = unit.work.next_due_at()
@@ -127,14 +117,16 @@ class Worker:
         self._store.wait(at_most=longest)
 
     def _do(self, claim: Claim) -> None:
-        with structlog.contextvars.bound_contextvars(**{"work": claim.kind.value, _CALLED[claim.kind]: claim.subject}):
+        with watch.stretch("work", claim.kind.value, {"work": claim.kind.value} | about(claim)) as working:
             began = time.monotonic()
             try:
                 self._works[claim.kind](claim)
             except LostLease:
+                working.outcome = "lost"
                 _log.info("left to the worker that has claimed it meanwhile")
             except Exception as failure:
-                self._put_off(claim, failure)
+                working.error = failure
+                working.outcome = self._put_off(claim, failure)
             else:
                 _log.debug("worked", cause=claim.cause, seconds=round(time.monotonic() - began, 3))
             finally:
@@ -142,9 +134,11 @@ class Worker:
                     self._held.pop(claim, None)
                 self._ring()
 
-    def _put_off(self, claim: Claim, failure: Exception) -> None:
-        """Write the failure on the work's row, and when to try again."""
+    def _put_off(self, claim: Claim, failure: Exception) -> str:
+        """Write the failure on the work's row, and when to try again; returns the outcome in one word."""
+        outcome = "set_aside"
         if isinstance(failure, TransientError):
+            outcome = "retried"
             doubled = FIRST_RETRY_AFTER * 2 ** min(max(claim.attempts - 1, 0), 16)
             wait_for = failure.retry_after or min(doubled, LONGEST_RETRY_AFTER) * (0.8 + 0.4 * self._chance())
             _log.warning("failed, is tried again", reason=str(failure), again_in=round(wait_for.total_seconds(), 1))
@@ -152,12 +146,14 @@ class Worker:
             wait_for = SET_ASIDE_FOR
             _log.error("failed, is set aside until somebody asks again", reason=str(failure))
         elif claim.attempts < BUG_ATTEMPTS_AT_MOST:
+            outcome = "bug"
             wait_for = FIRST_BUG_RETRY_AFTER * 4 ** max(claim.attempts - 1, 0)
             _log.critical("failed by a bug", exc_info=failure, again_in=round(wait_for.total_seconds(), 1))
         else:
             wait_for = SET_ASIDE_FOR
             _log.critical("failed by a bug too often, is set aside until somebody asks again", exc_info=failure)
-        what = str(failure) if isinstance(failure, UpkeepError) else f"bug: {type(failure).__name__}: {failure}"
+        # What a bug says can quote anything, also a secret: pages show its name, and the log its trace.
+        what = str(failure) if isinstance(failure, UpkeepError) else f"bug: {type(failure).__name__}, see the log"
         try:
             with self._store.write() as unit:
                 unit.work.retry(claim, self._clock() + wait_for, what)
@@ -167,6 +163,7 @@ class Worker:
             _log.warning(
                 "the failure could not be written down; the work is due when its lease ends", reason=str(outage)
             )
+        return outcome
 
     def _renew(self) -> None:
         """Prolong all leases held, every third of a lease, until the worker stops."""

@@ -1,7 +1,7 @@
 """Schedule: what the clock asks for. The only place that knows APScheduler.
 
-What is due stands in the database; the schedule only looks at it regularly, in memory and in every worker. Several
-workers that fire the same tick do no harm.
+What is due stands in the database; the schedule only looks at it regularly, in memory and in every worker. Whoever
+finds something does it in a transaction that nobody else is in at the time, so that the next finds it done.
 """
 
 import random
@@ -18,7 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from upkeep.domain.errors import UpkeepError
 from upkeep.domain.policies import Policies
 from upkeep.flows import drift, follow, prune, rollout, tally
-from upkeep.flows.ports import Store
+from upkeep.flows.ports import Store, Unit
 
 POLL_EVERY = timedelta(seconds=5)
 """How often sources are looked through for those whose time has come."""
@@ -88,7 +88,7 @@ class Schedule:
     def realign(self) -> None:
         """Reckon all next ticks again from the present: the clock was set, and they may lie far ahead."""
         for name, trigger in self._triggers.items():
-            self._scheduler.reschedule_job(name, trigger=trigger)
+            self._scheduler.reschedule_job(name, trigger=_begun_anew(trigger))
 
     def stop(self) -> None:
         """Tick no more; what is being done is not waited for."""
@@ -100,8 +100,8 @@ def poll(store: Store, now: datetime) -> None:
     with store.read() as unit:
         if not unit.sources.due(now, 1):
             return
-    with store.write() as unit:
-        follow.poll(unit, jitter=random.random(), now=now)  # noqa: S311  (spreads load, guards nothing)
+    jitter = random.random()  # noqa: S311  (spreads load, guards nothing)
+    _alone(store, "poll", lambda unit: follow.poll(unit, jitter=jitter, now=now))
     store.ring()
 
 
@@ -110,9 +110,7 @@ def look_at_the_fleet(store: Store, now: datetime) -> None:
     with store.read() as unit:
         if not tally.changed(unit, now):
             return
-    with store.write() as unit:
-        tally.write_down(unit, now)
-        tally.thin(unit, now)
+    _alone(store, "tally", lambda unit: (tally.write_down(unit, now), tally.thin(unit, now)))
 
 
 def wake(store: Store, now: datetime) -> None:
@@ -120,17 +118,20 @@ def wake(store: Store, now: datetime) -> None:
     with store.read() as unit:
         if not unit.fleet.overslept(now):
             return
-    with store.write() as unit:
-        unit.fleet.wake(now)
+    _alone(store, "wake", lambda unit: unit.fleet.wake(now))
 
 
 def look_after_records(store: Store, now: datetime) -> None:
     """Have old records pruned, unless that is written down already; it comes again by itself."""
+
+    def ask(unit: Unit) -> None:
+        if not prune.asked(unit):
+            prune.ask(unit, now)
+
     with store.read() as unit:
         if prune.asked(unit):
             return
-    with store.write() as unit:
-        prune.ask(unit, now)
+    _alone(store, "prune", ask)
 
 
 def look_for_drift(store: Store, every_for: timedelta, now: datetime) -> None:
@@ -138,8 +139,7 @@ def look_for_drift(store: Store, every_for: timedelta, now: datetime) -> None:
     with store.read() as unit:
         if not unit.fleet.uncompared(now - every_for, 1):
             return
-    with store.write() as unit:
-        drift.poll(unit, every_for, now=now)
+    _alone(store, "drift", lambda unit: drift.poll(unit, every_for, now=now))
     store.ring()
 
 
@@ -148,9 +148,21 @@ def look_for_updates(store: Store, policies: Policies, now: datetime) -> None:
     with store.read() as unit:
         if not rollout.due(unit, policies, now=now):
             return
-    with store.write() as unit:
-        rollout.follow_policies(unit, policies, now=now)
+    _alone(store, "updates", lambda unit: rollout.follow_policies(unit, policies, now=now))
     store.ring()
+
+
+def _alone(store: Store, errand: str, do: Callable[[Unit], object]) -> None:
+    with store.write() as unit:
+        if unit.work.alone(errand):
+            do(unit)
+
+
+def _begun_anew(trigger: BaseTrigger) -> BaseTrigger:
+    """An interval counts from when it was made, and by a clock that was set back that may be days ahead."""
+    if isinstance(trigger, IntervalTrigger):
+        return IntervalTrigger(seconds=int(trigger.interval.total_seconds()), timezone=UTC)
+    return trigger
 
 
 def _at(clock: Callable[[], datetime], job: Callable[[Store, datetime], None], store: Store) -> None:

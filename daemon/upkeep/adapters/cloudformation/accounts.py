@@ -10,7 +10,9 @@ from typing import Any
 import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
+from upkeep import watch
 from upkeep.adapters.cloudformation import faults
 from upkeep.domain.errors import StalledError
 from upkeep.domain.resources import Placement
@@ -113,12 +115,17 @@ class Accounts:
 
     def _asked(self, service: str, operation: str, placement: Placement, purpose: str, given: dict[str, Any]) -> Any:
         try:
-            return getattr(self.client(service, placement, purpose), operation)(**given)
-        except aws.BotoCoreError as fault:
+            with watch.stretch("aws", f"{service}:{operation}"):
+                return getattr(self.client(service, placement, purpose), operation)(**given)
+        except (aws.BotoCoreError, ResponseParserError) as fault:
             raise self._translated(fault, service, operation, placement) from fault
 
     def _translated(
-        self, fault: aws.BotoCoreError | aws.ClientError, service: str, operation: str, placement: Placement
+        self,
+        fault: aws.BotoCoreError | aws.ClientError | ResponseParserError,
+        service: str,
+        operation: str,
+        placement: Placement,
     ) -> Exception:
         # IAM names its actions as the operations are named, in capitals.
         name = "".join(word.capitalize() for word in operation.split("_"))

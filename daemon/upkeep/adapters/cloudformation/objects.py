@@ -3,6 +3,7 @@
 from upkeep.adapters.cloudformation.accounts import Accounts
 from upkeep.adapters.cloudformation.faults import Refusal
 from upkeep.domain.errors import BundleError, NotFound
+from upkeep.domain.limits import megabytes
 from upkeep.domain.resources import Placement
 
 _MISSING = frozenset({"NoSuchKey", "NoSuchBucket"})
@@ -20,5 +21,8 @@ def read_object(accounts: Accounts, bucket: str, key: str, at_most: int) -> byte
     with found["Body"] as body:
         content: bytes = body.read(at_most + 1)
     if len(content) > at_most:
-        raise BundleError(f"s3://{bucket}/{key} is longer than {at_most} bytes", cure="leave out what is no template")
+        raise BundleError(
+            f"s3://{bucket}/{key} is longer than {megabytes(at_most)}",
+            cure="leave out what is no template, or raise `limits.bundle`",
+        )
     return content

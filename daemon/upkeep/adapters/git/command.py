@@ -6,15 +6,19 @@ block, leads a process group of its own, and is killed with that group when the 
 
 import contextlib
 import os
+import re
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from time import monotonic
 
+from upkeep import watch
 from upkeep.domain.errors import StalledError, TransientError
 
 # GitPython asks `git version` while it is imported and raises ImportError without git; we say it when git is needed.
@@ -24,9 +28,15 @@ import git
 
 _CHUNK = 1 << 16
 _MOST_COMPLAINTS = 1 << 14
+_MOST_PRINTED = 1 << 24
 
-_KEPT_VARIABLES = {"GIT_EXEC_PATH", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"}
-"""The only inherited GIT_… variables that mean nothing but where things are installed."""
+_KEPT_VARIABLES = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SHLVL|TERM|TZ|TMPDIR|HOSTNAME|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|_"
+    r"|(?i:https?|all|no)_(?i:proxy)|SSL_CERT_(?:FILE|DIR)|CURL_CA_BUNDLE|SSH_AUTH_SOCK"
+    r"|GIT_(?:EXEC_PATH|SSL_CAINFO|SSL_CAPATH|PYTHON_\w+)|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|UPKEEP_CONFIG"
+)
+"""What git and ssh are told of our environment: where things are installed and how the network is reached. The rest may
+hold secrets, or aim git elsewhere, such as GIT_DIR when we are called from a hook."""
 
 _CLOSED = {
     "HOME": os.devnull,
@@ -59,6 +69,9 @@ _SETTINGS = (
     "maintenance.auto=false",
     "fetch.recurseSubmodules=false",
     "fetch.writeCommitGraph=false",
+    # Whatever is larger is streamed, and not held as a whole.
+    "core.bigFileThreshold=8m",
+    "pack.windowMemory=128m",
     "log.showSignature=false",
     "log.showRoot=true",
     "log.follow=false",
@@ -90,7 +103,8 @@ class GitCommand:
     """Git aimed at one folder. `seconds` bounds a whole `run`, and each silence of a `stream` or `converse`.
 
     `protocols` are the transports it may use, `extra` more environment variables, which is where secrets go because
-    other users cannot read them there; `held` are descriptors that its processes keep open.
+    other users cannot read them there; `held` are descriptors that its processes keep open. `memory_bytes` bounds what
+    each process may hold beside the files it maps, `file_bytes` each file it writes; without `prlimit`, nothing does.
     """
 
     folder: Path
@@ -99,17 +113,25 @@ class GitCommand:
     protocols: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
     held: tuple[int, ...] = ()
+    memory_bytes: int | None = None
+    file_bytes: int | None = None
 
     def run(self, *arguments: str) -> bytes:
-        """Everything the command prints. Raises CommandFailed or CommandTimedOut."""
+        """Everything the command prints. Raises CommandFailed, also when that is far too much, or CommandTimedOut."""
         deadline = monotonic() + self.seconds
-        with self._started(arguments, talk=False) as process:
-            return b"".join(self._output(process, arguments[0], deadline))
+        printed = bytearray()
+        # By the command's name alone: what follows it holds addresses and paths.
+        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
+            for chunk in self._output(process, arguments[0], deadline):
+                printed += chunk
+                if len(printed) > _MOST_PRINTED:
+                    raise CommandFailed(arguments[0], f"it printed more than {_MOST_PRINTED:,} bytes")
+        return bytes(printed)
 
     @contextmanager
     def stream(self, *arguments: str) -> Iterator[Iterator[bytes]]:
         """What the command prints, in chunks as they come; iterating raises like `run`. Leaving early ends it."""
-        with self._started(arguments, talk=False) as process:
+        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
             yield self._output(process, arguments[0], None)
 
     @contextmanager
@@ -130,7 +152,7 @@ class GitCommand:
         }
         try:
             started = git.Git(self.folder).execute(
-                [*_forgetting(environment), "git", "--no-pager", *repository, *settings, *arguments],
+                [*self._bounded(), *_forgetting(environment), "git", "--no-pager", *repository, *settings, *arguments],
                 istream=subprocess.PIPE if talk else None,
                 as_process=True,
                 env=environment,
@@ -147,6 +169,12 @@ class GitCommand:
             yield process
         finally:
             _end(process)
+
+    def _bounded(self) -> list[str]:
+        """A prefix that bounds the processes of git, before the first of them begins."""
+        bounds = {"data": self.memory_bytes, "fsize": self.file_bytes, "core": 0}
+        given = [f"--{name}={value}" for name, value in bounds.items() if value is not None]
+        return ["prlimit", *given] if len(given) > 1 and _has_prlimit() else []
 
     def _output(self, process: "subprocess.Popen[bytes]", name: str, deadline: float | None) -> Iterator[bytes]:
         assert process.stdout is not None and process.stderr is not None
@@ -236,10 +264,15 @@ class Conversation:
         return CommandFailed(self._name, complaint.decode("utf-8", "replace"))
 
 
+@cache
+def _has_prlimit() -> bool:
+    """Whether util-linux is here: https://man7.org/linux/man-pages/man1/prlimit.1.html."""
+    return shutil.which("prlimit") is not None
+
+
 def _forgetting(environment: Mapping[str, str]) -> list[str]:
-    """A prefix that drops inherited GIT_… variables, such as GIT_DIR when we are called from a hook."""
-    inherited = {name for name in os.environ if name.startswith("GIT_") and not name.startswith("GIT_PYTHON_")}
-    stray = sorted(inherited - _KEPT_VARIABLES - environment.keys())
+    """A prefix that drops the inherited variables that git has no business with."""
+    stray = sorted(name for name in os.environ if not _KEPT_VARIABLES.fullmatch(name) and name not in environment)
     return ["env", *(part for name in stray for part in ("-u", name))] if stray else []
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from upkeep.adapters.git.command import CommandFailed
 from upkeep.domain.errors import StalledError, TransientError, UpkeepError
+from upkeep.domain.limits import megabytes
 
 # Git has no error codes; these are pieces of its English messages (LC_ALL=C), of curl's and of OpenSSH's.
 _NO_BRANCH = re.compile(r"couldn't find remote ref|no such ref was fetched", re.I)
@@ -24,6 +25,11 @@ _MOVED = re.compile(r"unable to update url base from redirection|returned error:
 _REFUSED = re.compile(
     r"transport '.*' not allowed|unsupported protocol|protocol .* not supported|mismatched algorithms", re.I
 )
+_OVER = re.compile(
+    r"out of memory|cannot allocate memory|died of signal 25|file too large"
+    r"|unable to (?:create|fork).*(?:thread|demultiplexer)",
+    re.I,
+)
 _LOCAL = re.compile(r"no space left on device|read-only file system|disk quota exceeded", re.I)
 _LOCKED = re.compile(r"\.lock': file exists", re.I)
 _CORRUPT = re.compile(
@@ -33,6 +39,20 @@ _CORRUPT = re.compile(
     r"|index-pack died",
     re.I,
 )
+
+
+def is_over(failed: CommandFailed) -> bool:
+    """Whether one of our own limits ended it: it held too much memory, or wrote too large a file."""
+    return _OVER.search(_own(failed)) is not None
+
+
+def of_limits(url: str, memory: int | None, fetch: int | None) -> StalledError:
+    """The error of a fetch that ran into a limit."""
+    allowed = [f"{megabytes(size)} {what}" for size, what in ((fetch, "at once"), (memory, "of memory for it")) if size]
+    return StalledError(
+        f"{url} brings more than is allowed here: {' and '.join(allowed)}",
+        cure="raise `git.fetch` or `git.memory`, or follow a smaller repository",
+    )
 
 
 def of_remote(failed: CommandFailed, url: str, branch: str) -> UpkeepError:
@@ -83,8 +103,15 @@ def is_lock(failed: CommandFailed) -> bool:
 
 def is_corruption(failed: CommandFailed) -> bool:
     """Whether the local repository is damaged, as far as the words tell."""
-    own = "\n".join(line for line in failed.complaint.splitlines() if not line.startswith(("remote:", "error: remote")))
+    own = _own(failed)
     return not _LOCAL.search(own) and _CORRUPT.search(own) is not None
+
+
+def _own(failed: CommandFailed) -> str:
+    """What our git said, without what it passed on from the other side."""
+    return "\n".join(
+        line for line in failed.complaint.splitlines() if not line.startswith(("remote:", "error: remote"))
+    )
 
 
 def last_words(complaint: str) -> str:

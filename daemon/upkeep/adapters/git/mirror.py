@@ -11,22 +11,19 @@ from itertools import chain
 from pathlib import Path
 
 from upkeep.adapters.git.command import CommandFailed, Conversation, GitCommand
-from upkeep.domain.bundles import MAX_FILE_BYTES, Bundle, BundleFile
+from upkeep.domain.bundles import Bundle, BundleFile
 from upkeep.domain.changes import FolderChange, Step
 from upkeep.domain.errors import BundleError, CallerError, NotFound, StalledError
+from upkeep.domain.limits import LIMITS, BundleLimits, megabytes
 from upkeep.domain.versions import Commit
-
-LARGEST_BUNDLE = 16 * 1024 * 1024
-"""Of a bundle no more than this is read, well above Proton's quota of 10 MB for the packed one."""
-
-MOST_FILES = 2_000
-"""More files than this are no bundle. Proton allowed 500 where it allowed most. Trees that name one tree many times
-can hold billions of files in a few bytes."""
 
 MOST_FOLDERS = 500_000
 """More folders than this in one tree, or changed by one commit, are not looked through."""
 
 LONGEST_MESSAGE = 1 << 16
+
+_LARGEST_STRUCTURE = 2 << 20
+"""Bytes of a tree or a commit; more are not read."""
 
 _FOLDER_MODE = b"040000"
 _PLAIN_MODES = (b"100644", b"100755", b"100664")
@@ -47,6 +44,7 @@ class GitMirror:
 
     command: GitCommand
     head_revision: str
+    limits: BundleLimits = LIMITS.bundle
     _open: ExitStack = field(default_factory=ExitStack, repr=False)
     _objects: "_Objects | None" = None
     _head: str | None = None
@@ -104,21 +102,30 @@ class GitMirror:
             raise NotFound(f"the repository has no commit `{commit_id}`")
         return _parse_commit(full, content)
 
-    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
+    def steps(self, after: str, until: str, subdirectory: str, at_most: int | None = None) -> Iterator[Step] | None:
         try:
             base, last = self.resolve(after), self.resolve(until)
         except NotFound:
             return None
         if base == last:
             return iter(())
-        steps = self._log(f"{base}..{last}", subdirectory)
+        steps = self._log(f"{base}..{last}", subdirectory, *([] if at_most is None else [f"--max-count={at_most}"]))
         # Behind `..` stand the commits of the first-parent line that `after` does not reach. The oldest of them has
-        # `after` as its first parent exactly when `after` is on the line.
+        # `after` as its first parent exactly when `after` is on the line, and git left out no older one.
         oldest = next(steps, None)
         if oldest is None or oldest[1] != base:
             steps.close()
             return None
         return (step for step, _ in chain([oldest], steps))
+
+    def distance(self, after: str, until: str) -> int:
+        try:
+            base, last = self.resolve(after), self.resolve(until)
+        except NotFound:
+            return 0
+        if self.command.run("rev-list", "--max-count=1", base, f"^{last}", "--"):
+            return 0
+        return int(self.command.run("rev-list", "--count", "--first-parent", f"{base}..{last}", "--"))
 
     def history(self, until: str, subdirectory: str) -> Iterator[Step]:
         return (step for step, _ in self._log(self.resolve(until), subdirectory))
@@ -144,11 +151,13 @@ class GitMirror:
 
     def _contents(self) -> "_Objects":
         if self._objects is None:
-            self._objects = _Objects(self._open.enter_context(self.command.converse("cat-file", "--batch")))
+            self._objects = _Objects(
+                self._open.enter_context(self.command.converse("cat-file", "--batch")), self.limits
+            )
         return self._objects
 
-    def _log(self, commits: str, subdirectory: str) -> "_Log":
-        log = _log(self.command, commits, subdirectory)
+    def _log(self, commits: str, subdirectory: str, *options: str) -> "_Log":
+        log = _log(self.command, commits, subdirectory, options)
         # A reader that stops halfway leaves the process to be ended with the mirror.
         self._open.callback(log.close)
         return log
@@ -190,7 +199,7 @@ _Log = Generator[tuple[Step, str], None, None]
 """Steps, each with the id of its first parent, empty for a root."""
 
 
-def _log(command: GitCommand, commits: str, subdirectory: str) -> _Log:
+def _log(command: GitCommand, commits: str, subdirectory: str, options: Sequence[str]) -> _Log:
     # `--sparse` keeps the commits that change nothing below the subdirectory, so that the line has no gaps.
     below = ("--sparse", "--", subdirectory) if subdirectory else ("--",)
     with command.stream(
@@ -210,6 +219,7 @@ def _log(command: GitCommand, commits: str, subdirectory: str) -> _Log:
         "--no-ext-diff",
         "--encoding=UTF-8",
         f"--format={_FORMAT}",
+        *options,
         commits,
         *below,
     ) as chunks:
@@ -317,8 +327,9 @@ class _Entry:
 class _Objects:
     """A conversation with `git cat-file --batch`, and the objects that were read lately."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, limits: BundleLimits) -> None:
         self._conversation = conversation
+        self._limits = limits
         self._kept: OrderedDict[str, _Object] = OrderedDict()
         self._kept_bytes = 0
 
@@ -343,15 +354,18 @@ class _Objects:
             for folder in folders:
                 entries = _entries(folder.path, read[folder.id], len(tree) // 2)
                 seen += len(entries)
-                if seen > MOST_FILES:
+                if seen > self._limits.files:
+                    # A few bytes can hold billions of files: trees that name one tree many times.
                     raise BundleError(
-                        f"the folder holds more than {MOST_FILES} files and folders",
-                        cure="keep only the files of the template in it",
+                        f"the folder holds more than {self._limits.files:,} files and folders",
+                        cure="keep only the files of the template in it, or raise `limits.bundle_files`",
                     )
                 for entry in entries:
                     (below if entry.mode == b"40000" else files).append(entry)
             folders = below
-        contents = self._read([entry.id for entry in files if entry.mode in _PLAIN_MODES], LARGEST_BUNDLE)
+        # What is somewhat too large is read all the same, so that its findings say what it is and by how much.
+        readable = self._limits.bytes * 8 // 5
+        contents = self._read([entry.id for entry in files if entry.mode in _PLAIN_MODES], readable)
         return Bundle(tree, tuple(sorted((_file(entry, contents) for entry in files), key=lambda file: file.path)))
 
     def _read(self, wanted: Sequence[str], at_most: int | None = None) -> dict[str, _Object]:
@@ -371,7 +385,8 @@ class _Objects:
                     self._keep(object_id, answer)
         if at_most is not None and total > at_most:
             raise BundleError(
-                f"the folder holds more than {at_most // 1024 // 1024} MB", cure="keep only the template's files in it"
+                f"the folder holds more than {megabytes(at_most)}",
+                cure="keep only the template's files in it, or raise `limits.bundle`",
             )
         return found
 
@@ -381,7 +396,7 @@ class _Objects:
             return "", None
         full, kind, size = parts[0].decode("ascii", "replace"), parts[1], int(parts[2])
         content: bytes | None = None
-        if size > MAX_FILE_BYTES:
+        if size > (self._limits.file_bytes if kind == b"blob" else _LARGEST_STRUCTURE):
             self._conversation.skip(size)
         else:
             content = self._conversation.take(size)

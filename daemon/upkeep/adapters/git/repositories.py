@@ -8,8 +8,9 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from upkeep.adapters.git.command import CommandFailed, GitCommand
 from upkeep.adapters.git.mirror import GitMirror
 from upkeep.domain.addresses import check_address, check_branch, check_subdirectory
 from upkeep.domain.errors import CallerError, StalledError, TransientError
+from upkeep.domain.limits import LIMITS, BundleLimits
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import CredentialKind, Source
 from upkeep.flows.ports import Secrets
@@ -35,13 +37,20 @@ class GitRepositories:
     """Mirrors below `folder`, one for each source. Implements flows.ports.Repositories.
 
     `timeout_for` bounds each talk with a remote. `allow_local` admits addresses on this machine, as demos and tests
-    use them. A mirror is a copy and may be deleted at any time: what is missing or damaged is fetched anew.
+    use them. Each process of git may hold `memory_bytes`, and a fetch may bring `fetch_bytes`. SSH hosts are those in
+    the file `known_hosts`, or else those whose key was seen first.
+
+    A mirror is a copy and may be deleted at any time: what is missing or damaged is fetched anew.
     """
 
     folder: Path
     secrets: Secrets
     timeout_for: timedelta
     allow_local: bool
+    limits: BundleLimits = LIMITS.bundle
+    memory_bytes: int | None = None
+    fetch_bytes: int | None = None
+    known_hosts: Path | None = None
 
     def head(self, source: Source) -> str:
         """See flows.ports.Repositories."""
@@ -88,7 +97,9 @@ class GitRepositories:
         """Pack what many small fetches left, in every mirror that nobody uses at the moment. For once a night."""
         for place in sorted(self.folder.glob("*.git")):
             with contextlib.suppress(TransientError), _alone(place.with_suffix(".lock"), 0.0) as lock:
-                GitCommand(place, self.timeout_for.total_seconds(), place, held=(lock,)).run("gc", "--quiet")
+                GitCommand(
+                    place, self.timeout_for.total_seconds(), place, held=(lock,), memory_bytes=self.memory_bytes
+                ).run("gc", "--quiet")
 
     def _place(self, name: SourceName) -> Path:
         return self.folder / f"{name}.git"
@@ -97,13 +108,17 @@ class GitRepositories:
         for attempt in (1, 2):
             if not (place / "HEAD").exists():
                 self._create(place)
-            mirror = GitMirror(command, _HEAD)
+            mirror = GitMirror(command, _HEAD, self.limits)
+            _sweep(place, "objects/pack/tmp_*")
             try:
-                self._bring_up(source, command)
+                self._bring_up(source, replace(command, file_bytes=self.fetch_bytes))
                 if mirror.head:
                     return mirror
             except CommandFailed as failed:
                 mirror.close()
+                _sweep(place, "objects/*/tmp_*")
+                if faults.is_over(failed):
+                    raise faults.of_limits(source.url, self.memory_bytes, self.fetch_bytes) from failed
                 if faults.is_lock(failed) and attempt == 1:
                     _unlock(place)
                 elif faults.is_corruption(failed) and attempt == 1:
@@ -112,6 +127,7 @@ class GitRepositories:
                     raise faults.of_remote(failed, source.url, source.branch) from failed
             except BaseException:
                 mirror.close()
+                _sweep(place, "objects/*/tmp_*")
                 raise
         raise TransientError(f"the mirror of {source.name} could not be brought up")
 
@@ -159,6 +175,7 @@ class GitRepositories:
             (*_REMOTE, "file") if self.allow_local else _REMOTE,
             self._environment(source),
             held,
+            self.memory_bytes,
         )
 
     def _environment(self, source: Source) -> Mapping[str, str]:
@@ -166,10 +183,15 @@ class GitRepositories:
         settings = {
             "http.lowSpeedLimit": "100",
             "http.lowSpeedTime": str(max(1, round(self.timeout_for.total_seconds()))),
+            # A redirection leads wherever somebody else says, and would carry a credential there.
+            "http.followRedirects": "false",
         }
+        kept = self.folder.absolute() / "known_hosts"
+        trusted = ("yes", self.known_hosts) if self.known_hosts else ("accept-new", kept)
         ssh = [
-            *("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new", "-o", "ControlPath=none"),
-            *("-o", f"UserKnownHostsFile={self.folder.absolute() / 'known_hosts'}", "-o", "ConnectTimeout=15"),
+            *("ssh", "-o", "BatchMode=yes", "-o", f"StrictHostKeyChecking={trusted[0]}", "-o", "ControlPath=none"),
+            *("-o", f"UserKnownHostsFile={trusted[1]}", "-o", "ConnectTimeout=15", "-o", "ForwardAgent=no"),
+            *("-o", "PermitLocalCommand=no", "-o", "ClearAllForwardings=yes"),
         ]
         match source.credential.kind:
             case CredentialKind.SSH_KEY_FILE:
@@ -183,12 +205,15 @@ class GitRepositories:
                 token = self.secrets.reveal(source.credential)
                 address = urlsplit(source.url)
                 if token and address.scheme in ("http", "https"):
+                    if address.scheme == "http" and not _is_near(address.hostname or ""):
+                        raise StalledError(
+                            f"the token for {source.url} would travel where others can read it",
+                            cure=f"give {source.name} an https address",
+                        )
                     pair = f"{address.username or 'x-access-token'}:{token}".encode()
                     header = f"Authorization: Basic {base64.b64encode(pair).decode('ascii')}"
                     origin = f"{address.scheme}://{address.netloc.rpartition('@')[2]}/"
                     settings[f"http.{origin}.extraHeader"] = header
-                    # A redirection would carry the header to wherever it leads.
-                    settings["http.followRedirects"] = "false"
         environment = {"GIT_SSH_COMMAND": shlex.join(ssh), "GIT_CONFIG_COUNT": str(len(settings))}
         for number, (name, value) in enumerate(settings.items()):
             environment[f"GIT_CONFIG_KEY_{number}"] = name
@@ -214,6 +239,20 @@ def _alone(path: Path, wait: float) -> Iterator[int]:
         yield lock
     finally:
         os.close(lock)
+
+
+def _is_near(host: str) -> bool:
+    """Whether it is this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sweep(place: Path, leftovers: str) -> None:
+    """Delete what a fetch left that was killed or ran into a limit; nobody else is at work here."""
+    for leftover in place.glob(leftovers):
+        leftover.unlink(missing_ok=True)
 
 
 def _unlock(place: Path) -> None:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from upkeep import watch
 from upkeep.adapters.jinja.frames import HEADER, JSON, LARGEST, READY, TEXT, framed
 from upkeep.domain.errors import BundleError, CallerError, TransientError, UpkeepError
 from upkeep.domain.findings import Finding, Severity, error
@@ -109,7 +110,7 @@ class JinjaRenderer:
         raise self._broken(template, answer)
 
     def _ask(self, template: "TemplateFile", question: Mapping[str, Any]) -> Any:
-        with self._places:
+        with watch.stretch("render", question["ask"]), self._places:
             worker = self._hire()
             used = worker.answers > 0
             try:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from upkeep.domain.resources import Placement
 from upkeep.flows.ports import Request
 
 TEMPLATE, OUTPUTS, TAGS, DEPLOYMENT = "template.yaml", "outputs.json", "tags.json", "deployment.json"
+MARK = ".upkeep"
 
 _DRIFTED = {"Add": "ADDED", "Modify": "MODIFIED", "Remove": "DELETED"}
 """How a resource differs that somebody touched."""
@@ -40,6 +42,21 @@ class LocalProvisioner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def mark(self) -> bytes:
+        """What tells this folder from all others, made the first time that somebody asks. It stands in a file
+        `.upkeep` there."""
+        mark = self._folder / MARK
+        with _translated(mark):
+            if not mark.exists():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                made = self._folder / f"{MARK}-{secrets.token_hex(4)}"
+                made.write_text(f"{secrets.token_hex(8)}\n", encoding="ascii")
+                with suppress(FileExistsError):
+                    # Whole at once, and by whoever comes first.
+                    os.link(made, mark)
+                made.unlink()
+            return mark.read_bytes().strip()
 
     def propose(self, request: Request) -> str:
         """Compare the template with the one in the folder; returns a handle that names the action, the deployment and
@@ -78,12 +95,15 @@ class LocalProvisioner:
             kept.unlink(missing_ok=True)
 
     def execute(self, handle: str, request: Request) -> None:
-        """Do all the work at once."""
+        """Do all the work at once. Conflict when what would change is not kept any more: it was executed, and a later
+        deployment came after it, whose files whoever slept in between must not write over."""
         place = self._place(request.resource)
         with _translated(place):
             if request.action is Action.DELETE:
                 self._remove(place)
             elif _read(place / DEPLOYMENT).get("deployment") != request.deployment:
+                if not self._kept(request.deployment).exists():
+                    raise Conflict(f"what {request.resource.short} would change was executed or discarded before")
                 self._write(place, request)
         self.discard(handle)
 

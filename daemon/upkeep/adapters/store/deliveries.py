@@ -1,6 +1,6 @@
 """Deliveries in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -12,6 +12,10 @@ from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.names import SourceName
 
+_IDS: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
+_THOSE = sa.select(deliveries).where(deliveries.c.id.in_(_IDS)).order_by(deliveries.c.id)
+_WITHOUT_SOURCES = sa.delete(delivery_sources).where(delivery_sources.c.delivery.in_(_IDS))
+
 
 class Deliveries:
     """The flows' DeliveryBook."""
@@ -20,20 +24,26 @@ class Deliveries:
         self._transaction = transaction
 
     def find(self, delivery_id: str) -> Delivery | None:
-        query = self._transaction.kept(sa.select(deliveries).where(deliveries.c.id == delivery_id))
-        row = self._transaction.row(query)
-        return None if row is None else delivery_of(row)
+        return self.found([delivery_id]).get(delivery_id)
 
-    def save(self, delivery: Delivery) -> None:
-        values = delivery_values(delivery)
-        if not self._transaction.insert(deliveries, values):
-            self._transaction.put(deliveries, values)
-            self._transaction.remove(delivery_sources, delivery_sources.c.delivery == delivery.id)
-        for source in dict.fromkeys(delivery.sources):
-            self._transaction.insert(
-                delivery_sources,
-                {"delivery": delivery.id, "source": source, "received_at": delivery.received_at},
-            )
+    def found(self, delivery_ids: Sequence[str]) -> Mapping[str, Delivery]:
+        query = self._transaction.kept(_THOSE)
+        rows = self._transaction.connection.execute(query, {"ids": list(delivery_ids)})
+        return {row.id: delivery_of(row) for row in rows}
+
+    def save(self, *saved: Delivery) -> None:
+        # In one order, so that no two transactions wait for each other's rows.
+        ordered = sorted(saved, key=lambda delivery: delivery.id)
+        self._transaction.put(deliveries, *map(delivery_values, ordered))
+        self._transaction.connection.execute(_WITHOUT_SOURCES, {"ids": [delivery.id for delivery in ordered]})
+        self._transaction.put(
+            delivery_sources,
+            *(
+                {"delivery": delivery.id, "source": source, "received_at": delivery.received_at}
+                for delivery in ordered
+                for source in dict.fromkeys(delivery.sources)
+            ),
+        )
 
     def recent(
         self,

@@ -5,16 +5,20 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
+from upkeep import watch
+from upkeep.adapters import clock
+from upkeep.adapters.store.clocks import ServerClock
 from upkeep.adapters.store.faults import translated
+from upkeep.adapters.store.seat import Seat
 from upkeep.domain.errors import SettingsError, TransientError
 
 PATIENCE = timedelta(seconds=30)
@@ -23,6 +27,12 @@ PATIENCE = timedelta(seconds=30)
 _T = TypeVar("_T")
 _FOREIGNERS_FOR = timedelta(seconds=5)
 """How long programs are waited for that know nothing of turns, such as a backup."""
+_GONE_AFTER = timedelta(seconds=20)
+"""How long a server of PostgreSQL, or a host of ours that is connected to it, may be silent when it ought to answer."""
+
+_GONE_SOON = timedelta(seconds=2)
+"""The same where somebody only asks whether it answers."""
+
 _SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
 
 
@@ -37,6 +47,7 @@ class SqliteDatabase:
         self.path = path
         self._engines: dict[int, sa.Engine] = {}
         self._turns: dict[int, Turn] = {}
+        self._seats: dict[int, Seat] = {}
 
     @property
     def name(self) -> str:
@@ -49,23 +60,43 @@ class SqliteDatabase:
         return _of_this_process(self._engines, self._make_engine)
 
     def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
-        """One transaction, committed when its block ends well. A reading one sees a single state."""
+        """One transaction, committed when its block ends well. A reading one sees a single state. TransientError when
+        its turn has not come after `patience`."""
         # The one connection of a database in memory can be in one transaction only, also for reading.
         alone = writing or self.path is None
         turn = self.turn(patience) if alone else nullcontext()
-        engine = self.engine.execution_options(upkeep_writing=writing, upkeep_patience=min(patience, _FOREIGNERS_FOR))
-        return _transaction(self.name, turn, engine)
+        options = {"upkeep_writing": writing, "upkeep_patience": min(patience, _FOREIGNERS_FOR)}
+        return _transaction(self.name, turn, self.engine, options)
+
+    def trial(self, patience: timedelta) -> AbstractContextManager[sa.Connection]:
+        """A writing transaction that tells soon whether it can be had."""
+        return self.transaction(writing=True, patience=patience)
+
+    def now(self) -> datetime:
+        """The present, by the clock of this host: there is no other."""
+        return clock.now()
 
     def turn(self, patience: timedelta = PATIENCE) -> AbstractContextManager[None]:
-        """The only writer while the block lasts; TransientError when it is not granted in time."""
-        lock = self.path.with_name(f"{self.path.name}.lock") if self.path else None
-        return _of_this_process(self._turns, lambda: Turn(lock)).taken(patience)
+        """The only writer while the block lasts; TransientError when it is not granted in time, or when another host
+        has taken the database's seat."""
+        if self.path is None:
+            return _of_this_process(self._turns, lambda: Turn(None)).taken(patience)
+        lock, seat = self.path.with_name(f"{self.path.name}.lock"), self._taken_seat(self.path)
+        return _seated(seat, _of_this_process(self._turns, lambda: Turn(lock)).taken(patience))
 
     def close(self) -> None:
         """Give back what this process holds."""
         engine = self._engines.pop(os.getpid(), None)
         if engine is not None:
             engine.dispose()
+        seat = self._seats.pop(os.getpid(), None)
+        if seat is not None:
+            seat.close()
+
+    def _taken_seat(self, path: Path) -> Seat:
+        seat = _of_this_process(self._seats, lambda: Seat(path))
+        seat.take()
+        return seat
 
     def _make_engine(self) -> sa.Engine:
         if self.path is None:
@@ -73,6 +104,7 @@ class SqliteDatabase:
                 "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
             )
         else:
+            self._taken_seat(self.path)
             # No upper limit: a thread that may not write waits for its turn, not for a connection.
             engine = sa.create_engine(
                 sa.URL.create("sqlite", database=str(self.path)),
@@ -81,6 +113,7 @@ class SqliteDatabase:
                 max_overflow=-1,
                 hide_parameters=True,
             )
+        _tell_statements(engine)
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -91,7 +124,9 @@ class PostgresDatabase:
 
     def __init__(self, url: sa.URL) -> None:
         self.url = url
+        self._clock = ServerClock()
         self._engines: dict[int, sa.Engine] = {}
+        self._triers: dict[int, sa.Engine] = {}
 
     @property
     def name(self) -> str:
@@ -103,15 +138,28 @@ class PostgresDatabase:
         """The engine of this process: a fork shares no connection with its parent."""
         return _of_this_process(self._engines, self._make_engine)
 
-    def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
+    def now(self) -> datetime:
+        """The present, by the clock of the database's server, whatever that of this host says."""
+        return self._clock.now()
+
+    @contextmanager
+    def transaction(self, *, writing: bool) -> Iterator[sa.Connection]:
         """One transaction, committed when its block ends well. A reading one sees a single state.
 
         A writing one sees what others commit meanwhile; what it reads by key is locked instead.
         """
-        engine = self.engine
-        if not writing:
-            engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        return _transaction(self.name, nullcontext(), engine, patience=patience)
+        options = {} if writing else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with _transaction(self.name, nullcontext(), self.engine, options) as connection:
+            self._clock.look(connection)
+            yield connection
+
+    @contextmanager
+    def trial(self, patience: timedelta) -> Iterator[sa.Connection]:
+        """A writing transaction on a connection of its own, which tells soon whether the server can be reached: one of
+        the pool may have been cut without a word, and takes `_GONE_AFTER` to notice."""
+        with _transaction(self.name, nullcontext(), _of_this_process(self._triers, self._make_trier), {}) as connection:
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = {_milliseconds(patience)}"))
+            yield connection
 
     def close(self) -> None:
         """Give back what this process holds."""
@@ -120,17 +168,6 @@ class PostgresDatabase:
             engine.dispose()
 
     def _make_engine(self) -> sa.Engine:
-        # A server that vanished without a word is noticed in seconds instead of the kernel's minutes.
-        # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-        patience = {
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 20_000,
-            # How whoever looks at the server knows us.
-            "application_name": f"upkeep on {socket.gethostname()}, process {os.getpid()}",
-        }
         engine = sa.create_engine(
             self.url,
             poolclass=QueuePool,
@@ -138,11 +175,31 @@ class PostgresDatabase:
             max_overflow=15,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={key: value for key, value in patience.items() if key not in self.url.query},
+            connect_args=self._arguments(_GONE_AFTER),
             hide_parameters=True,
         )
+        _tell_statements(engine)
         sa.event.listen(engine, "connect", _prepare_postgres)
         return engine
+
+    def _make_trier(self) -> sa.Engine:
+        soon = self._arguments(_GONE_SOON)
+        return sa.create_engine(self.url, poolclass=NullPool, connect_args=soon, hide_parameters=True)
+
+    def _arguments(self, gone_after: timedelta) -> dict[str, int | str]:
+        """A server that vanished without a word is noticed in seconds instead of the kernel's minutes; the address of
+        the database may say otherwise. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+        """
+        found: dict[str, int | str] = {
+            "connect_timeout": round(min(gone_after, timedelta(seconds=5)).total_seconds()),
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": _milliseconds(gone_after),
+            # How whoever looks at the server knows us.
+            "application_name": f"upkeep on {socket.gethostname()}, process {os.getpid()}",
+        }
+        return {key: value for key, value in found.items() if key not in self.url.query}
 
 
 Database = SqliteDatabase | PostgresDatabase
@@ -197,12 +254,17 @@ def open_database(url: str) -> Database:
 
 @contextmanager
 def _transaction(
-    name: str, turn: AbstractContextManager[None], engine: sa.Engine, *, patience: timedelta = PATIENCE
+    name: str, turn: AbstractContextManager[None], engine: sa.Engine, options: Mapping[str, Any]
 ) -> Iterator[sa.Connection]:
-    with translated(name), turn, engine.connect() as connection, connection.begin():
-        if patience != PATIENCE and connection.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SET LOCAL lock_timeout = {int(patience.total_seconds() * 1000)}"))
+    with translated(name), turn, engine.connect() as connection, connection.execution_options(**options).begin():
         yield connection
+
+
+@contextmanager
+def _seated(seat: Seat, turn: AbstractContextManager[None]) -> Iterator[None]:
+    with turn:
+        seat.require()
+        yield
 
 
 def _take(path: Path, until: float) -> int:
@@ -263,6 +325,30 @@ def _busy() -> TransientError:
     )
 
 
+def _tell_statements(engine: sa.Engine) -> None:
+    """Tell of every statement while it lasts, as its text without values, if anybody looks that closely."""
+    if not watch.minutely():
+        return
+
+    def begin(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        connection.info["upkeep_stretch"] = telling = watch.stretch("sql", statement)
+        telling.__enter__()
+
+    def end(connection: Any, *_: Any) -> None:
+        connection.info.pop("upkeep_stretch").__exit__(None, None, None)
+
+    def fail(failed: sa.engine.ExceptionContext) -> None:
+        telling = failed.connection.info.pop("upkeep_stretch", None) if failed.connection is not None else None
+        if telling is not None:
+            error = failed.original_exception
+            with suppress(BaseException):
+                telling.__exit__(type(error), error, error.__traceback__)
+
+    sa.event.listen(engine, "before_cursor_execute", begin)
+    sa.event.listen(engine, "after_cursor_execute", end)
+    sa.event.listen(engine, "handle_error", fail)
+
+
 def _prepare_sqlite(connection: Any, record: Any) -> None:
     # We say BEGIN ourselves: https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
     connection.isolation_level = None
@@ -275,16 +361,33 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     writing, patience = options["upkeep_writing"], options["upkeep_patience"]
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience.total_seconds() * 1000)}")
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    # By the driver itself: SQLAlchemy's way is ten times as long, and nothing begins more often.
+    cursor = connection.connection.cursor()
+    wanted = {"busy_timeout": _milliseconds(patience), "query_only": int(not writing)}
+    for name, value in wanted.items():
+        # A connection keeps what it was told, and most of its transactions want the same.
+        if connection.info.get(name) != value:
+            cursor.execute(f"PRAGMA {name}={value}")
+            connection.info[name] = value
+    cursor.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+    cursor.close()
 
 
 def _prepare_postgres(connection: Any, record: Any) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'")
-        cursor.execute(f"SET lock_timeout = {int(PATIENCE.total_seconds() * 1000)}")
+        cursor.execute(f"SET lock_timeout = {_milliseconds(PATIENCE)}")
         # A process that stopped in the middle of a transaction must not hold its rows for ever.
         cursor.execute("SET idle_in_transaction_session_timeout = '60s'")
+        # The server's side of a connection: a host that was cut off must not hold what it has locked, nor its place.
+        # https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
+        cursor.execute("SET tcp_keepalives_idle = 10")
+        cursor.execute("SET tcp_keepalives_interval = 5")
+        cursor.execute("SET tcp_keepalives_count = 3")
+        cursor.execute(f"SET tcp_user_timeout = {_milliseconds(_GONE_AFTER)}")
     connection.autocommit = False
+
+
+def _milliseconds(span: timedelta) -> int:
+    return int(span.total_seconds() * 1000)

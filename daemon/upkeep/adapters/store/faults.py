@@ -47,7 +47,7 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
     "25P04": (TransientError, "the database ended a transaction that took too long", "it is tried again"),
     "28": (StalledError, "the database does not let us in", "look at user and password in the configuration"),
     "3D000": (StalledError, "the database does not exist", "create it, then run `upkeep migrate`"),
-    "40": (TransientError, "two transactions were in each other's way", "it is tried again"),
+    "40": (TransientError, "two transactions were in each other's way", "try again; a worker does so by itself"),
     "42501": (StalledError, "the database's user may not do this", "grant it all rights on the tables"),
     "42P01": (StalledError, "the database has no such table", _MIGRATE),
     "53100": (TransientError, "the disk of the database is full", _SPACE),
@@ -63,6 +63,7 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
 _TAKEN = (Conflict, "the database has something of this name already", "look at what is there, then try again")
 _GONE = (TransientError, "something this belongs to was removed meanwhile", "it is tried again")
 
+_CLOSED = "the database refuses the connection"
 _REFUSED = re.compile(r"FATAL:\s+(.+)")
 
 
@@ -83,7 +84,10 @@ def translated(name: str) -> Iterator[None]:
         if ours is None:
             raise
         kind, message, cure = ours
-        raise kind(message, where=None if kind is Conflict else name, cure=cure) from error
+        # A server's reason names users, databases and addresses: it belongs to the place, which strangers are not told.
+        reason = _REFUSED.search(str(error)) if message == _CLOSED else None
+        where = f"{name}: {reason[1].strip()}" if reason else name
+        raise kind(message, where=None if kind is Conflict else where, cure=cure) from error
 
 
 def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | None:
@@ -107,9 +111,6 @@ def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | N
 
 
 def _unconnected(error: psycopg.OperationalError) -> tuple[type[UpkeepError], str, str]:
-    """The server did not answer, the connection was lost, or the server let us in no further than the door: then
-    its reason stands in the text only, and no code comes with it."""
-    reason = _REFUSED.search(str(error))
-    if reason is None:
-        return _POSTGRES["08"]
-    return TransientError, f"the database refuses the connection: {reason[1].strip()}", _DOOR
+    """The server did not answer, the connection was lost, or the server let us in no further than the door, which
+    stands in the text only: no code comes with it."""
+    return (TransientError, _CLOSED, _DOOR) if _REFUSED.search(str(error)) else _POSTGRES["08"]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from upkeep.adapters.store import lines
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.lines import NOTHING, Counts, LeftOut
-from upkeep.adapters.store.upgrade import Limits, building, require_file, require_no_newer, revision_in, upgrade
+from upkeep.adapters.store.upgrade import Waits, building, require_file, require_no_newer, revision_in, upgrade
 from upkeep.domain.errors import Conflict, SettingsError
 
 WITHOUT_CREDENTIALS: LeftOut = {
@@ -62,7 +62,7 @@ def rebuild(
     told: Iterable[bytes],
     name: str,
     *,
-    limits: Limits,
+    waits: Waits,
     replace: bool = False,
     then: Callable[[], None] = lambda: None,
 ) -> Counts:
@@ -79,7 +79,7 @@ def rebuild(
     counts = Counts()
     try:
         _require_lasting(database)
-        with building(database, limits, alone=True) as connection:
+        with building(database, waits, alone=True) as connection:
             found = revision_in(connection)
             if found is not None:
                 if not replace:

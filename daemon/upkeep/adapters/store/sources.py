@@ -15,6 +15,12 @@ from upkeep.domain.sources import Source
 from upkeep.domain.work import WorkKind
 from upkeep.flows.ports import SourcesHealth
 
+_EDITION = "sources"
+_COURSE = {"name", "synced_commit", "synced_at", "checked_at", "next_poll_at", "failures", "failure", "findings"} | {
+    f"stall{what}" for what in ("_reason", "_cure", "ed_at")
+}
+"""Columns that only tell how reading a source goes, and not what is read."""
+
 
 class Sources:
     """The flows' SourceBook."""
@@ -26,9 +32,10 @@ class Sources:
     def add(self, source: Source) -> None:
         if not self._transaction.insert(sources, source_values(source)):
             raise Conflict(f"a source `{source.name}` exists already", cure="choose another name")
+        self._transaction.next_number(_EDITION)
 
     def get(self, name: str) -> Source:
-        row = self._transaction.row(self._transaction.kept(sa.select(sources).where(sources.c.name == name)))
+        row = self._transaction.row(self._transaction.kept(_SOURCE), name=name)
         if row is None:
             raise _unknown(name)
         return self._noted(source_of(row))
@@ -53,6 +60,9 @@ class Sources:
         row = self._transaction.connection.execute(_HEALTH, {"at_most": at_most}).one()
         return SourcesHealth(row.total, row.stalled, row.failing, row.waiting, row.heard_at)
 
+    def edition(self) -> int:
+        return self._transaction.last_number(_EDITION)
+
     def save(self, source: Source) -> None:
         # Lists are read without locks, because every webhook reads one. Writing only what differs from what was
         # read keeps a sync and a poll of the same source from undoing each other's columns.
@@ -61,11 +71,14 @@ class Sources:
         changed.setdefault("name", source.name)
         if not self._transaction.change(sources, sources.c.name == source.name, changed):
             raise _unknown(source.name)
+        if not changed.keys() <= _COURSE:
+            self._transaction.next_number(_EDITION)
         self._noted(source)
 
     def remove(self, name: SourceName) -> None:
         if not self._transaction.remove(sources, sources.c.name == name):
             raise _unknown(name)
+        self._transaction.next_number(_EDITION)
         self._transaction.change(templates, templates.c.source == name, {"source": None})
         # A sync that is under way has lost its claim by this, so that it writes nothing any more.
         self._transaction.remove(work_table, sa.and_(work_table.c.kind == WorkKind.SYNC, work_table.c.subject == name))
@@ -87,6 +100,9 @@ class Sources:
     def _noted(self, source: Source) -> Source:
         self._read[source.name] = source_values(source)
         return source
+
+
+_SOURCE = sa.select(sources).where(sources.c.name == sa.bindparam("name"))
 
 
 def _counted(*where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:

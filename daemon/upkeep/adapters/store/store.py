@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from upkeep.adapters.store.deliveries import Deliveries
 from upkeep.adapters.store.deployments import Deployments
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.fleet import Fleet
+from upkeep.adapters.store.gauges import GaugeReadings
 from upkeep.adapters.store.journal import Journal
 from upkeep.adapters.store.listings import Listings
 from upkeep.adapters.store.outbox import Outbox
@@ -22,8 +23,9 @@ from upkeep.adapters.store.plans import Plans
 from upkeep.adapters.store.records import OldRecords
 from upkeep.adapters.store.registry import Registry
 from upkeep.adapters.store.rollouts import Rollouts
+from upkeep.adapters.store.seat import network_file_system
 from upkeep.adapters.store.sources import Sources
-from upkeep.adapters.store.tables import metadata, numbers
+from upkeep.adapters.store.tables import metadata
 from upkeep.adapters.store.tallies import Tallies
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.adapters.store.upgrade import require_current
@@ -109,6 +111,10 @@ class SqlUnit:
     def answers(self) -> Answers:
         return Answers(self._transaction)
 
+    @property
+    def gauges(self) -> GaugeReadings:
+        return GaugeReadings(self._transaction)
+
 
 class SqlStore:
     """The flows' Store, on SQLite or PostgreSQL. Safe to use from many threads, and in the children of a fork.
@@ -143,11 +149,13 @@ class SqlStore:
     def wait(self, at_most: timedelta) -> None:
         self._bell.wait(at_most)
 
+    def now(self) -> datetime:
+        return self._database.now()
+
     def check(self) -> None:
-        """Write something and commit it, within about a second: TransientError when that cannot be done now."""
-        with self._alone(), self._database.transaction(writing=True, patience=PATIENCE_OF_CHECKS) as connection:
-            probe = Transaction(connection, writing=True).inserting(numbers).values(name="probe", last=1)
-            connection.execute(probe.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}))
+        """Write something and commit it, within a second or two: TransientError when that cannot be done now."""
+        with self._alone(), self._database.trial(PATIENCE_OF_CHECKS) as connection:
+            Transaction(connection, writing=True).next_number("probe")
 
     def close(self) -> None:
         """Give back connections, files and the thread that listens. Nobody may use the store afterwards."""
@@ -189,3 +197,16 @@ def open_store(url: str, *, state: Path) -> SqlStore:
         # A process that is forked later shall not find a connection here.
         database.close()
     return SqlStore(database, Bell(outside))
+
+
+def doubt(url: str) -> str | None:
+    """Why the database a URL names may come to harm where it stands, and what to do about it; None when it will not."""
+    database = open_database(url)
+    path = database.path if isinstance(database, SqliteDatabase) else None
+    kind = None if path is None else network_file_system(path.parent)
+    if kind is None:
+        return None
+    return (
+        f"{path} lies on {kind}, a file system of a network, where SQLite's locks cannot be relied upon "
+        "(https://sqlite.org/useovernet.html): move it to a disk of this host, or use PostgreSQL"
+    )

@@ -1,11 +1,14 @@
 """What the books say to the database: the few statements they are made of."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from upkeep.adapters.store.tables import numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +17,21 @@ class Transaction:
 
     connection: sa.Connection
     writing: bool
+    _known: dict[Hashable, sa.Row[Any] | None] = field(default_factory=dict)
 
-    def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        """All rows as they are now."""
-        return self.connection.execute(query).all()
+    def rows(self, query: sa.Select[Any], **values: Any) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+        """All rows as they are now. What every page asks is put together once, with names for its `values`: that takes
+        a third of the time."""
+        return self.connection.execute(query, values).all()
 
-    def row(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
-        """The first row as it is now."""
-        return self.connection.execute(query).first()
+    def row(self, query: sa.Select[Any], **values: Any) -> sa.Row[Any] | None:
+        """The first row as it is now. A transaction that only reads sees one state and asks for no row of it twice."""
+        if self.writing:
+            return self.connection.execute(query, values).first()
+        asked = (query, *values.items())
+        if asked not in self._known:
+            self._known[asked] = self.connection.execute(query, values).first()
+        return self._known[asked]
 
     def kept(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """The same query; in a writing transaction nobody else changes its rows before the end.
@@ -35,34 +45,63 @@ class Transaction:
         statement = self.inserting(table).values(**values).on_conflict_do_nothing()
         return self.connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
 
-    def put(self, table: sa.Table, values: Mapping[str, Any]) -> None:
-        """Add a row, or write it over the one with its primary key."""
-        statement = self.inserting(table).values(**values)
-        keys = [column.name for column in table.primary_key]
-        self.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=keys, set_={name: statement.excluded[name] for name in values if name not in keys}
-            )
+    def put(self, table: sa.Table, *rows: Mapping[str, Any]) -> None:
+        """Add rows, or write each over the one with its primary key. All of them have the same columns."""
+        self.require_writing()
+        if rows:
+            statement = _putting(table, tuple(rows[0]), self.connection.dialect.name)
+            self.connection.execute(statement, list(rows))
+
+    def next_number(self, name: str) -> int:
+        """The next number of a sequence that never gives one twice, whatever becomes of its rows."""
+        statement = self.inserting(numbers).values(name=name, last=1)
+        given = statement.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}).returning(
+            numbers.c.last
         )
+        return int(self.connection.execute(given).scalar_one())
+
+    def last_number(self, name: str) -> int:
+        """The number that a sequence gave last; 0 before the first."""
+        return int(self.connection.execute(_LAST_NUMBER, {"name": name}).scalar() or 0)
 
     def change(self, table: sa.Table, where: sa.ColumnElement[bool], values: Mapping[str, Any]) -> int:
         """Change rows; returns how many."""
-        self._require_writing()
+        self.require_writing()
         return self.connection.execute(sa.update(table).where(where).values(**values)).rowcount
 
     def remove(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
         """Remove rows; returns how many."""
-        self._require_writing()
+        self.require_writing()
         return self.connection.execute(sa.delete(table).where(where)).rowcount
 
     def inserting(self, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
         """An insert in the database's own dialect, which knows ON CONFLICT."""
-        self._require_writing()
-        if self.connection.dialect.name == "postgresql":
-            return postgresql.insert(table)
-        return sqlite.insert(table)
+        self.require_writing()
+        return inserting(table, self.connection.dialect.name)
 
-    def _require_writing(self) -> None:
+    def require_writing(self) -> None:
+        """RuntimeError in a reading transaction."""
         # The database would refuse it as well, but with the words of one that cannot be written for now.
         if not self.writing:
             raise RuntimeError("a reading unit is asked to write")
+
+
+@cache
+def _putting(table: sa.Table, columns: tuple[str, ...], dialect: str) -> "postgresql.Insert | sqlite.Insert":
+    """Kept, because putting a statement together takes longer than having it done."""
+    statement = inserting(table, dialect)
+    keys = [column.name for column in table.primary_key]
+    written = {name: statement.excluded[name] for name in columns if name not in keys}
+    return (
+        statement.on_conflict_do_update(index_elements=keys, set_=written)
+        if written
+        else statement.on_conflict_do_nothing(index_elements=keys)
+    )
+
+
+def inserting(table: sa.Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
+    """An insert in a dialect of its own, which knows ON CONFLICT."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+_LAST_NUMBER = sa.select(numbers.c.last).where(numbers.c.name == sa.bindparam("name"))

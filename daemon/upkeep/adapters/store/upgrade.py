@@ -33,7 +33,7 @@ _SESSIONS = sa.table(
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Waits:
     """How long changing tables may take: waiting for another process that does so, waiting for whoever works on a
     table (PostgreSQL), and one statement (PostgreSQL). What takes longer is undone and changes nothing."""
 
@@ -42,7 +42,7 @@ class Limits:
     statement_for: timedelta = timedelta(minutes=15)
 
 
-def migrate(url: str, *, state: Path, limits: Limits = Limits()) -> None:
+def migrate(url: str, *, state: Path, waits: Waits = Waits()) -> None:
     """Bring the database a URL names to the tables of this program, creating what is missing.
 
     Of several processes that start at once one migrates and the others wait for it. All of it is one transaction:
@@ -54,7 +54,7 @@ def migrate(url: str, *, state: Path, limits: Limits = Limits()) -> None:
     database = open_database(url)
     try:
         if isinstance(database, PostgresDatabase) or database.path is not None:
-            with building(database, limits) as connection:
+            with building(database, waits) as connection:
                 found = revision_in(connection)
                 require_no_newer(database.name, found)
                 upgrade(connection, found)
@@ -137,18 +137,18 @@ def upgrade(connection: sa.Connection, found: str | None, wanted: str = REVISION
 
 
 @contextmanager
-def building(database: Database, limits: Limits, *, alone: bool = False) -> Iterator[sa.Connection]:
+def building(database: Database, waits: Waits, *, alone: bool = False) -> Iterator[sa.Connection]:
     """One transaction that may change tables, the only one that does. With `alone`, Conflict while anybody else is
     connected to the database."""
     with ExitStack() as stack:
         if isinstance(database, PostgresDatabase):
-            yield stack.enter_context(_building_postgres(database, limits, alone))
+            yield stack.enter_context(_building_postgres(database, waits, alone))
         else:
-            yield stack.enter_context(_building_sqlite(database, limits, alone))
+            yield stack.enter_context(_building_sqlite(database, waits, alone))
 
 
 @contextmanager
-def _building_sqlite(database: SqliteDatabase, limits: Limits, alone: bool) -> Iterator[sa.Connection]:
+def _building_sqlite(database: SqliteDatabase, waits: Waits, alone: bool) -> Iterator[sa.Connection]:
     path = database.path
     assert path is not None
     try:
@@ -161,21 +161,21 @@ def _building_sqlite(database: SqliteDatabase, limits: Limits, alone: bool) -> I
         ) from error
     with ExitStack() as turn:
         try:
-            turn.enter_context(database.turn(limits.wait_for))
+            turn.enter_context(database.turn(waits.wait_for))
         except TransientError as error:
             if error.where is not None:
                 raise
             raise TransientError(
-                f"another process has been writing for {limits.wait_for.total_seconds():.0f} s",
+                f"another process has been writing for {waits.wait_for.total_seconds():.0f} s",
                 where=str(path),
                 cure=f"it is tried again; `fuser {path}.lock` names that process",
             ) from error
         with translated(database.name):
-            engine = database.engine.execution_options(upkeep_writing=True, upkeep_patience=limits.lock_for)
+            engine = database.engine.execution_options(upkeep_writing=True, upkeep_patience=waits.lock_for)
             with engine.connect() as connection:
                 driver = connection.connection.driver_connection
                 assert driver is not None
-                driver.execute(f"PRAGMA busy_timeout={int(limits.lock_for.total_seconds() * 1000)}")
+                driver.execute(f"PRAGMA busy_timeout={int(waits.lock_for.total_seconds() * 1000)}")
                 if alone:
                     try:
                         # Whoever is connected keeps the file from leaving WAL.
@@ -203,16 +203,16 @@ def _require_whole(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _building_postgres(database: PostgresDatabase, limits: Limits, alone: bool) -> Iterator[sa.Connection]:
+def _building_postgres(database: PostgresDatabase, waits: Waits, alone: bool) -> Iterator[sa.Connection]:
     with translated(database.name):
         try:
             with database.engine.connect() as connection, connection.begin():
-                _limit(connection, "lock_timeout", limits.wait_for)
+                _limit(connection, "lock_timeout", waits.wait_for)
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
                 # Whoever works on a table now is waited for a moment; the world does not queue up behind us.
-                _limit(connection, "lock_timeout", limits.lock_for)
-                _limit(connection, "statement_timeout", limits.statement_for)
-                _limit(connection, "idle_in_transaction_session_timeout", limits.statement_for)
+                _limit(connection, "lock_timeout", waits.lock_for)
+                _limit(connection, "statement_timeout", waits.statement_for)
+                _limit(connection, "idle_in_transaction_session_timeout", waits.statement_for)
                 if alone:
                     others = _others(connection)
                     if others:
@@ -221,7 +221,7 @@ def _building_postgres(database: PostgresDatabase, limits: Limits, alone: bool) 
         except sa.exc.DBAPIError as error:
             code = getattr(error.orig, "sqlstate", None)
             if code == _TOO_LONG:
-                longest = limits.statement_for.total_seconds()
+                longest = waits.statement_for.total_seconds()
                 raise TransientError(
                     f"a step took longer than {longest:.1f} s and was undone with all before it",
                     where=database.name,

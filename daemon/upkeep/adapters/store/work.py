@@ -8,17 +8,22 @@ a worker that was killed needs nobody to tidy up after it. What is asked for whi
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from upkeep.adapters.store.rows import due_work_of
-from upkeep.adapters.store.tables import numbers, work
-from upkeep.adapters.store.transaction import Transaction
+from upkeep.adapters.store.tables import work
+from upkeep.adapters.store.transaction import Transaction, inserting
 from upkeep.domain.errors import LostLease
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
 _TOKENS = "work"
+_ERRANDS = "upkeep errands"
+"""Part of the names of locks, so that nobody else on this database server has the same by chance."""
+_FOUND = sa.select(work).where(work.c.kind == sa.bindparam("kind"), work.c.subject == sa.bindparam("subject"))
 
 
 class Work:
@@ -28,22 +33,18 @@ class Work:
         self._transaction = transaction
         self.rang = False
 
+    def alone(self, errand: str) -> bool:
+        connection = self._transaction.connection
+        if connection.dialect.name != "postgresql":
+            # There is one writer at a time: whoever was first has ended.
+            return True
+        named = sa.func.hashtextextended(f"{_ERRANDS}\n{errand}", 0)
+        return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(named))).scalar_one())
+
     def ask(self, kind: WorkKind, subject: str, due_at: datetime, cause: str = "") -> None:
-        statement = self._transaction.inserting(work).values(
-            kind=kind, subject=subject, due_at=due_at, asked_at=due_at, cause=cause, attempts=0
-        )
-        asked = statement.excluded.due_at
-        held = work.c.token.is_not(None)
-        self._transaction.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["kind", "subject"],
-                set_={
-                    "cause": statement.excluded.cause,
-                    "due_at": sa.case((held, work.c.due_at), (work.c.due_at < asked, work.c.due_at), else_=asked),
-                    "again_at": sa.case((~held, None), (work.c.again_at < asked, work.c.again_at), else_=asked),
-                },
-            )
-        )
+        asked = {"kind": kind, "subject": subject, "due_at": due_at, "asked_at": due_at, "cause": cause, "attempts": 0}
+        self._transaction.require_writing()
+        self._transaction.connection.execute(_asking(self._transaction.connection.dialect.name), asked)
         self.rang = True
 
     def claim(self, kinds: Iterable[WorkKind], now: datetime, lease_for: timedelta) -> Claim | None:
@@ -57,7 +58,10 @@ class Work:
         row = self._transaction.row(due)
         if row is None:
             return None
-        claim = Claim(WorkKind(row.kind), row.subject, self._next_token(), row.attempts + 1, now + lease_for, row.cause)
+        # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its old
+        # token on a new row.
+        token = self._transaction.next_number(_TOKENS)
+        claim = Claim(WorkKind(row.kind), row.subject, token, row.attempts + 1, now + lease_for, row.cause)
         self._transaction.change(
             work,
             _row(claim.kind, claim.subject),
@@ -89,7 +93,7 @@ class Work:
         return None if row is None else row.due_at
 
     def find(self, kind: WorkKind, subject: str) -> DueWork | None:
-        row = self._transaction.row(sa.select(work).where(_row(kind, subject)))
+        row = self._transaction.row(_FOUND, kind=kind, subject=subject)
         return None if row is None else due_work_of(row)
 
     def list(self, limit: int) -> Sequence[DueWork]:
@@ -110,14 +114,21 @@ class Work:
         )
         self.rang = True
 
-    def _next_token(self) -> int:
-        # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its
-        # old token on a new row.
-        statement = self._transaction.inserting(numbers).values(name=_TOKENS, last=1)
-        given = statement.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}).returning(
-            numbers.c.last
-        )
-        return int(self._transaction.connection.execute(given).scalar_one())
+
+@cache
+def _asking(dialect: str) -> "postgresql.Insert | sqlite.Insert":
+    """What asks for work: kept, because putting it together takes longer than having it done."""
+    statement = inserting(work, dialect)
+    asked = statement.excluded.due_at
+    held = work.c.token.is_not(None)
+    return statement.on_conflict_do_update(
+        index_elements=["kind", "subject"],
+        set_={
+            "cause": statement.excluded.cause,
+            "due_at": sa.case((held, work.c.due_at), (work.c.due_at < asked, work.c.due_at), else_=asked),
+            "again_at": sa.case((~held, None), (work.c.again_at < asked, work.c.again_at), else_=asked),
+        },
+    )
 
 
 def _row(kind: WorkKind, subject: str) -> sa.ColumnElement[bool]:

@@ -19,11 +19,13 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, create_model
 
 from upkeep.domain.answers import KeptAnswer
+from upkeep.domain.errors import SignedOut
 from upkeep.domain.people import Act, Actor, require
 from upkeep.flows import admit, repeat
 from upkeep.flows.ports import Unit
 from upkeep.web.api import reading
 from upkeep.web.api.words import QUERY
+from upkeep.web.pace import admit_known, admit_stranger
 from upkeep.web.rooms import Rooms, rooms
 
 PREFIX = "/api/v1"
@@ -170,7 +172,13 @@ def _answer(operation: Operation, **path: str) -> Response:
     here = rooms()
     now = here.clock()
     reading.require_json_accepted(request)
-    g.actor = admit.recognise_token(here.store, reading.bearer(request), now=now, rules=here.rules)
+    secret = reading.bearer(request)
+    try:
+        g.actor = admit.recognise_token(here.store, secret, now=now, rules=here.rules)
+    except SignedOut:
+        admit_stranger(now)
+        raise
+    admit_known(f"token {admit.digest(secret)}", now)
     require(g.actor, operation.act)
     asked = _asked(operation, path)
     call = Call(g.actor, now, here, None)

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from werkzeug.exceptions import HTTPException
 
 from upkeep.domain.errors import CallerError, SignedOut, UpkeepError
+from upkeep.domain.limits import megabytes
+from upkeep.web.rooms import rooms
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -103,7 +105,7 @@ MEANINGS = {
     "not-acceptable": "JSON is not accepted.",
     "conflict": "It does not fit the present state, such as a draft that moved since it was seen.",
     "stalled": "It does not go on until a person acts.",
-    "too-large": "The body is larger than 1 MB.",
+    "too-large": "The body is larger than the setting `limits.request` allows: 1 MB, if nobody changed it.",
     "unsupported-media-type": "The body is not said to be JSON.",
     "key-reused": "The idempotency key came with another request before.",
     "bundle": "A version of a template cannot be used.",
@@ -137,8 +139,11 @@ def answer(error: UpkeepError, status: int) -> Response:
 def of_http(error: HTTPException) -> UpkeepError:
     """What HTTP itself refuses, as one of our errors."""
     code = error.code or 500
+    said = _SAID.get(code, HTTPStatus(code).phrase)
     fault = CallerError(
-        _SAID.get(code, HTTPStatus(code).phrase), where=f"{request.method} {request.path}", cure=_CURES.get(code)
+        said.format(largest=megabytes(rooms().bounds.request)),
+        where=f"{request.method} {request.path}",
+        cure=_CURES.get(code),
     )
     fault.slug = _HTTP_SLUGS.get(code, "invalid")
     return fault
@@ -148,7 +153,7 @@ _SAID = {
     404: "there is no such operation",
     405: "this address does not take this method",
     406: "this API answers in JSON only",
-    413: "what was sent is larger than 1 MB",
+    413: "what was sent is larger than {largest}",
     415: "what was sent is not said to be JSON",
 }
 
@@ -156,7 +161,7 @@ _CURES = {
     404: "look for it in /api/v1/openapi.json",
     405: "use one of those in the header `Allow`",
     406: "accept application/json",
-    413: "send less",
+    413: "send less, or raise `limits.request`",
     415: "send JSON, with the header `Content-Type: application/json`",
 }
 

@@ -150,7 +150,7 @@ def add_source(call: Call, body: SourceOrder) -> Source:
         drafts=body.drafts,
         poll_every_for=timedelta(seconds=body.poll_every_seconds),
     )
-    return _told(follow.add(call.unit, wanted, actor=call.actor, now=call.now))
+    return _told(follow.add(call.unit, wanted, at_most=call.rooms.bounds.sources, actor=call.actor, now=call.now))
 
 
 @noun.delete("/sources/{source}", Act.FOLLOW)

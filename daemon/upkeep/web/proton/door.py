@@ -14,9 +14,11 @@ from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from upkeep.domain.errors import CallerError, UpkeepError, reaction
+from upkeep.domain.errors import CallerError, SignedOut, TransientError, UpkeepError, reaction
+from upkeep.domain.limits import megabytes
 from upkeep.domain.people import Act, Actor, require
 from upkeep.flows.admit import ACCESS_KEY_PREFIX, recognise_token
+from upkeep.web.pace import admit_known, admit_stranger
 from upkeep.web.proton.operations import OPERATIONS, REFUSED
 from upkeep.web.proton.protocol import WRITES, Call, Model, ProtonDoor
 from upkeep.web.proton.refusals import BROKEN, Refusal, name_of
@@ -54,12 +56,16 @@ def _answered(here: Rooms) -> Response:
     except UpkeepError as refused:
         error = name_of(refused)
         status = here.proton.model.status(error) if here.proton.model else 503
-        body = {"__type": error, "message": str(refused)}
         level = logging.getLevelNamesMapping()[reaction(refused).level.upper()]
         logger.log(level, "proton %s: %s", _target(), refused)
+        if isinstance(refused, TransientError):
+            # The log says which database of which host is away.
+            refused.where = None
+        body = {"__type": error, "message": str(refused)}
     except RequestEntityTooLarge:
         status, error = 413, "ValidationException"
-        body = {"__type": error, "message": "the request is larger than any that this API knows"}
+        said = f"the request is larger than {megabytes(here.bounds.request)} (send less, or raise `limits.request`)"
+        body = {"__type": error, "message": said}
     except Exception as bug:
         logger.critical("error %s at proton %s", number, _target(), exc_info=bug)
         status, error = 500, BROKEN
@@ -110,9 +116,14 @@ def _actor(here: Rooms, door: ProtonDoor) -> Actor:
             "`upkeep token create --aws` issues",
         )
     secret = door.secret_of(claim.access_key)
-    verify(asked, claim, secret)
-    door.throttle.admit(claim.access_key, now)
-    return recognise_token(here.store, secret, now=now, rules=here.rules)
+    try:
+        verify(asked, claim, secret)
+        actor = recognise_token(here.store, secret, now=now, rules=here.rules)
+    except (Refusal, SignedOut):
+        admit_stranger(now)
+        raise
+    admit_known(f"key pair {claim.access_key}", now)
+    return actor
 
 
 def _operation(model: Model) -> str:

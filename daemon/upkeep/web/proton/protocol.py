@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,6 @@ from upkeep.domain.notices import Routing
 from upkeep.domain.people import Actor
 from upkeep.flows.ports import Unit
 from upkeep.web.proton.arns import Names
-from upkeep.web.proton.throttle import Throttle
 
 Row = TypeVar("Row")
 Answer = dict[str, Any]
@@ -58,7 +57,6 @@ class ProtonDoor:
     host: str = ""
     closed: str = ""
     pipeline_role: str = ""
-    throttle: Throttle = field(default_factory=Throttle)
 
 
 def _no_secret(access_key: str) -> str:

@@ -7,6 +7,7 @@ from upkeep.domain.versions import Template, TemplateKind, TemplateVersion, Vers
 from upkeep.flows import connect
 from upkeep.web.proton.protocol import Answer, Call, reads, writes
 from upkeep.web.proton.remotes import address_of, is_of, name_of, provider_of
+from upkeep.web.rooms import rooms
 
 _GOOD = (VersionState.DRAFT, VersionState.PUBLISHED, VersionState.WITHDRAWN)
 
@@ -93,6 +94,7 @@ def _connected(call: Call, found: Template) -> Source:
         known or address_of(provider, name),
         call.given["branch"],
         call.given.get("subdirectory", "").strip("/"),
+        at_most=rooms().bounds.sources,
         actor=call.actor,
         now=call.now,
     )
