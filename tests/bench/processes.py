@@ -142,7 +142,7 @@ def running(
 
 def _await(port: int, path: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + 120
-    while status(port, path) not in (200, 404):
+    while status(port, path) not in (200, 404, 405):
         if process.poll() is not None or time.monotonic() > until:
             raise RuntimeError(f"it did not start: {log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.005)

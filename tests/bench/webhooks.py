@@ -20,6 +20,7 @@ def push(url: str, size: int = USUAL, after: str = "b" * 40, branch: str = "main
         "deleted": False,
         "repository": {
             "id": 1296269,
+            "name": "templates",
             "full_name": "acme/templates",
             "private": True,
             "html_url": url.removesuffix(".git"),
@@ -27,6 +28,8 @@ def push(url: str, size: int = USUAL, after: str = "b" * 40, branch: str = "main
             "owner": {f"{name}_url": f"https://api.github.com/users/acme/{name}" for name in _LINKS},
             **{f"{name}_url": f"https://api.github.com/repos/acme/templates/{name}" for name in _LINKS},
         },
+        "pusher": {"name": "paula", "email": "paula@example.com"},
+        "head_commit": _commit(0),
         "commits": [],
     }
     one = len(json.dumps(_commit(10**6))) + 2

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,9 @@ from upkeep.flows.ports import Renderer, Store, Unit
 
 WHOLE_AT_MOST = 2_000_000
 """Characters of whole diffs that are kept with one preview: those of its worst and biggest groups."""
+
+TOGETHER = 2
+"""Resources that are worked out at the same time for one preview: while one is rendered, another is compared."""
 
 
 def subject_of(template: TemplateName, version: Version) -> str:
@@ -63,7 +67,9 @@ def preview(
             composer = Composer(unit)
             on_major = unit.fleet.on_major(template, version.major)
             pending = [_compared(composer, resource, version) for resource in on_major]
-    groups = _grouped(template, version, [_change(store, renderer, comparison) for comparison in pending])
+    with ThreadPoolExecutor(TOGETHER, thread_name_prefix="preview") as pool:
+        changes = list(pool.map(lambda comparison: _change(store, renderer, comparison), pending))
+    groups = _grouped(template, version, changes)
     with store.write() as unit:
         unit.work.hold(claim)
         if _is_draft(unit, template, version):
