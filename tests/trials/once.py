@@ -213,4 +213,4 @@ def run(seed: int, rounds: int, folder: Path) -> Outcome:
     )
 
 
-TRIAL = Trial("once", Promise.ONCE, Rounds(0, 10, 150), run)
+TRIAL = Trial("once", Promise.ONCE, Rounds(0, 8, 150), run)

@@ -383,8 +383,8 @@ def _hanging(path: str) -> None:
     time.sleep(8)
 
 
-DISK = Trial("disk", Promise.OUTAGES, Rounds(0, 2, 40), disk)
-LOCKED = Trial("locked", Promise.OUTAGES, Rounds(0, 2, 40), locked)
-SERVER = Trial("server", Promise.OUTAGES, Rounds(0, 3, 60), server)
-CLOCK = Trial("clock", Promise.OUTAGES, Rounds(0, 2, 40), clock)
-REMOTE = Trial("remote", Promise.OUTAGES, Rounds(0, 2, 40), remote)
+DISK = Trial("disk", Promise.OUTAGES, Rounds(0, 1, 40), disk)
+LOCKED = Trial("locked", Promise.OUTAGES, Rounds(0, 1, 40), locked)
+SERVER = Trial("server", Promise.OUTAGES, Rounds(0, 2, 60), server)
+CLOCK = Trial("clock", Promise.OUTAGES, Rounds(0, 1, 40), clock)
+REMOTE = Trial("remote", Promise.OUTAGES, Rounds(0, 1, 40), remote)

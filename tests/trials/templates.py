@@ -169,4 +169,4 @@ def run(seed: int, rounds: int, folder: Path) -> Outcome:
     )
 
 
-TRIAL = Trial("templates", Promise.TEMPLATES, Rounds(0, 16, 400), run)
+TRIAL = Trial("templates", Promise.TEMPLATES, Rounds(0, 6, 400), run)
