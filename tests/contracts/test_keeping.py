@@ -27,7 +27,7 @@ from tests.databases import Databases
 from tests.web.furnished import furnish
 from upkeep import wiring
 from upkeep.adapters import store as store_package
-from upkeep.adapters.store import Limits, SqlStore, lines, migrate, open_store
+from upkeep.adapters.store import SqlStore, Waits, lines, migrate, open_store
 from upkeep.adapters.store.engine import SqliteDatabase, open_database
 from upkeep.adapters.store.tables import REVISION
 from upkeep.adapters.store.upgrade import building
@@ -479,7 +479,7 @@ def test_a_line_that_is_wrong_is_named_and_nothing_is_taken(database_url: str, m
 
 def test_who_migrates_meanwhile_is_named(postgres: Installation, tmp_path: Path) -> None:
     database = open_database(postgres.url)
-    limits = Limits(timedelta(seconds=0.2), timedelta(seconds=0.2), timedelta(seconds=0.5))
+    limits = Waits(timedelta(seconds=0.2), timedelta(seconds=0.2), timedelta(seconds=0.5))
     with (
         building(database, limits),
         pytest.raises(TransientError, match=r"is changing the tables: upkeep on .*process"),
@@ -490,7 +490,7 @@ def test_who_migrates_meanwhile_is_named(postgres: Installation, tmp_path: Path)
 
 def test_who_holds_a_table_is_named_and_what_takes_too_long_is_undone(postgres: Installation) -> None:
     database = open_database(postgres.url)
-    limits = Limits(timedelta(seconds=0.2), timedelta(seconds=0.2), timedelta(seconds=0.5))
+    limits = Waits(timedelta(seconds=0.2), timedelta(seconds=0.2), timedelta(seconds=0.5))
     drop = sa.text("ALTER TABLE users ADD COLUMN horse integer")
     with database.transaction(writing=False) as connection:
         connection.execute(sa.text("SELECT * FROM users"))
