@@ -146,6 +146,7 @@ def prepare(settings: Settings) -> None:
     reason = doubt(database_url(settings))
     if reason:
         logging.getLogger("upkeep.store").warning(reason)
+    _readers(settings)
     require_tracing(settings)
     migrate(settings)
     with ExitStack() as stack:

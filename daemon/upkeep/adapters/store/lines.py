@@ -216,23 +216,26 @@ class _Columns:
         self.table = table
         # Said for every column, so that a default of the database never stands in for what was null.
         self.insert = sa.insert(table).values({column.name: sa.bindparam(f"_{column.name}") for column in table.c})
-        self._readers = {column.name: _reader(column) for column in table.c}
+        self._columns = [(column.name, f"_{column.name}", column.nullable, _reader(column)) for column in table.c]
+        self._names = {column.name for column in table.c}
 
     def read(self, values: Mapping[str, Any], fault: _Fault) -> dict[str, Any]:
-        unknown = values.keys() - self._readers.keys()
-        if unknown:
-            raise fault(f"`{self.table.name}` has no column `{min(unknown)}` at this revision", "take it out")
+        if not values.keys() <= self._names:
+            unknown = min(values.keys() - self._names)
+            raise fault(f"`{self.table.name}` has no column `{unknown}` at this revision", "take it out")
         row = {}
-        for column in self.table.c:
-            value = values.get(column.name)
-            if value is None and not column.nullable:
-                raise fault(f"`{self.table.name}.{column.name}` is missing", "give it a value")
+        for name, bound, nullable, reader in self._columns:
+            value = values.get(name)
+            if value is None:
+                if not nullable:
+                    raise fault(f"`{self.table.name}.{name}` is missing", "give it a value")
+                row[bound] = None
+                continue
             try:
-                row[f"_{column.name}"] = None if value is None else self._readers[column.name](value)
+                row[bound] = reader(value)
             except ValueError as error:
-                raise fault(
-                    f"`{self.table.name}.{column.name}` is not {error}", "write it as `upkeep export` does"
-                ) from None
+                message = f"`{self.table.name}.{name}` is not {error}"
+                raise fault(message, "write it as `upkeep export` does") from None
         return row
 
 
