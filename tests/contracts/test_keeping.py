@@ -234,7 +234,8 @@ def test_nothing_is_restored_under_a_daemon(small: Installation, tmp_path: Path)
     file = tmp_path / "a.backup"
     wiring.back_up(small.settings, file)
     with small.store() as store:
-        store.check()
+        with store.read() as unit:
+            unit.sources.list()
         with pytest.raises(Conflict, match="the database is in use by") as caught:
             wiring.restore(small.settings, file, replace=True)
         if small.url.startswith("postgresql"):
