@@ -659,6 +659,10 @@ def _noise(megabytes: int) -> dict[str, bytes]:
     return {"noise": random.Random(megabytes).randbytes(megabytes << 20)}
 
 
+bounded = pytest.mark.skipif(shutil.which("prlimit") is None, reason="there is no prlimit (util-linux)")
+
+
+@bounded
 def test_a_fetch_that_brings_more_than_is_allowed_stalls_and_leaves_nothing(
     tmp_path: Path, history: History, source: Source
 ) -> None:
@@ -673,6 +677,7 @@ def test_a_fetch_that_brings_more_than_is_allowed_stalls_and_leaves_nothing(
         assert mirror.head == history.git("rev-parse", "main")
 
 
+@bounded
 def test_git_that_takes_more_memory_than_is_allowed_stalls(tmp_path: Path, history: History, source: Source) -> None:
     # Few bytes of the repository, and all of it held at once to be looked at: a commit with much to say.
     tree = history.git("rev-parse", "main^{tree}")

@@ -127,7 +127,7 @@ def test_it_serves_until_it_is_told_to_end_and_leaves_no_process(tmp_path: Path)
     with serving(tmp_path) as served:
         assert served.get("/healthz") == 200
         # Whoever asks through a proxy on this host does not say where a path begins.
-        assert served.get("/nowhere", {"PATH_INFO": "/healthz", "SCRIPT_NAME": "/nowhere"}) == 404
+        assert served.get("/nowhere/healthz", {"SCRIPT_NAME": "/nowhere"}) == 404
         assert eventually("readiness", lambda: served.get("/readyz") == 200)
         everybody = family(served.process.pid)
         assert len(everybody) >= 4

@@ -62,7 +62,7 @@ def test_what_is_due_is_done_once_when_all_hosts_tick_at_the_same_time(
     database_url: str, tmp_path: Path, now: datetime
 ) -> None:
     stores = [open_store(database_url, state=tmp_path / "state") for _ in range(3)]
-    names = [f"e{number}" for number in range(30)]
+    names = [f"e{number}" for number in range(20)]
     with stores[0].write() as unit:
         for name in names:
             unit.fleet.add(builders.an_environment(name, "1.0", stack="arn", deployed_at=now - timedelta(days=2)))

@@ -8,6 +8,7 @@ so that no process has to remember it.
 
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -278,7 +279,10 @@ def listen(host: str, port: int, readers: Readers, page: Callable[[], bytes]) ->
         def log_message(self, form: str, *values: object) -> None:
             logger.debug(form, *values)
 
-    server = ThreadingHTTPServer((host, port), Answer)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+
+    server = Server((host, port), Answer)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

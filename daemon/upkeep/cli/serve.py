@@ -1,5 +1,6 @@
 """`upkeep serve`: web server and worker as two child processes, kept alive and ended together."""
 
+import json
 import os
 import select
 import signal
@@ -7,21 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING
 
 import click
 
 from upkeep.cli.acting import Desk, pass_desk
 from upkeep.cli.web import GUNICORN
 from upkeep.domain.errors import CallerError
-
-if TYPE_CHECKING:
-    from upkeep.settings import Settings
 
 _END_WITHIN = 8.0
 """Seconds the children have to end by themselves; each gives itself less."""
@@ -44,20 +40,59 @@ def serve(desk: Desk) -> None:
 
     Ends on SIGTERM or Ctrl-C, and with it everything it has started.
     """
-    from upkeep import logs, wiring
+    from upkeep.adapters import scratch
     from upkeep.lifeline import end_with_parent
 
-    end_with_parent()
-    settings = desk.settings
-    wiring.webhook_secrets(settings)
-    logs.configure(settings.log.level, settings.log.format)
-    with ExitStack() as stack, _listen(settings) as listener:
-        sys.exit(_Family(desk, listener, wiring.metrics_folder(settings, stack)).run())
+    plan = _planned(desk)
+    with ExitStack() as stack, _listen(plan.host, plan.port) as listener:
+        metrics = stack.enter_context(scratch.fresh("upkeep-metrics")) if plan.metrics_variable else None
+        family = _Family(desk, plan, listener, metrics)
+        announcer = family.announce()
+        end_with_parent()
+        sys.exit(family.run(announcer))
 
 
-def _listen(settings: "Settings") -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What this process has to know of the configuration. `metrics_variable` names the environment variable that
+    tells the children of their folder for metrics, and is empty when nobody may read any."""
+
+    host: str
+    port: int
+    environment: Mapping[str, str]
+    metrics_variable: str
+
+
+def _planned(desk: Desk) -> _Plan:
+    """The plan, from a process of its own: what reads the configuration takes as much memory as a web server's share,
+    and this process lives as long as they do. A fault is told by that process, and ends this one in the same way."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        plan = _plan(desk)
+        os.write(writing, json.dumps(asdict(plan)).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as answer:  # noqa: PTH123  (a descriptor)
+        told = answer.read()
+    _, status = os.waitpid(pid, 0)
+    if status or not told:
+        sys.exit(os.waitstatus_to_exitcode(status) or 1)
+    return _Plan(**json.loads(told))
+
+
+def _plan(desk: Desk) -> _Plan:
+    from upkeep import settings, wiring
+
+    chosen = desk.settings
+    wiring.webhook_secrets(chosen)
+    environment = {} if desk.config_path is None else {settings.CONFIG_VARIABLE: str(desk.config_path.absolute())}
+    variable = wiring.METRICS_FOLDER_VARIABLE if chosen.metrics.readable else ""
+    return _Plan(chosen.web.host, chosen.web.port, environment, variable)
+
+
+def _listen(host: str, port: int) -> socket.socket:
     """The listening socket is made here and inherited, so that no connection is refused while the web restarts."""
-    host, port = settings.web.host, settings.web.port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -111,31 +146,43 @@ class _Child:
 class _Family:
     """The web server, the worker, and who watches over them."""
 
-    def __init__(self, desk: Desk, listener: socket.socket, metrics: Path | None) -> None:
-        from upkeep import settings, wiring
+    def __init__(self, desk: Desk, plan: _Plan, listener: socket.socket, metrics: Path | None) -> None:
         from upkeep.lifeline import NOTIFIED
         from upkeep.lifeline import VARIABLE as LIFELINE
 
         self._desk = desk
         self._listener = listener
-        lifeline, self._held = os.pipe()
+        self._lifeline, self._held = os.pipe()
         port = listener.getsockname()[1]
-        environment = {**os.environ, LIFELINE: str(lifeline), "UPKEEP_WEB__PORT": str(port)}
+        environment = {**os.environ, LIFELINE: str(self._lifeline), "UPKEEP_WEB__PORT": str(port), **plan.environment}
         # Of the family, it is us whom a service manager listens to.
         environment.pop(NOTIFIED, None)
-        if desk.config_path is not None:
-            environment[settings.CONFIG_VARIABLE] = str(desk.config_path.absolute())
         if metrics is not None:
-            environment[wiring.METRICS_FOLDER_VARIABLE] = str(metrics)
+            environment[plan.metrics_variable] = str(metrics)
         listening = {**environment, "UPKEEP_LISTENER_FD": str(listener.fileno())}
         self._children = (
-            _Child("web", GUNICORN, listening, (lifeline, listener.fileno())),
-            _Child("worker", ("-P", "-m", "upkeep", "worker"), environment, (lifeline,)),
+            _Child("web", GUNICORN, listening, (self._lifeline, listener.fileno())),
+            _Child("worker", ("-P", "-m", "upkeep", "worker"), environment, (self._lifeline,)),
         )
-        self._port = port
 
-    def run(self) -> int:
+    def announce(self) -> int:
+        """Say where the pages are, once they answer, in a process of its own for the sake of memory; returns its id.
+        It ends with 0 when they do."""
+        from upkeep.lifeline import VARIABLE as LIFELINE
+        from upkeep.lifeline import end_with_parent
+
+        pid = os.fork()
+        if pid == 0:
+            os.close(self._held)
+            os.environ[LIFELINE] = str(self._lifeline)
+            end_with_parent()
+            os._exit(not self._announced())
+        return pid
+
+    def run(self, announcer: int) -> int:
         """Keep both alive until told to end; returns the exit code."""
+        from upkeep.lifeline import tell_ready
+
         told, tell = os.pipe()
         os.set_blocking(tell, False)
         signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
@@ -144,16 +191,21 @@ class _Family:
         try:
             for child in self._children:
                 child.start()
-            Thread(target=self._announce, daemon=True).start()
-            return self._watch(told)
+            return self._watch(told, announcer, tell_ready)
         finally:
             self._end(told)
 
-    def _watch(self, told: int) -> int:
+    def _watch(self, told: int, announcer: int, tell_ready: Callable[[], None]) -> int:
+        announced = False
         while True:
             waits = [child.restart_at - time.monotonic() for child in self._children if child.restart_at is not None]
             if _ending(_heard(told, max(0.0, min(waits)) if waits else None)):
                 return 0
+            if not announced:
+                pid, status = os.waitpid(announcer, os.WNOHANG)
+                announced = bool(pid)
+                if pid and not status:
+                    tell_ready()
             for child in self._children:
                 if child.restart_at is not None and child.restart_at <= time.monotonic():
                     child.start()
@@ -168,6 +220,9 @@ class _Family:
         """Say that a child died, and when it is started again."""
         import structlog
 
+        from upkeep import logs
+
+        logs.configure(self._desk.settings.log.level, self._desk.settings.log.format)
         child.sweep()
         child.deaths = 0 if time.monotonic() - child.started_at > _SETTLED_AFTER else child.deaths + 1
         after = min(_FIRST_RESTART_AFTER * 2 ** max(child.deaths - 1, 0), _LONGEST_RESTART_AFTER)
@@ -189,32 +244,35 @@ class _Family:
         for child in self._children:
             child.sweep()
 
-    def _announce(self) -> None:
-        """Print where the pages are, once they answer."""
+    def _announced(self) -> bool:
+        """Wait for the pages to answer and print where they are; whether they did."""
         import http.client
         import logging
 
         import structlog
 
         from upkeep import logs
-        from upkeep.lifeline import tell_ready
 
+        chosen = self._desk.settings
+        logs.configure(chosen.log.level, chosen.log.format)
         host, port = self._listener.getsockname()[:2]
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
         connection = http.client.HTTPConnection(reached, port, timeout=60)
-        with suppress(OSError, http.client.HTTPException):
+        try:
             connection.request("GET", "/healthz")
             connection.getresponse().read()
-            url = self._desk.settings.web.public_url or f"http://{'localhost' if reached != host else host}:{port}"
-            said = f"Upkeep is up: {url}  (Ctrl-C ends it)"
-            if logs.for_people(self._desk.settings.log.format, sys.stderr):
-                click.echo(said, err=True)
-            else:
-                # Whatever level is logged: it is what those wait for who have started it.
-                logging.getLogger(__name__).setLevel(logging.INFO)
-                structlog.get_logger(__name__).info(said)
-            tell_ready()
-        connection.close()
+        except (OSError, http.client.HTTPException):
+            return False
+        url = chosen.web.public_url or f"http://{'localhost' if reached != host else host}:{port}"
+        said = f"Upkeep is up: {url}  (Ctrl-C ends it)"
+        if logs.for_people(chosen.log.format, sys.stderr):
+            click.echo(said, err=True)
+        else:
+            # Whatever level is logged: it is what those wait for who have started it.
+            logging.getLogger(__name__).setLevel(logging.INFO)
+            structlog.get_logger(__name__).info(said)
+        sys.stderr.flush()
+        return True
 
 
 def _heard(told: int, at_most: float | None) -> bytes:

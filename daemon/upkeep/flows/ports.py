@@ -731,7 +731,7 @@ class GaugeBook(Protocol):
     """How everything stands, for those who watch from outside."""
 
     def read(self, now: datetime) -> Gauges:
-        """Some ten statements over indexes; what grows with the fleet is counted from one index."""
+        """Some ten statements; all but what is behind is counted from indexes of what is counted."""
 
 
 # ------------------------------------------------------------------------------------------ sign-in elsewhere

@@ -251,7 +251,7 @@ def subject_url(subject: str) -> str | None:
             except CallerError:
                 return None
         case "service":
-            return url_for("resources.service", name=name)
+            return url_for("resources.service", service=name)
         case "user" if may_act("ADMIT"):
             return url_for("people.person", name=name)
     return None

@@ -14,14 +14,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import psycopg
 import sqlalchemy as sa
 
 from upkeep.adapters.store.engine import PostgresDatabase
 from upkeep.adapters.store.faults import translated
-from upkeep.domain.errors import TransientError
+from upkeep.domain.errors import TransientError, UpkeepError
 
 _CHANNEL = "upkeep"
 _AGAIN_AFTER = 1.0
@@ -97,7 +96,7 @@ class Bell:
         try:
             while True:
                 # Until it can be heard again, those who wait find their work when their time is over.
-                with suppress(OSError, psycopg.Error, sa.exc.SQLAlchemyError, TransientError):
+                with suppress(OSError, sa.exc.SQLAlchemyError, UpkeepError):
                     outside.listen(self._heard, stopped)
                     return
                 if select.select([stopped], [], [], _AGAIN_AFTER)[0]:
@@ -174,9 +173,8 @@ class Notifications:
             connection.execute(sa.text(f"NOTIFY {_CHANNEL}"))
 
     def listen(self, heard: Callable[[], None], stop: int) -> None:
-        with self._database.engine.connect() as pooled:
-            connection = pooled.connection.driver_connection
-            assert isinstance(connection, psycopg.Connection)
+        with translated(self._database.name), self._database.engine.connect() as pooled:
+            connection: Any = pooled.connection.driver_connection
             # The pool shall neither count it nor hand it out again.
             pooled.detach()
             connection.autocommit = True

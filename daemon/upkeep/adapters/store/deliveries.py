@@ -16,6 +16,17 @@ _IDS: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
 _THOSE = sa.select(deliveries).where(deliveries.c.id.in_(_IDS)).order_by(deliveries.c.id)
 _WITHOUT_SOURCES = sa.delete(delivery_sources).where(delivery_sources.c.delivery.in_(_IDS))
 
+_OPEN = (
+    sa.select(deliveries)
+    .join(delivery_sources, delivery_sources.c.delivery == deliveries.c.id)
+    .where(
+        deliveries.c.status.in_((DeliveryStatus.RECEIVED, DeliveryStatus.FAILED)),
+        deliveries.c.received_at <= sa.bindparam("before"),
+        delivery_sources.c.source == sa.bindparam("source"),
+    )
+    .order_by(deliveries.c.received_at, deliveries.c.id)
+)
+
 
 class Deliveries:
     """The flows' DeliveryBook."""
@@ -71,14 +82,4 @@ class Deliveries:
         return tuple(delivery_of(row) for row in self._transaction.rows(query.limit(limit)))
 
     def open(self, source: SourceName, before: datetime) -> Sequence[Delivery]:
-        query = (
-            sa.select(deliveries)
-            .join(delivery_sources, delivery_sources.c.delivery == deliveries.c.id)
-            .where(
-                deliveries.c.status.in_((DeliveryStatus.RECEIVED, DeliveryStatus.FAILED)),
-                deliveries.c.received_at <= before,
-                delivery_sources.c.source == source,
-            )
-            .order_by(deliveries.c.received_at, deliveries.c.id)
-        )
-        return tuple(delivery_of(row) for row in self._transaction.rows(query))
+        return tuple(delivery_of(row) for row in self._transaction.rows(_OPEN, source=source, before=before))

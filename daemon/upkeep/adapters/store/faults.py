@@ -2,10 +2,10 @@
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 import sqlalchemy as sa
 
 from upkeep.domain.errors import Conflict, StalledError, TransientError, UpkeepError
@@ -79,8 +79,9 @@ def translated(name: str) -> Iterator[None]:
         raise TransientError(
             "all connections to the database are in use", where=name, cure="it is tried again; allow fewer threads"
         ) from error
-    except (sa.exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
-        ours = _ours(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+    except Exception as error:
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        ours = _ours(cause)
         if ours is None:
             raise
         kind, message, cure = ours
@@ -98,7 +99,9 @@ def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | N
         if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
             return _GONE
         return _SQLITE.get(code & 0xFF)
-    if isinstance(error, psycopg.Error):
+    # SQLAlchemy imports it for the first engine that wants it: where none does, 10 MB are spared.
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is not None and isinstance(error, psycopg.Error):
         state = error.sqlstate
         if state is None:
             return _unconnected(error) if isinstance(error, psycopg.OperationalError) else None
@@ -110,7 +113,7 @@ def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | N
     return None
 
 
-def _unconnected(error: psycopg.OperationalError) -> tuple[type[UpkeepError], str, str]:
+def _unconnected(error: Exception) -> tuple[type[UpkeepError], str, str]:
     """The server did not answer, the connection was lost, or the server let us in no further than the door, which
     stands in the text only: no code comes with it."""
     return (TransientError, _CLOSED, _DOOR) if _REFUSED.search(str(error)) else _POSTGRES["08"]

@@ -21,6 +21,8 @@ _COURSE = {"name", "synced_commit", "synced_at", "checked_at", "next_poll_at", "
 }
 """Columns that only tell how reading a source goes, and not what is read."""
 
+_ONE = sa.select(sources).where(sources.c.name == sa.bindparam("name"))
+
 
 class Sources:
     """The flows' SourceBook."""
@@ -35,7 +37,7 @@ class Sources:
         self._transaction.next_number(_EDITION)
 
     def get(self, name: str) -> Source:
-        row = self._transaction.row(self._transaction.kept(_SOURCE), name=name)
+        row = self._transaction.row(self._transaction.kept(_ONE), name=name)
         if row is None:
             raise _unknown(name)
         return self._noted(source_of(row))
@@ -100,9 +102,6 @@ class Sources:
     def _noted(self, source: Source) -> Source:
         self._read[source.name] = source_values(source)
         return source
-
-
-_SOURCE = sa.select(sources).where(sources.c.name == sa.bindparam("name"))
 
 
 def _counted(*where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:

@@ -42,8 +42,10 @@ class Transaction:
 
     def insert(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Add a row; False when one with its keys is there already."""
-        statement = self.inserting(table).values(**values).on_conflict_do_nothing()
-        return self.connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
+        self.require_writing()
+        statement = _adding(table, self.connection.dialect.name)
+        done = self.connection.execute(statement, dict(values), execution_options={"preserve_rowcount": True})
+        return done.rowcount > 0
 
     def put(self, table: sa.Table, *rows: Mapping[str, Any]) -> None:
         """Add rows, or write each over the one with its primary key. All of them have the same columns."""
@@ -54,11 +56,9 @@ class Transaction:
 
     def next_number(self, name: str) -> int:
         """The next number of a sequence that never gives one twice, whatever becomes of its rows."""
-        statement = self.inserting(numbers).values(name=name, last=1)
-        given = statement.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1}).returning(
-            numbers.c.last
-        )
-        return int(self.connection.execute(given).scalar_one())
+        self.require_writing()
+        statement = _counting(self.connection.dialect.name)
+        return int(self.connection.execute(statement, {"name": name, "last": 1}).scalar_one())
 
     def last_number(self, name: str) -> int:
         """The number that a sequence gave last; 0 before the first."""
@@ -86,9 +86,23 @@ class Transaction:
             raise RuntimeError("a reading unit is asked to write")
 
 
+# What follows is kept, because putting a statement together takes longer than having it done.
+
+
+@cache
+def _adding(table: sa.Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
+    return inserting(table, dialect).on_conflict_do_nothing()
+
+
+@cache
+def _counting(dialect: str) -> sa.Executable:
+    statement = inserting(numbers, dialect)
+    counted = statement.on_conflict_do_update(index_elements=["name"], set_={"last": numbers.c.last + 1})
+    return counted.returning(numbers.c.last)
+
+
 @cache
 def _putting(table: sa.Table, columns: tuple[str, ...], dialect: str) -> "postgresql.Insert | sqlite.Insert":
-    """Kept, because putting a statement together takes longer than having it done."""
     statement = inserting(table, dialect)
     keys = [column.name for column in table.primary_key]
     written = {name: statement.excluded[name] for name in columns if name not in keys}

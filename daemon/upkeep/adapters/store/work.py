@@ -48,25 +48,15 @@ class Work:
         self.rang = True
 
     def claim(self, kinds: Iterable[WorkKind], now: datetime, lease_for: timedelta) -> Claim | None:
-        due = (
-            sa.select(work)
-            .where(work.c.due_at <= now, work.c.kind.in_(list(kinds)))
-            .order_by(work.c.due_at, work.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        row = self._transaction.row(due)
+        row = self._transaction.row(_DUE, now=now, kinds=list(kinds))
         if row is None:
             return None
         # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its old
         # token on a new row.
         token = self._transaction.next_number(_TOKENS)
         claim = Claim(WorkKind(row.kind), row.subject, token, row.attempts + 1, now + lease_for, row.cause)
-        self._transaction.change(
-            work,
-            _row(claim.kind, claim.subject),
-            {"due_at": claim.leased_until, "again_at": None, "token": claim.token, "attempts": claim.attempts},
-        )
+        given = {"till": claim.leased_until, "by": claim.token, "after": claim.attempts}
+        self._transaction.connection.execute(_CLAIMED, {"of": claim.kind, "what": claim.subject, **given})
         return claim
 
     def hold(self, claim: Claim) -> None:
@@ -81,7 +71,7 @@ class Work:
         if wanted:
             self._free(claim, min(wanted), attempts=0, failure=None)
         else:
-            self._transaction.remove(work, _of(claim))
+            self._transaction.connection.execute(_GONE, _parameters(claim))
 
     def retry(self, claim: Claim, due_at: datetime, failure: str) -> None:
         row = self._held(claim)
@@ -89,7 +79,7 @@ class Work:
         self._free(claim, soonest, attempts=row.attempts, failure=failure)
 
     def next_due_at(self) -> datetime | None:
-        row = self._transaction.row(sa.select(work.c.due_at).order_by(work.c.due_at).limit(1))
+        row = self._transaction.row(_SOONEST)
         return None if row is None else row.due_at
 
     def find(self, kind: WorkKind, subject: str) -> DueWork | None:
@@ -101,23 +91,20 @@ class Work:
         return tuple(due_work_of(row) for row in self._transaction.rows(query))
 
     def _held(self, claim: Claim) -> sa.Row[Any]:
-        row = self._transaction.row(self._transaction.kept(sa.select(work).where(_of(claim))))
+        row = self._transaction.row(self._transaction.kept(_HELD), **_parameters(claim))
         if row is None:
             raise LostLease(f"another worker took over the {claim.kind} of {claim.subject}")
         return row
 
     def _free(self, claim: Claim, due_at: datetime, *, attempts: int, failure: str | None) -> None:
-        self._transaction.change(
-            work,
-            _of(claim),
-            {"due_at": due_at, "again_at": None, "token": None, "attempts": attempts, "failure": failure},
-        )
+        given = {"due": due_at, "after": attempts, "why": failure}
+        self._transaction.connection.execute(_FREED, {**_parameters(claim), **given})
         self.rang = True
 
 
 @cache
 def _asking(dialect: str) -> "postgresql.Insert | sqlite.Insert":
-    """What asks for work: kept, because putting it together takes longer than having it done."""
+    """What asks for work."""
     statement = inserting(work, dialect)
     asked = statement.excluded.due_at
     held = work.c.token.is_not(None)
@@ -131,9 +118,44 @@ def _asking(dialect: str) -> "postgresql.Insert | sqlite.Insert":
     )
 
 
+def _parameters(claim: Claim) -> dict[str, Any]:
+    return {"of": claim.kind, "what": claim.subject, "by": claim.token}
+
+
 def _row(kind: WorkKind, subject: str) -> sa.ColumnElement[bool]:
     return sa.and_(work.c.kind == kind, work.c.subject == subject)
 
 
 def _of(claim: Claim) -> sa.ColumnElement[bool]:
     return sa.and_(_row(claim.kind, claim.subject), work.c.token == claim.token)
+
+
+# Every piece of work asks these, and putting them together takes longer than having them done.
+_NAMED = sa.and_(work.c.kind == sa.bindparam("of"), work.c.subject == sa.bindparam("what"))
+_OWN = sa.and_(_NAMED, work.c.token == sa.bindparam("by"))
+_HELD = sa.select(work).where(_OWN)
+_GONE = sa.delete(work).where(_OWN)
+_SOONEST = sa.select(work.c.due_at).order_by(work.c.due_at).limit(1)
+_DUE = (
+    sa.select(work)
+    .where(work.c.due_at <= sa.bindparam("now"), work.c.kind.in_(sa.bindparam("kinds", expanding=True)))
+    .order_by(work.c.due_at, work.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_CLAIMED = (
+    sa.update(work)
+    .where(_NAMED)
+    .values(due_at=sa.bindparam("till"), again_at=None, token=sa.bindparam("by"), attempts=sa.bindparam("after"))
+)
+_FREED = (
+    sa.update(work)
+    .where(_OWN)
+    .values(
+        due_at=sa.bindparam("due"),
+        again_at=None,
+        token=None,
+        attempts=sa.bindparam("after"),
+        failure=sa.bindparam("why"),
+    )
+)
