@@ -16,15 +16,10 @@ from upkeep.adapters.store import SqlStore
 from upkeep.domain.errors import LostLease, StalledError, TransientError
 from upkeep.domain.work import Claim, DueWork, WorkKind
 from upkeep.flows.ports import Unit
-from upkeep.worker import loop
 from upkeep.worker.loop import BUG_ATTEMPTS_AT_MOST, SET_ASIDE_FOR, Worker
 from upkeep.worker.works import Work
 
 MINUTE = timedelta(minutes=1)
-
-
-def test_every_kind_of_work_has_a_name_for_its_subject_in_the_log() -> None:
-    assert loop._CALLED.keys() == set(WorkKind)
 
 
 def until(what: str, condition: Callable[[], bool], within: float = 10.0) -> None:

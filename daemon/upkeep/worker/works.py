@@ -40,7 +40,6 @@ _CALLED = {
     WorkKind.RELAY: "channel",
     WorkKind.ROLLOUT: "rollout",
     WorkKind.DRIFT: "resource",
-    WorkKind.PRUNE: "what",
 }
 
 

@@ -354,7 +354,9 @@ def _last_number(connection: sa.Connection, table: sa.Table) -> int:
         found = connection.execute(sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
         return int(found.scalar() or 0)
     sequence = connection.execute(_sequence_of(table)).scalar_one()
-    last, given = connection.execute(sa.text(f"SELECT last_value, is_called FROM {sequence}")).one()  # noqa: S608
+    # PostgreSQL itself gives the name, in quotes where it needs them.
+    query = f"SELECT last_value, is_called FROM {sequence}"  # noqa: S608  (a name that PostgreSQL gave)
+    last, given = connection.execute(sa.text(query)).one()
     return int(last) if given else 0
 
 
