@@ -170,7 +170,7 @@ def test_no_secret_shows_anywhere(tmp_path: Path, broken: str, monkeypatch: pyte
             read(ask)
             commands.extend(command_lines())
             assert any("git" in line for line in commands)
-            told = said_by(tmp_path, ("doctor",), ("check-config",), ("notify", "test"))
+            told = said_by(tmp_path, ("doctor",), ("notify", "test"))
             shown_environment_of(served)
             listed = served.log.read_text()
     monkeypatch.setenv("UPKEEP_DATABASE__URL", f"postgresql://ada:{DATABASE}@127.0.0.1:1/upkeep")
