@@ -223,8 +223,8 @@ class Registry:
         given = {"template": template, "at_most": limit}
         values = {name: value for name, value in given.items() if value is not None}
         return tuple(
-            VersionKey(name, Version(major, minor))
-            for name, major, minor in self._transaction.rows(_drafts(frozenset(values)), **values)
+            VersionKey(row.template, Version(row.major, row.minor))
+            for row in self._transaction.rows(_drafts(frozenset(values)), **values)
         )
 
     def drafts_of(self, names: Collection[TemplateName]) -> Mapping[TemplateName, Sequence[Version]]:
@@ -254,8 +254,8 @@ class Registry:
     def in_use(self, template: TemplateName) -> Mapping[Version, int]:
         found: Counter[Version] = Counter()
         for query in (_RUNNING, _MOVING):
-            for major, minor, users in self._transaction.rows(query, template=template):
-                found[Version(major, minor)] += users
+            for row in self._transaction.rows(query, template=template):
+                found[Version(row.major, row.minor)] += row.users
         return found
 
     def keep_bundle(self, bundle: Bundle) -> None:
@@ -337,7 +337,7 @@ _RUNNING = (
 )
 _TO = (deployments.c.target_major, deployments.c.target_minor)
 _MOVING = (
-    sa.select(*_TO, sa.func.count().label("users"))
+    sa.select(_TO[0].label("major"), _TO[1].label("minor"), sa.func.count().label("users"))
     .join(deployments, deployments.c.resource == resources.c.key)
     .where(
         # What is under way is few, what runs the template many: the condition is written as the partial index has it,
