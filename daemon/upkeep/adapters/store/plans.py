@@ -91,8 +91,8 @@ class Plans:
         found = self._transaction.rows(_OUTLOOKS, keys=list(known)) if known else ()
         # Sorted here, for a database may walk all numbers rather than sort a few rows.
         return {
-            (known[resource], Version(*said[:2])): _outlook(*said)
-            for resource, *said, _ in sorted(found, key=itemgetter(-1))
+            (known[resource], Version(major, minor)): _outlook(major, minor, *said)
+            for resource, major, minor, *said, _ in map(tuple, sorted(found, key=itemgetter(-1)))
         }
 
 
