@@ -36,7 +36,7 @@ from upkeep.domain.notices import Notice
 from upkeep.domain.people import DAEMON, Role
 from upkeep.flows import admit, follow
 from upkeep.flows.ports import Unit
-from upkeep.flows.receive import receive
+from upkeep.flows.receive import Arrival, Readers, receive
 
 ROOT_ALONE = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away or mount a disk")
 
@@ -154,7 +154,7 @@ def test_of_a_healthy_installation_all_is_well(installation, tmp_path, monkeypat
             admit.add_user(
                 unit, wiring.open_passwords(), "ada", Role.ADMIN, "a long password", email=None, actor=DAEMON, now=now
             )
-            receive(unit, delivery_id="1", event="push", push=parse_push(push_payload()), scope=None, now=now)
+            receive(unit, [Arrival("1", "push", parse_push(push_payload()), None, now)], Readers())
         told = installation.doctor(code=0)
         assert slack.posted == []
     assert {thing: said for thing, said in told.items() if said[0] != "ok"} == {}

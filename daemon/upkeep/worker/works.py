@@ -40,6 +40,7 @@ _CALLED = {
     WorkKind.RELAY: "channel",
     WorkKind.ROLLOUT: "rollout",
     WorkKind.DRIFT: "resource",
+    WorkKind.PRUNE: "what",
 }
 
 

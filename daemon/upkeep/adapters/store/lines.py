@@ -223,7 +223,7 @@ class _Columns:
         if not values.keys() <= self._names:
             unknown = min(values.keys() - self._names)
             raise fault(f"`{self.table.name}` has no column `{unknown}` at this revision", "take it out")
-        row = {}
+        row: dict[str, Any] = {}
         for name, bound, nullable, reader in self._columns:
             value = values.get(name)
             if value is None:

@@ -30,7 +30,7 @@ def git() -> Verdict:
     program = shutil.which("git")
     if program is None:
         return Verdict(FAIL, "git", "there is no git in PATH", "install git")
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603  (git, by its whole path)
     found = answer.stdout.strip().removeprefix("git version ")
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST_GIT:
