@@ -23,7 +23,7 @@ from upkeep.adapters import clock, scratch
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.bundles import Bundle
 from upkeep.domain.errors import CallerError, Conflict, SettingsError, StalledError
-from upkeep.domain.gauges import Gauges, Readers
+from upkeep.domain.gauges import Gauges, Scrapers
 from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
@@ -146,7 +146,7 @@ def prepare(settings: Settings) -> None:
     reason = doubt(database_url(settings))
     if reason:
         logging.getLogger("upkeep.store").warning(reason)
-    _readers(settings)
+    _scrapers(settings)
     require_tracing(settings)
     migrate(settings)
     with ExitStack() as stack:
@@ -430,13 +430,13 @@ def _metrics_into(folder: Path | None) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _readers(settings: Settings) -> Readers:
+def _scrapers(settings: Settings) -> Scrapers:
     chosen = settings.metrics
     networks = tuple(ip_network(network) for network in chosen.networks)
     token = None if chosen.kept is None else _revealed(chosen.kept, "metrics.token").strip()
     if token == "":
         raise SettingsError(["metrics.token: it is empty (write a long random text there)"])
-    return Readers(networks, token)
+    return Scrapers(networks, token)
 
 
 def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "MetricsPage":
@@ -450,7 +450,7 @@ def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "Metr
 
     kind = database_url(settings).partition(":")[0].partition("+")[0]
     readings = Readings(Build(_version(), REVISION, kind), read, store.now)
-    return MetricsPage(_readers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
+    return MetricsPage(_scrapers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
 
 
 def _version() -> str:
@@ -468,7 +468,7 @@ def serve_metrics(settings: Settings, metrics: "Metrics", stack: ExitStack) -> s
     from upkeep.adapters.metrics import listen
 
     try:
-        server = listen(chosen.worker_host, chosen.worker_port, _readers(settings), metrics.page)
+        server = listen(chosen.worker_host, chosen.worker_port, _scrapers(settings), metrics.page)
     except OSError as error:
         raise CallerError(
             f"cannot listen on {chosen.worker_host}:{chosen.worker_port}: {error.strerror or error}",

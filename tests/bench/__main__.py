@@ -32,7 +32,7 @@ PARTS = {
     "peers": "Peers",
 }
 
-LONGEST = {"tiny": 120, "usual": 300, "full": 1800}
+LONGEST = {"tiny": 300, "usual": 600, "full": 3600}
 """Seconds after which a part is ended."""
 
 

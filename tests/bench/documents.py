@@ -5,14 +5,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Curve, Row
 from tests.bench.processes import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
-KEPT = ROOT / "docs" / "performance.json"
-DRAWINGS = ROOT / "docs" / "performance"
+"""Beside it stand the figures, under its name, and the drawings, in a folder of its name."""
 
 _COLUMNS = ("part", "what", "ours", "floor", "against", "ratio", "goal", "met")
 _BETWEEN = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.S)
@@ -62,19 +62,20 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def write(kept: Mapping[str, Any], rows: Sequence[Row], curves: Sequence[Curve]) -> None:
+def write(kept: Mapping[str, Any], rows: Sequence[Row], curves: Sequence[Curve], document: Path = DOCUMENT) -> None:
     """Write the figures as JSON, draw the curves, and put both into the document, between its marks."""
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
-    DRAWINGS.mkdir(exist_ok=True)
+    document.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
+    drawings = document.with_suffix("")
+    drawings.mkdir(exist_ok=True)
     for curve in curves:
-        (DRAWINGS / f"{curve.name}.svg").write_text(drawing(curve))
+        (drawings / f"{curve.name}.svg").write_text(drawing(curve))
     sections = {"table": as_markdown(rows), "machine": f"`make bench` at size `{kept['size']}`: {kept['machine']}."}
     sections |= {curve.name: _shown(curve) for curve in curves}
 
     def filled(found: re.Match[str]) -> str:
         return f"{found[1]}{sections[found[2]]}\n{found[3]}" if found[2] in sections else found[0]
 
-    DOCUMENT.write_text(_BETWEEN.sub(filled, DOCUMENT.read_text()))
+    document.write_text(_BETWEEN.sub(filled, document.read_text()))
 
 
 def _shown(curve: Curve) -> str:

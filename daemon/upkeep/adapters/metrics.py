@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 
 from upkeep.domain.deliveries import DeliveryStatus
 from upkeep.domain.errors import UpkeepError
-from upkeep.domain.gauges import Backlog, Gauges, Readers
+from upkeep.domain.gauges import Backlog, Gauges, Scrapers
 from upkeep.domain.work import WorkKind
 from upkeep.watch import Stretch
 
@@ -256,8 +256,8 @@ def forget_all(folder: Path) -> None:
             said.unlink()
 
 
-def listen(host: str, port: int, readers: Readers, page: Callable[[], bytes]) -> ThreadingHTTPServer:
-    """Answer readers with the page, in threads of this process, until the server is shut down. OSError when the address
+def listen(host: str, port: int, scrapers: Scrapers, page: Callable[[], bytes]) -> ThreadingHTTPServer:
+    """Answer scrapers with the page, in threads of this process, until the server is shut down. OSError when the address
     cannot be had."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -266,7 +266,7 @@ def listen(host: str, port: int, readers: Readers, page: Callable[[], bytes]) ->
         def do_GET(self) -> None:
             if self.path.partition("?")[0] != "/metrics":
                 self.send_error(404)
-            elif not readers.admit(self.client_address[0], self.headers.get("Authorization", "")):
+            elif not scrapers.admit(self.client_address[0], self.headers.get("Authorization", "")):
                 self.send_error(403)
             else:
                 body = page()
