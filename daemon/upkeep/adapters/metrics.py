@@ -257,8 +257,8 @@ def forget_all(folder: Path) -> None:
 
 
 def listen(host: str, port: int, scrapers: Scrapers, page: Callable[[], bytes]) -> ThreadingHTTPServer:
-    """Answer scrapers with the page, in threads of this process, until the server is shut down. OSError when the address
-    cannot be had."""
+    """Answer scrapers with the page, in threads of this process, until the server is shut down. OSError when the
+    address cannot be had."""
 
     class Answer(BaseHTTPRequestHandler):
         timeout = 10
