@@ -252,7 +252,7 @@ def _holding(place: Path, dice: random.Random) -> Iterator[None]:
 
 
 def server(seed: int, rounds: int, folder: Path) -> Outcome:
-    """The PostgreSQL server is stopped, killed, or read-only as one that stands by is."""
+    """The PostgreSQL server is stopped or killed, and comes back."""
     dice = chance(seed, "server")
     with _running(folder, "postgresql") as running:
         running.begin()
@@ -260,28 +260,13 @@ def server(seed: int, rounds: int, folder: Path) -> Outcome:
         assert postgres is not None
 
         def outage() -> None:
-            sort = dice.choice(["stopped", "killed", "read-only"])
-            if sort == "read-only":
-                _setting(postgres.url, "ALTER SYSTEM SET default_transaction_read_only = on")
-                running.await_trouble("read-only")
-                time.sleep(dice.uniform(0, 3))
-                _setting(postgres.url, "ALTER SYSTEM RESET default_transaction_read_only")
-            else:
-                postgres.stop(signal.SIGINT if sort == "stopped" else signal.SIGKILL)
-                running.await_trouble("connection", "shuts down")
-                time.sleep(dice.uniform(0, 3))
-                postgres.start()
+            postgres.stop(dice.choice([signal.SIGINT, signal.SIGKILL]))
+            running.await_trouble("connection", "shuts down")
+            time.sleep(dice.uniform(0, 3))
+            postgres.start()
 
         _each(rounds, running, outage)
-        return _outcome(running, rounds, "outages of PostgreSQL: stopped, killed or read-only")
-
-
-def _setting(url: str, statement: str) -> None:
-    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(statement))
-        connection.execute(sa.text("SELECT pg_reload_conf()"))
-    engine.dispose()
+        return _outcome(running, rounds, "outages of PostgreSQL, stopped or killed")
 
 
 # ----------------------------------------------------------------------------------------------------------- clock
