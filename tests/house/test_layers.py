@@ -28,7 +28,7 @@ DOORS = {
     "prometheus_client": ["upkeep.adapters.metrics"],
     "psycopg": ["upkeep.adapters.store"],
     # Settings and requests are both read from outside, and every fault in them is told at once.
-    "pydantic": ["upkeep.settings", "upkeep.web.api"],
+    "pydantic": ["upkeep.settings", "upkeep.web.api", "upkeep.web.payloads"],
     "pydantic_core": ["upkeep.settings"],
     "regex": ["upkeep.domain.patterns"],
     "requests": ["upkeep.adapters.github"],
