@@ -7,13 +7,11 @@ import hmac
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from upkeep import watch
@@ -23,6 +21,7 @@ from upkeep.domain.limits import megabytes
 from upkeep.domain.names import SourceName
 from upkeep.domain.sources import Source
 from upkeep.flows.receive import Arrival
+from upkeep.web.payloads import read_payload
 from upkeep.web.rooms import Rooms, rooms
 
 blueprint = Blueprint("hooks", __name__, url_prefix="/hooks")
@@ -34,31 +33,6 @@ _LONGEST_TEXT = 2000
 _MOST_HASHED = 256 << 20
 """Bytes, over all secrets, that are hashed to find out who signed one delivery."""
 _EVENT = re.compile(r"[a-z_]{1,100}")
-
-
-class _Repository(TypedDict, total=False):
-    """The addresses of a repository."""
-
-    clone_url: Any
-    ssh_url: Any
-    git_url: Any
-    html_url: Any
-    svn_url: Any
-
-
-class _Payload(TypedDict, total=False):
-    """What of a payload is looked at."""
-
-    repository: _Repository | Any
-    ref: Any
-    after: Any
-    deleted: Any
-
-
-_PAYLOAD: TypeAdapter[_Payload | Any] = TypeAdapter(
-    Annotated[_Payload | Any, Field(union_mode="left_to_right")], config=ConfigDict(defer_build=True)
-)
-"""All of a payload is read, and of all it says only this becomes a value: a push lists thousands of commits."""
 
 
 @blueprint.post("/github")
@@ -228,10 +202,4 @@ def _payload(body: bytes) -> Mapping[str, Any]:
             where="Content-Type",
             cure="choose application/json in GitHub's webhook",
         )
-    try:
-        payload = _PAYLOAD.validate_json(text)
-    except ValidationError as error:
-        raise CallerError("the payload is not JSON", cure="send what GitHub sends") from error
-    if not isinstance(payload, Mapping):
-        raise CallerError("the payload is not a JSON object", cure="send what GitHub sends")
-    return payload
+    return read_payload(text)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -173,8 +173,12 @@ class Notifications:
             connection.execute(sa.text(f"NOTIFY {_CHANNEL}"))
 
     def listen(self, heard: Callable[[], None], stop: int) -> None:
+        # Here and not above, because whoever has SQLite would load it for nothing.
+        import psycopg
+
         with translated(self._database.name), self._database.engine.connect() as pooled:
-            connection: Any = pooled.connection.driver_connection
+            connection = pooled.connection.driver_connection
+            assert isinstance(connection, psycopg.Connection)
             # The pool shall neither count it nor hand it out again.
             pooled.detach()
             connection.autocommit = True
