@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from upkeep.domain.errors import CallerError
@@ -176,6 +176,7 @@ def test_names_and_ids_are_never_shared_and_hold_nothing_that_a_browser_would_ch
 
 
 @settings(max_examples=200, deadline=None)
+@example({"\x85": "a\u2028b"})
 @given(VALUES)
 def test_a_document_is_read_as_what_was_written(value):
     kind = InputType(ValueType.OBJECT, properties={"free": InputType(ValueType.ARRAY)})

@@ -424,5 +424,17 @@ class _Builder:
 
 def dump(value: Any) -> str:
     """Write dicts, lists, texts, numbers, truth values and None as a document that `load` reads as the same."""
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Escapes what YAML 1.1 takes for the end of a line, and PyYAML writes as it is: it would be read as a space."""
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _LINE_ENDS.search(text) else None)
+
+
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+_Dumper.add_representer(str, _text_node)
