@@ -76,6 +76,7 @@ class FakeSlack:
         self.faults: list[str] = []
         self.asked = 0
         self.one_a_second = one_a_second
+        self.scopes = "chat:write"
         self._script: deque[Answer] = deque()
         self._last_at: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -113,6 +114,8 @@ class FakeSlack:
         with self._lock:
             self.asked += 1
             hook = path == HOOK
+            if path == "/api/auth.test":
+                return self._known(headers)
             if not hook and path != "/api/chat.postMessage":
                 return Answer(404, "no_service" if path.startswith("/services/") else "<html>not found</html>")
             scripted = self._script.popleft() if self._script else None
@@ -130,6 +133,13 @@ class FakeSlack:
             if posted is None:
                 return error(code)
             return Answer(200, json.dumps({"ok": True, "channel": posted.channel, "ts": posted.ts, "message": {}}))
+
+    def _known(self, headers: dict[str, str]) -> Answer:
+        """https://docs.slack.dev/reference/methods/auth.test"""
+        if headers.get("authorization") != f"Bearer {TOKEN}":
+            return error("invalid_auth")
+        told = {"ok": True, "user": "upkeep", "team": "Acme", "user_id": "U1", "team_id": "T1", "bot_id": "B1"}
+        return Answer(200, json.dumps(told), {"X-OAuth-Scopes": self.scopes})
 
     def _judge(self, hook: bool, headers: dict[str, str], raw: bytes) -> tuple[str, Posted | None]:
         kind = headers.get("content-type", "").replace(" ", "").lower()
@@ -157,6 +167,9 @@ class FakeSlack:
             parent = body.get("thread_ts")
             if parent is not None and parent not in {message.ts for message in self.posted}:
                 return "thread_not_found", None
+        if body == {"text": ""}:
+            # How somebody asks whether an address is good, and no mistake.
+            return "no_text", None
         fault = _fault_in(body)
         if fault:
             return self._broken(*fault)

@@ -1,11 +1,10 @@
 """Lifeline: what ties a process of the daemon to whoever started it.
 
-A pipe whose other end closes when the parent dies, however it dies, so that no child outlives it; the word to a service
-manager that the daemon is ready; and that nothing of its memory is left behind.
+A pipe whose other end closes when the parent dies, however it dies, so that no child outlives it; and the word to a
+service manager that the daemon is ready.
 """
 
 import os
-import resource
 import signal
 import socket
 import threading
@@ -16,11 +15,6 @@ VARIABLE = "UPKEEP_LIFELINE_FD"
 
 NOTIFIED = "NOTIFY_SOCKET"
 """The environment variable by which systemd names the socket where it wants to hear that a service is ready."""
-
-
-def dump_nothing() -> None:
-    """Write no core dump when this process or a child of it dies: its memory holds secrets."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def end_with_parent() -> None:

@@ -4,12 +4,16 @@ A room tells of a stretch (a request, a piece of work, a git command) while it l
 is chosen at start; where nobody does, telling costs next to nothing. No room learns anything from it.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+_log = logging.getLogger(__name__)
+_Told = TypeVar("_Told")
 
 OK, FAILED = "ok", "failed"
 
@@ -70,7 +74,7 @@ def minutely() -> bool:
 def happened(what: str, name: str, seconds: float | None = None) -> None:
     """Tell that something happened: an `event` of the journal, a `delivery`, a `deployment` that took so long."""
     for watcher in _watchers:
-        watcher.happened(what, name, seconds)
+        _tell(watcher.happened, what, name, seconds)
 
 
 @contextmanager
@@ -78,7 +82,7 @@ def stretch(kind: str, name: str, about: Mapping[str, str] | None = None) -> Ite
     """A stretch that lasts as long as the block."""
     here = Stretch(kind, name, dict(about or {}), within=_current.get())
     _current.set(here)
-    endings = [ending for watcher in _watchers if (ending := watcher.begun(here)) is not None]
+    endings = [_tell(watcher.begun, here) for watcher in _watchers]
     began = time.monotonic()
     try:
         yield here
@@ -90,8 +94,18 @@ def stretch(kind: str, name: str, about: Mapping[str, str] | None = None) -> Ite
     finally:
         here.seconds = time.monotonic() - began
         for ending in reversed(endings):
-            ending()
+            if ending is not None:
+                _tell(ending)
         _current.set(here.within)
+
+
+def _tell(tell: Callable[..., _Told], *what: object) -> _Told | None:
+    """What a watcher answers. One that fails, as on a full disk, stops nobody's work."""
+    try:
+        return tell(*what)
+    except Exception:
+        _log.exception("what was done was not counted or traced")
+        return None
 
 
 def about(**ids: str | None) -> None:

@@ -23,11 +23,11 @@ from upkeep.adapters import clock, scratch
 from upkeep.adapters.secrets import GivenSecret, KeptSecrets
 from upkeep.domain.bundles import Bundle
 from upkeep.domain.errors import CallerError, Conflict, SettingsError, StalledError
-from upkeep.domain.gauges import Gauges, Readers
+from upkeep.domain.gauges import Gauges, Scrapers
 from upkeep.domain.names import SourceName
 from upkeep.flows import follow, relay
 from upkeep.flows.admit import Passwords, Spans
-from upkeep.flows.ports import Channels, Provisioner, Renderer, Secrets, Store, Uploaded
+from upkeep.flows.ports import Provisioner, Renderer, Secrets, Store, Uploaded
 from upkeep.flows.settle import Terms
 from upkeep.settings import ConsoleNotices, GitHub, KeptText, Limits, Settings, SlackBot, SlackWebhook
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from upkeep.adapters.backups import Backup
-    from upkeep.adapters.channels import Channel
+    from upkeep.adapters.channels import Channel, NamedChannels
     from upkeep.adapters.cloudformation import Accounts
     from upkeep.adapters.git import GitRepositories
     from upkeep.adapters.metrics import Metrics
@@ -58,7 +58,7 @@ def migrate(settings: Settings) -> None:
     """Bring the database's schema up to what this program expects, making the database when there is none."""
     from upkeep.adapters import store
 
-    _make_state(settings)
+    make_state(settings)
     store.migrate(database_url(settings), state=settings.state, waits=_waits(settings))
 
 
@@ -98,7 +98,7 @@ def restore(settings: Settings, path: Path, *, replace: bool) -> "Backup":
     from upkeep.adapters import backups, store
 
     with backups.opened(path) as (backup, archive), backups.rows_of(archive) as lines:
-        _make_state(settings)
+        make_state(settings)
         if not replace:
             backups.require_free(backup, settings.state)
         store.rebuild(
@@ -129,7 +129,7 @@ def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
     """Take an export into an empty database, all of it or nothing; returns how many rows it holds."""
     from upkeep.adapters import store
 
-    _make_state(settings)
+    make_state(settings)
     return store.rebuild(database_url(settings), lines, name, waits=_waits(settings)).total
 
 
@@ -146,6 +146,7 @@ def prepare(settings: Settings) -> None:
     reason = doubt(database_url(settings))
     if reason:
         logging.getLogger("upkeep.store").warning(reason)
+    _scrapers(settings)
     require_tracing(settings)
     migrate(settings)
     with ExitStack() as stack:
@@ -282,7 +283,7 @@ def terms(settings: Settings) -> Terms:
     return Terms(chosen.pipelines.placement, chosen.tags)
 
 
-def open_channels(settings: Settings) -> Channels:
+def open_channels(settings: Settings) -> "NamedChannels":
     """The configured channels. Their secrets are read when something is sent."""
     from upkeep.adapters.channels import NamedChannels
 
@@ -429,13 +430,13 @@ def _metrics_into(folder: Path | None) -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def _readers(settings: Settings) -> Readers:
+def _scrapers(settings: Settings) -> Scrapers:
     chosen = settings.metrics
     networks = tuple(ip_network(network) for network in chosen.networks)
     token = None if chosen.kept is None else _revealed(chosen.kept, "metrics.token").strip()
     if token == "":
         raise SettingsError(["metrics.token: it is empty (write a long random text there)"])
-    return Readers(networks, token)
+    return Scrapers(networks, token)
 
 
 def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "MetricsPage":
@@ -449,7 +450,7 @@ def _metrics_page(settings: Settings, metrics: "Metrics", store: Store) -> "Metr
 
     kind = database_url(settings).partition(":")[0].partition("+")[0]
     readings = Readings(Build(_version(), REVISION, kind), read, store.now)
-    return MetricsPage(_readers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
+    return MetricsPage(_scrapers(settings), lambda: metrics.page(readings), CONTENT_TYPE)
 
 
 def _version() -> str:
@@ -467,7 +468,7 @@ def serve_metrics(settings: Settings, metrics: "Metrics", stack: ExitStack) -> s
     from upkeep.adapters.metrics import listen
 
     try:
-        server = listen(chosen.worker_host, chosen.worker_port, _readers(settings), metrics.page)
+        server = listen(chosen.worker_host, chosen.worker_port, _scrapers(settings), metrics.page)
     except OSError as error:
         raise CallerError(
             f"cannot listen on {chosen.worker_host}:{chosen.worker_port}: {error.strerror or error}",
@@ -522,7 +523,7 @@ def open_key_pairs(settings: Settings) -> Callable[[str], str]:
 
     kept = settings.proton.kept
     if kept is None:
-        _make_state(settings)
+        make_state(settings)
         return DerivedSecrets(kept_master(settings.state / "proton.key"))
     master = _revealed(kept, "proton.key")
     if len(master) < SHORTEST_MASTER:
@@ -621,7 +622,8 @@ def _revealed(kept: KeptText, setting: str) -> str:
         raise SettingsError([f"{setting}: {error}"]) from error
 
 
-def _make_state(settings: Settings) -> None:
+def make_state(settings: Settings) -> None:
+    """Make the state folder; SettingsError when that is not possible."""
     try:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -18,7 +18,7 @@ from gunicorn import glogging
 
 from upkeep import logs, settings, wiring
 from upkeep.domain.errors import StalledError, UpkeepError, reaction
-from upkeep.lifeline import dump_nothing, end_with_parent
+from upkeep.lifeline import end_with_parent
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -83,9 +83,6 @@ forwarder_headers = ""
 
 def on_starting(server: Any) -> None:
     """Prepare the database, and import what every worker process needs once, so that they share its memory."""
-    # Before any file is made, and for the processes that are forked from this one as well.
-    os.umask(0o077)
-    dump_nothing()
     end_with_parent()
     try:
         wiring.share_metrics(_settings, _shared)

@@ -11,6 +11,7 @@ from botocore import exceptions as aws
 from botocore.stub import ANY, Stubber
 
 from tests.emulator.policy import Calls
+from tests.gitserver import GitServer
 from upkeep.adapters.cloudformation import Accounts, CloudFormationProvisioner
 from upkeep.domain.changesets import Drift, DriftState, ProposalState
 from upkeep.domain.deployments import Action, ProgressState
@@ -174,6 +175,16 @@ def test_no_error_tells_a_secret(provisioner, cloud):
     with pytest.raises(StalledError) as caught:
         provisioner.propose(CREATE)
     assert "the-secret-key" not in repr(caught.value) + str(caught.value) + repr(provisioner.__dict__)
+
+
+def test_what_is_not_aws_is_asked_again_and_not_quoted(tmp_path):
+    quoting = GitServer(tmp_path, fault=lambda path: (500, "oh no: you sent the-secret-key"))
+    with quoting as server:
+        accounts = Accounts(endpoint_url=server.address, connect=Calls().session)
+        with pytest.raises(TransientError, match="what answered cloudformation:DescribeStacks") as caught:
+            accounts.call("cloudformation", "describe_stacks", HERE, "d-1")
+    assert "the-secret-key" not in str(caught.value)
+    assert "proxies" in caught.value.cure
 
 
 # --------------------------------------------------------------------------------------------- identities

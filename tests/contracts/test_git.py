@@ -374,6 +374,20 @@ def test_ssh_asks_nothing_and_keeps_host_keys_with_the_mirrors(
     assert f"UserKnownHostsFile={tmp_path / 'mirrors' / 'known_hosts'}" in words
 
 
+def test_only_named_hosts_are_trusted_where_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bin_folder, said = tmp_path / "bin", tmp_path / "said"
+    bin_folder.mkdir()
+    fake = bin_folder / "ssh"
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{said}\nexit 255\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    strict = replace(_repositories(tmp_path), known_hosts=tmp_path / "known")
+    with pytest.raises(UpkeepError):
+        strict.head(a_source(url="git@git.example.com:x.git"))
+    words = said.read_text().splitlines()
+    assert {"StrictHostKeyChecking=yes", f"UserKnownHostsFile={tmp_path / 'known'}", "ForwardAgent=no"} <= set(words)
+
+
 def test_without_git_the_cure_is_to_install_it(
     source: Source, repositories: GitRepositories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -645,6 +659,10 @@ def _noise(megabytes: int) -> dict[str, bytes]:
     return {"noise": random.Random(megabytes).randbytes(megabytes << 20)}
 
 
+bounded = pytest.mark.skipif(shutil.which("prlimit") is None, reason="there is no prlimit (util-linux)")
+
+
+@bounded
 def test_a_fetch_that_brings_more_than_is_allowed_stalls_and_leaves_nothing(
     tmp_path: Path, history: History, source: Source
 ) -> None:
@@ -659,6 +677,7 @@ def test_a_fetch_that_brings_more_than_is_allowed_stalls_and_leaves_nothing(
         assert mirror.head == history.git("rev-parse", "main")
 
 
+@bounded
 def test_git_that_takes_more_memory_than_is_allowed_stalls(tmp_path: Path, history: History, source: Source) -> None:
     # Few bytes of the repository, and all of it held at once to be looked at: a commit with much to say.
     tree = history.git("rev-parse", "main^{tree}")

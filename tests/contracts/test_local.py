@@ -126,6 +126,16 @@ def test_the_same_plan_twice_acts_once(provisioner, folder):
     assert (folder / "environment/test/template.yaml").stat().st_ino == written
 
 
+def test_an_execution_that_slept_writes_nothing_over_what_came_after_it(provisioner, folder):
+    handle = begun(provisioner, PLAN)
+    later = replace(PLAN, deployment="d-2", action=Action.UPDATE, template_body=BODY.replace("Network", "Net"))
+    begun(provisioner, later)
+    written = files(folder)
+    with pytest.raises(Conflict, match="executed or discarded before"):
+        provisioner.execute(handle, PLAN)
+    assert files(folder) == written
+
+
 def test_a_handle_is_understood_after_a_restart(provisioner, folder):
     handle = begun(provisioner, PLAN)
     assert LocalProvisioner(folder).observe(handle).outputs == {"NetworkId": "local-test-Network"}

@@ -352,3 +352,25 @@ def test_a_slack_that_never_answers_is_given_up_within_its_time(monkeypatch):
         with pytest.raises(TransientError, match="timed out"):
             channel.send(owed(), None)
         assert time.monotonic() - began < 5
+
+
+@WAYS
+def test_a_check_posts_nothing_and_says_what_it_found(slack, way):
+    assert "Slack knows the " in way(slack).check()
+    assert slack.posted == []
+
+
+def test_a_check_finds_a_wrong_token_and_a_wrong_address(slack):
+    with pytest.raises(StalledError, match="invalid_auth") as refused:
+        bot(slack, token="xoxb-wrong").check()
+    assert refused.value.cure == "give this channel a valid bot token (`xoxb-…`)"
+    with pytest.raises(StalledError, match="no_service") as refused:
+        hook(slack, f"{slack.url}/services/T0/B0/revoked").check()
+    assert refused.value.cure == "create the incoming webhook again and configure its new address"
+
+
+def test_a_check_finds_that_a_token_may_not_post(slack):
+    slack.scopes = "channels:read,incoming-webhook"
+    with pytest.raises(StalledError, match="missing_scope") as refused:
+        bot(slack).check()
+    assert "chat:write" in refused.value.cure

@@ -1,19 +1,22 @@
 """Fleet pages: in order, without gaps or repetitions, whatever is filtered; and counters that agree with them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tests.builders import NOON, a_pipeline, a_resource, a_service, an_environment, an_instance
+from tests.builders import NOON, a_deployment, a_pipeline, a_resource, a_service, an_environment, an_instance
 from upkeep.adapters.store import SqlStore
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict
 from upkeep.domain.lag import UNMEASURED, Lag, Standing
-from upkeep.domain.names import ResourceKind, TemplateName, Version, environment_key
+from upkeep.domain.names import ResourceKind, TemplateName, Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.resources import Resource
 from upkeep.domain.snoozes import Snooze
+from upkeep.domain.sources import Stall
+from upkeep.domain.versions import Major, Template, TemplateKind
 from upkeep.flows.ports import FleetFilter, FleetOrder, ServiceFilter, Unit
 
 ALL = FleetFilter()
@@ -86,6 +89,47 @@ def test_the_worst_come_first_on_pages_of_any_size(unit: Unit, limit: int) -> No
 @pytest.mark.parametrize("limit", [1, 5, 12])
 def test_names_are_sorted_on_pages_of_any_size(unit: Unit, limit: int) -> None:
     assert pages(unit, ALL, FleetOrder.NAME, limit) == sorted(resource.key.short for resource in FLEET)
+
+
+@pytest.mark.parametrize("order", FleetOrder)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_list_tells_what_the_resources_are_page_by_page(unit: Unit, order: FleetOrder, backwards: bool) -> None:
+    snooze = Snooze(NOON, "ada", version=Version(2, 0))
+    unit.fleet.save(replace(unit.fleet.get(FLEET[5].key), snooze=snooze))
+    cursor, last = None, False
+    while not last:
+        whole = unit.fleet.page(ALL, order, cursor, 5, backwards=backwards)
+        listed = unit.fleet.listed(ALL, order, cursor, 5, backwards=backwards)
+        assert listed.next == whole.next
+        for told, resource in zip(listed.resources, whole.resources, strict=True):
+            names = [name for name in fields_of(told) if name not in ("due", "stalled")]
+            assert {name: getattr(told, name) for name in names} == {name: getattr(resource, name) for name in names}
+        cursor, last = whole.next, whole.next is None
+
+
+def fields_of(value: Any) -> list[str]:
+    return [field.name for field in fields(value)]
+
+
+def test_a_list_tells_where_an_update_leads_and_what_waits_for_a_person(unit: Unit) -> None:
+    shop, at = instance_key("shop", "majors"), NOON - timedelta(days=40)
+    unit.registry.add_template(Template(SERVICES, TemplateKind.SERVICE, None, "web-svc", at, Version(2, 1)))
+    for number, recommended in ((1, 7), (2, 1), (3, 4)):
+        unit.registry.save_major(Major(SERVICES, number, f"web-svc/v{number}", 9, recommended))
+    above = an_instance("shop", "above", "3.0", lag=minor(4))
+    unit.fleet.add(above)
+    stuck = replace(a_deployment(above, "3.4", "stuck"), stall=Stall("no access", "grant it", NOON))
+    unit.deployments.add(stuck)
+    unit.fleet.save(replace(above, status=DeploymentStatus.IN_PROGRESS, last_deployment="stuck"))
+    listed = {told.key: told for told in unit.fleet.listed(ALL, FleetOrder.NAME, None, 50).resources}
+    assert listed[shop].due == Version(2, 1)
+    assert listed[above.key].due == Version(3, 4), "what is recommended is lower than its own major"
+    assert listed[pipeline_key("shop")].due is None, "it is not behind"
+    assert listed[environment_key("e-failed-behind")].due is None, "nothing is known of its template"
+    assert [key.short for key, told in listed.items() if told.stalled] == ["shop/above"]
+    assert unit.fleet.of_services(["shop"]) == tuple(listed[key] for key in sorted(listed, key=str) if key.service)
+    unit.deployments.save(replace(stuck, status=DeploymentStatus.FAILED))
+    assert not any(told.stalled for told in unit.fleet.of_services(["shop"]))
 
 
 def test_what_comes_and_goes_between_two_pages_shifts_nothing(unit: Unit) -> None:

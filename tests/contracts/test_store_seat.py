@@ -96,7 +96,7 @@ def test_a_host_that_slept_and_lost_its_seat_writes_no_more(database: Path, tmp_
     # What another host writes when it takes the seat of one that was silent.
     other = Seat(database, kernel="boot-2", host="two")
     other._show()
-    with pytest.raises(TransientError, match="the database is used by another host now, two") as lost:
+    with pytest.raises(TransientError, match="used by two: another host has begun to use the database") as lost:
         store.check()
     assert lost.value.cure is not None
     assert "PostgreSQL" in lost.value.cure

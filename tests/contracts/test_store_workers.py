@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import a_deployment, an_environment
 from upkeep.adapters.store import SqlStore, open_store
 from upkeep.domain.errors import LostLease, TransientError
 from upkeep.domain.notices import Notice
@@ -130,5 +131,24 @@ def test_two_transactions_never_hold_one_claim(database_url: str, tmp_path: Path
         assert second is not None
     with pytest.raises(LostLease), one.write() as unit:
         unit.work.hold(first)
+    one.close()
+    two.close()
+
+
+def test_who_asks_what_is_under_way_waits_for_no_worker_that_settles_it(database_url: str, tmp_path: Path) -> None:
+    """One holds the resource and asks for its deployment, the other the deployment and asks for the resource."""
+    one, two = (open_store(database_url, state=tmp_path / "state") for _ in range(2))
+    resource = an_environment()
+    deployment = a_deployment(resource)
+    with one.write() as unit:
+        unit.fleet.add(resource)
+        unit.deployments.add(deployment)
+    with one.write() as settling:
+        settling.deployments.get(deployment.id)
+        if two._database.engine.dialect.name == "postgresql":  # type: ignore[attr-defined]
+            with two.write() as asking:
+                asking.fleet.get(resource.key)
+                assert asking.deployments.under_way(resource.key) == deployment
+        settling.fleet.save(settling.fleet.get(resource.key))
     one.close()
     two.close()

@@ -12,22 +12,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.deploy.certificates import certify
 from tests.deploy.machine import eventually
 from tests.deploy.ports import a_free_port, answer
 from tests.deploy.shipped import DEPLOY
 from tests.web.page import Page
 from tests.web.test_hooks import SECRET, push_payload, signature
-from upkeep.web.hooks import LARGEST
+from upkeep.web.rooms import Bounds
 
 HOST = "upkeep.example.com"
 CLIENT = "127.0.0.9"
@@ -54,7 +50,7 @@ class Front:
         given = {"Host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
         context = ssl.create_default_context(cafile=self.folder / "certificate.pem")
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=30, context=context, source_address=(CLIENT, 0)
+            "127.0.0.1", self.port, timeout=15, context=context, source_address=(CLIENT, 0)
         )
         # Who refuses a body may not care to take it in.
         with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
@@ -68,7 +64,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
     folder = tmp_path_factory.mktemp("behind")
     port = a_free_port()
     (folder / "upkeep.yaml").write_text(CONFIGURATION)
-    certify(folder)
+    certify(folder, HOST, "127.0.0.1")
     with running(
         [sys.executable, "-P", "-m", "upkeep", "--config", folder / "upkeep.yaml", "web"],
         folder / "said",
@@ -150,7 +146,7 @@ def test_a_webhook_goes_through_to_upkeep_and_its_answer_back(front):
 
 
 def test_the_largest_webhook_goes_through_and_a_larger_one_does_not(front):
-    body = b"x" * LARGEST
+    body = b"x" * Bounds().delivery
     answered = front.ask("POST", "/hooks/github", body, X_Hub_Signature_256=signature(body), X_GitHub_Delivery="large",
                          X_GitHub_Event="push", Content_Type="application/json")  # fmt: skip
     # It is Upkeep that has read all of it, and found no JSON.
@@ -190,27 +186,9 @@ def test_clients_that_send_slowly_hold_no_thread_of_upkeep(front):
             slow = stack.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
             head = f"POST /hooks/github HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 1000\r\n"
             slow.sendall(f"{head}X-Hub-Signature-256: sha256={'0' * 64}\r\n\r\n{{".encode())
-        # Upkeep has two threads, and all of them are free.
+        # Upkeep has two threads, and all of them are free: nobody has to wait until a proxy gives the slow ones up.
         assert front.ask("GET", "/healthz").status == 200
         assert answer(front.behind, "/healthz") == 200
-
-
-def certify(folder: Path) -> None:
-    """A certificate for the host and the loopback address, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-    names = x509.SubjectAlternativeName([x509.DNSName(HOST), x509.IPAddress(ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
 
 
 def listens(port: int) -> bool:

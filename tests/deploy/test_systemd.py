@@ -23,7 +23,7 @@ PLACE = "${CREDENTIALS_DIRECTORY:-/etc/upkeep/secrets}"
 UNCOMMENTED = re.sub(r"^#(?!#)", "", CONFIGURATION, flags=re.MULTILINE)
 """As it is with upkeep-web and upkeep-worker."""
 
-WORST_EXPOSURE = 1.5
+WORST_EXPOSURE = 1.2
 """Of systemd's own 0 to 10. What is left is what a daemon on the network is: sockets, and the host's network."""
 
 

@@ -17,6 +17,7 @@ from tests.builders import (
     ADMIN,
     ENVIRONMENT_BODY,
     ENVIRONMENT_SCHEMA,
+    a_bundle,
     a_source,
     environment_files,
     service_files,
@@ -36,7 +37,7 @@ from upkeep.domain.notices import Routing
 from upkeep.domain.sources import Cause, Credential, Drafts, Source
 from upkeep.domain.versions import TemplateKind
 from upkeep.domain.work import Claim, WorkKind
-from upkeep.flows import follow, review
+from upkeep.flows import follow, register, review
 from upkeep.flows.ports import Renderer, Store, Unit
 from upkeep.flows.replay import replay
 from upkeep.flows.sync import sync
@@ -110,6 +111,15 @@ class Stage:
             limits=limits,
             now=self.now,
         )
+
+    def upload(self, template: str, major: int, files: dict[str, str | bytes]) -> None:
+        with self.store.write() as unit:
+            family = unit.registry.template(template)
+            register.ask(unit, family, "bucket", "key", major=major, actor=ADMIN, now=self.now)
+            claim = unit.work.claim([WorkKind.REGISTER], self.now, LEASE)
+        assert claim is not None
+        bundle = a_bundle(files)
+        register.register(self.store, lambda *_: bundle, self.renderer, claim, routing=ROUTING, now=self.now)
 
     def versions(self) -> dict[str, list[str]]:
         """`template -> ["1.0 DRAFT", …]`, oldest number first."""
@@ -357,6 +367,18 @@ def test_a_template_that_was_deleted_is_registered_again_when_a_person_asks(stag
     assert stage.versions() == {}
     stage.sync(Cause.PERSON)
     assert stage.versions() == {"net": ["1.0 DRAFT"]}
+
+
+def test_an_upload_in_between_makes_nothing_of_a_folder_that_did_not_change(stage: Stage) -> None:
+    stage.push(net())
+    stage.sync()
+    stage.upload("net", 1, environment_files(ENVIRONMENT_SCHEMA, f"# uploaded\n{ENVIRONMENT_BODY}"))
+    stage.sync(Cause.PERSON)
+    assert stage.versions() == {"net": ["1.0 DRAFT", "1.1 DRAFT"]}
+    stage.push(net(note="2"))
+    stage.sync()
+    stage.sync(Cause.PERSON)
+    assert stage.versions() == {"net": ["1.0 DRAFT", "1.1 DRAFT", "1.2 DRAFT"]}
 
 
 def test_only_the_subdirectory_is_read(tmp_path: Path, store: SqlStore, renderer: JinjaRenderer, now: datetime) -> None:

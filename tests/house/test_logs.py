@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -173,3 +173,27 @@ def test_a_line_says_what_lasts_around_it_and_no_more_afterwards(written: io.Str
     assert "version" not in inner
     assert (outer["source"], outer["work"]) == ("another", "sync")
     assert not later.keys() & {"work", "source", "delivery"}
+
+
+class Failing:
+    """Somebody who watches, and has nowhere to write."""
+
+    def begun(self, stretch: watch.Stretch) -> Callable[[], None]:
+        return self._fail
+
+    def happened(self, what: str, name: str, seconds: float | None) -> None:
+        self._fail()
+
+    def _fail(self) -> None:
+        raise OSError("no space left on device")
+
+
+def test_who_watches_and_fails_stops_nobody_s_work(written: io.StringIO) -> None:
+    done = []
+    with watch.watching(Failing()):
+        watch.happened("event", "version_published")
+        with watch.stretch("work", "sync", {"source": "templates"}):
+            done.append("sync")
+    assert done == ["sync"]
+    assert ["no space left" in line["exception"] for line in lines(written)] == [True, True]
+    assert not watch.known()

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -20,7 +21,10 @@ from upkeep.adapters import servicemodel
 from upkeep.adapters.clock import now as present
 from upkeep.adapters.keypairs import DerivedSecrets, kept_master
 from upkeep.domain.errors import SettingsError, StalledError
+from upkeep.domain.names import TemplateName
 from upkeep.domain.people import Scope
+from upkeep.domain.versions import TemplateKind
+from upkeep.flows import register
 from upkeep.flows.admit import revoke_token
 from upkeep.web.app import Rooms, create_app
 from upkeep.web.proton.protocol import CLOSED
@@ -84,7 +88,8 @@ def test_an_operation_that_is_none_is_refused(served: Served, web: FlaskClient, 
 
 def test_a_body_larger_than_any_request_is_refused(served: Served, web: FlaskClient) -> None:
     body = b'{"name": "' + b"a" * (1 << 20) + b'"}'
-    told(web.post("/proton", data=body, headers=sent(served, body)), 413, "ValidationException")
+    said = told(web.post("/proton", data=body, headers=sent(served, body)), 413, "ValidationException")
+    assert "larger than 1 MB" in said and "`limits.request`" in said
 
 
 def test_an_unsigned_request_is_told_how_to_sign(web: FlaskClient) -> None:
@@ -203,6 +208,25 @@ def test_a_client_that_is_throttled_hears_it_in_protons_words(proton_rooms: Room
     headers = sent(served, b"{}")
     assert web.post("/proton", data=b"{}", headers=headers).status_code == 200
     told(web.post("/proton", data=b"{}", headers=headers), 400, "ThrottlingException")
+
+
+def test_only_so_many_repositories_are_read_by_this_door_too(proton_rooms: Rooms, served: Served) -> None:
+    web = create_app(replace(proton_rooms, bounds=Bounds(sources=0))).test_client()
+    with served.store.write() as unit:
+        register.add_template(unit, TemplateName("net"), TemplateKind.ENVIRONMENT, actor=ROOT, now=present())
+
+    def call(operation: str, **given: str) -> Any:
+        body = json.dumps(given).encode()
+        return web.post("/proton", data=body, headers=sent(served, body, operation))
+
+    connection = "arn:aws:codestar-connections:eu-west-1:123456789012:connection/1f2e"
+    repository = {"repositoryName": "acme/templates", "repositoryProvider": "GITHUB"}
+    linked = call("CreateRepository", name="acme/templates", provider="GITHUB", connectionArn=connection)
+    assert linked.status_code == 200, linked.text
+    answer = call(
+        "CreateTemplateSyncConfig", **repository, branch="main", templateName="net", templateType="ENVIRONMENT"
+    )
+    assert "`limits.sources`" in told(answer, 400, "ConflictException")
 
 
 def test_a_master_key_that_can_be_guessed_is_refused(tmp_path: Path) -> None:

@@ -176,6 +176,18 @@ def test_a_source_is_added_shown_asked_and_removed(shell: Shell) -> None:
     assert shell.ask("source", "list") == []
 
 
+def test_the_limits_of_the_configuration_hold_here_as_well(shell: Shell) -> None:
+    with shell.configuration.open("a") as configuration:
+        configuration.write("limits: {sources: 1, request: 16KB}\n")
+    shell.run("source", "add", "one", "https://git.example.com/one.git")
+    said = shell.refused("source", "add", "two", "https://git.example.com/two.git", code=5)
+    assert "1 sources are followed already" in said and "`limits.sources`" in said
+    register(shell, ENVIRONMENT, ("1.0", PUBLISHED))
+    long = shell.spec("long.yaml", builders.ENVIRONMENT_SPEC + "#" * (16 << 10))
+    said = shell.refused("environment", "create", "test", "--template", ENVIRONMENT, "--spec", long, code=1)
+    assert "longer than 16,384 bytes" in said and "`limits.request`" in said
+
+
 def test_a_source_of_the_configuration_is_not_removed_behind_its_back(shell: Shell) -> None:
     with shell.store() as unit:
         unit.sources.add(builders.a_source(origin=Origin.CONFIG))

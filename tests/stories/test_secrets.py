@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -48,6 +49,15 @@ SECRETS = (
     *(HOOK, HOOK_FILE, OWN_HOOK, GIT, GIT_ENV, SLACK, SLACK_BOT, OAUTH, OAUTH_CODE, AWS, AWS_SESSION, PROTON, DATABASE),
     *(PASSWORD, WRONG_PASSWORD, TOKEN, WRONG_TOKEN, SSH),
 )
+
+EXPECTED = (
+    ("source_synced",),
+    ("source_stalled",),
+    ("source_failed",),
+    ('"work": "relay"', '"channel": "hook"', "worked"),
+    ('"work": "deploy"', "reason"),
+)
+"""What the log says before it is looked through: each path was gone to its end."""
 
 
 class Broken(BaseHTTPRequestHandler):
@@ -97,7 +107,7 @@ class Caller:
             name, _, value = line.partition(";")[0].partition("=")
             self.cookies[name] = value
         connection.close()
-        self.heard.append(f"{method} {path} {answer.status} {told} {text}")
+        self.heard.append(f"{method} {path.partition('?')[0]} {answer.status} {told} {text}")
         return answer.status, text
 
     def form(self, path: str, fields: dict[str, str], page: str) -> tuple[int, str]:
@@ -155,20 +165,16 @@ def test_no_secret_shows_anywhere(tmp_path: Path, broken: str, monkeypatch: pyte
         with serving(tmp_path, configured(tmp_path, server, broken)) as served:
             ask = Caller(served.address)
             use(ask)
-            eventually("a sync", lambda: "source_synced" in served.log.read_text())
-            eventually("a refused sync", lambda: '"source_stalled"' in served.log.read_text())
-            eventually("an unreachable source", lambda: "source_failed" in served.log.read_text())
-            eventually("a refused notice", lambda: re.search(r'"work": "relay".*again_in', served.log.read_text()))
-            eventually(
-                "a failed call of AWS", lambda: re.search(r'"work": "(deploy|plan)".*reason', served.log.read_text())
-            )
+            for words in EXPECTED:
+                eventually(" ".join(words), lambda words=words: said(served, words))
             read(ask)
             commands.extend(command_lines())
             assert any("git" in line for line in commands)
-            told = [run(tmp_path, "doctor"), run(tmp_path, "check-config"), run(tmp_path, "notify", "test")]
+            told = said_by(tmp_path, ("doctor",), ("notify", "test"))
             shown_environment_of(served)
             listed = served.log.read_text()
-    told += [run(tmp_path, *words, database=True) for words in (("doctor",), ("migrate",), ("check-config",))]
+    monkeypatch.setenv("UPKEEP_DATABASE__URL", f"postgresql://ada:{DATABASE}@127.0.0.1:1/upkeep")
+    told += said_by(tmp_path, ("doctor",), ("migrate",), ("check-config",))
     kept = [path.read_bytes().decode("latin-1") for path in state.rglob("*") if path.is_file()]
     places = {"logs": listed, "answers": "\n".join(ask.heard), "commands": "\n".join(commands)}
     places |= {"told": "\n".join(told), "state": "\n".join(kept)}
@@ -180,6 +186,11 @@ def test_no_secret_shows_anywhere(tmp_path: Path, broken: str, monkeypatch: pyte
                 at = text.find(form)
                 assert at < 0, f"{place}: {text[max(0, at - 300) : at + 100]}"
     assert {path.stat().st_mode & 0o077 for path in state.rglob("*") if path.is_file()} == {0}
+
+
+def said(served: Served, words: tuple[str, ...]) -> bool:
+    """Whether a line of the log holds all these words."""
+    return any(all(word in line for word in words) for line in served.log.read_text().splitlines())
 
 
 def prepare(state: Path) -> None:
@@ -209,9 +220,7 @@ def use(ask: Caller) -> None:
         status, _ = ask("POST", "/hooks/github", body, X_Hub_Signature_256=signature(body, secret), **headers)
         assert status == expected
     assert ask.form("/sign-in", {"name": "dana", "password": WRONG_PASSWORD}, "/sign-in")[0] == 401
-    ask("GET", "/sign-in/github")
     ask("GET", f"/sign-in/github/back?state=forged&code={OAUTH_CODE}")
-    at = re.search(r"state=([^&']+)", ask.heard[-2])
     ask("GET", "/sign-in/github")
     at = re.search(r"state=([^&')]+)", ask.heard[-1])
     assert at is not None
@@ -235,14 +244,16 @@ def read(ask: Caller) -> None:
     ask("GET", "/readyz")
 
 
-def run(folder: Path, *words: str, database: bool = False) -> str:
-    """What a command prints."""
-    environment = dict(os.environ)
-    if database:
-        environment["UPKEEP_DATABASE__URL"] = f"postgresql://ada:{DATABASE}@127.0.0.1:1/upkeep"
-    command = [sys.executable, "-m", "upkeep", "--config", str(folder / "upkeep.yaml"), *words]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    return f"{words} {ended.returncode} {ended.stdout} {ended.stderr}"
+def said_by(folder: Path, *commands: tuple[str, ...]) -> list[str]:
+    """What commands print, all of them at the same time."""
+
+    def run(words: tuple[str, ...]) -> str:
+        command = [sys.executable, "-m", "upkeep", "--config", str(folder / "upkeep.yaml"), *words]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return f"{words} {ended.returncode} {ended.stdout} {ended.stderr}"
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(run, commands))
 
 
 def command_lines() -> list[str]:
@@ -265,11 +276,3 @@ def shown_environment_of(served: Served) -> None:
         except OSError:
             continue
         assert re.search(r"Max core file size +0 +0 ", limits), limits
-
-
-def test_nobody_behind_a_proxy_says_where_a_path_begins(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
-        connection = http.client.HTTPConnection(served.address, timeout=30)
-        connection.request("GET", "/healthz", headers={"PATH_INFO": "/sign-in", "SCRIPT_NAME": "/healthz"})
-        assert b"alive" in connection.getresponse().read()
-        connection.close()

@@ -47,11 +47,11 @@ class Served:
 
         return eventually("the announcement", lambda: said() or self._ended()) or ""
 
-    def get(self, path: str) -> int | None:
+    def get(self, path: str, headers: dict[str, str] | None = None) -> int | None:
         """The status of a page; None when nothing answers."""
         connection = http.client.HTTPConnection(self.address, timeout=5)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=headers or {})
             return connection.getresponse().status
         except OSError:
             return None
@@ -126,6 +126,8 @@ def serving(folder: Path, extra: str = "") -> Iterator[Served]:
 def test_it_serves_until_it_is_told_to_end_and_leaves_no_process(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         assert served.get("/healthz") == 200
+        # Whoever asks through a proxy on this host does not say where a path begins.
+        assert served.get("/nowhere/healthz", {"SCRIPT_NAME": "/nowhere"}) == 404
         assert eventually("readiness", lambda: served.get("/readyz") == 200)
         everybody = family(served.process.pid)
         assert len(everybody) >= 4

@@ -184,4 +184,4 @@ def _waiting(here: Installation) -> int:
         engine.dispose()
 
 
-TRIAL = Trial("deliveries", Promise.DELIVERIES, Rounds(1, 12, 200), run)
+TRIAL = Trial("deliveries", Promise.DELIVERIES, Rounds(1, 8, 200), run)

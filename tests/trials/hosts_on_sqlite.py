@@ -61,4 +61,4 @@ def run(seed: int, rounds: int, folder: Path) -> Outcome:
     )
 
 
-TRIAL = Trial("hosts_on_sqlite", Promise.HOSTS, Rounds(0, 2, 6), run)
+TRIAL = Trial("hosts-on-sqlite", Promise.HOSTS, Rounds(0, 2, 6), run)

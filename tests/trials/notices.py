@@ -197,4 +197,4 @@ def run(seed: int, rounds: int, folder: Path) -> Outcome:
     )
 
 
-TRIAL = Trial("notices", Promise.NOTICES, Rounds(4, 40, 1000), run)
+TRIAL = Trial("notices", Promise.NOTICES, Rounds(4, 16, 1000), run)

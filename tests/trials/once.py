@@ -13,7 +13,8 @@ import random
 import signal
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -29,11 +30,11 @@ from tests.trials.trial import Outcome, Promise, Rounds, Trial, chance
 from tests.trials.versions import expected
 from upkeep.adapters.clock import now
 from upkeep.domain.deliveries import Push
-from upkeep.domain.errors import Conflict
+from upkeep.domain.errors import Conflict, TransientError
 from upkeep.domain.names import environment_key
 from upkeep.domain.notices import Routing
 from upkeep.flows import deploy, enroll, review
-from upkeep.flows.ports import Store
+from upkeep.flows.ports import Store, Unit
 from upkeep.flows.receive import receive
 
 WORKERS = 4
@@ -100,7 +101,7 @@ class Siege:
         with self.store.read() as unit:
             drafts = unit.registry.drafts()
         for draft in drafts:
-            with suppress(Conflict), self.store.write() as unit:
+            with self.asking() as unit:
                 review.publish(
                     unit, draft.template, draft.version,
                     seen_tree=None, note=None, routing=Routing(default="console"), actor=ADMIN, now=now(),
@@ -111,14 +112,27 @@ class Siege:
     def update(self) -> None:
         """Ask for an update of what is behind and not on its way."""
         for number in range(ENVIRONMENTS):
-            with suppress(Conflict), self.store.write() as unit:
+            with self.asking() as unit:
                 key = environment_key(f"e{number}")
                 resource = unit.fleet.get(key)
                 if resource.version is not None and unit.deployments.under_way(key) is None:
                     target = unit.registry.template(resource.template).recommended
                     if target != resource.version:
-                        self.asked.append(deploy.update(unit, key, actor=ADMIN, now=now()).id)
+                        asked = deploy.update(unit, key, actor=ADMIN, now=now()).id
+                        self.asked.append(asked)
         self.store.ring()
+
+    @contextmanager
+    def asking(self) -> Iterator[Unit]:
+        """A transaction of a person, who is refused now and then and asks again in the next round."""
+        count = len(self.asked)
+        try:
+            with self.store.write() as unit:
+                yield unit
+        except (Conflict, TransientError) as refusal:
+            # What was not committed was not asked for.
+            del self.asked[count:]
+            self.met["refused: " + refusal.message.partition(":")[0][:60]] += 1
 
     def harm(self) -> None:
         """Do something bad to one of them."""
@@ -199,4 +213,4 @@ def run(seed: int, rounds: int, folder: Path) -> Outcome:
     )
 
 
-TRIAL = Trial("once", Promise.ONCE, Rounds(0, 10, 150), run)
+TRIAL = Trial("once", Promise.ONCE, Rounds(0, 8, 150), run)

@@ -22,7 +22,7 @@ class Promise(StrEnum):
     TEMPLATES = "templates cannot hurt the host"
     RIGHTS = "nobody acts without the right to"
     OUTAGES = "what fails around the daemon is told, and it goes on by itself when that ends"
-    UPGRADES = "an upgrade keeps the data"
+    UPGRADES = "an upgrade keeps the data, and so do backup and restore"
     HOSTS = "on PostgreSQL any number of hosts work as one, and none is the one to lose"
 
 

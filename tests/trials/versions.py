@@ -269,4 +269,4 @@ def run(seed: int, rounds: int, folder: Path) -> Outcome:
     )
 
 
-TRIAL = Trial("versions", Promise.VERSIONS, Rounds(2, 40, 1500), run)
+TRIAL = Trial("versions", Promise.VERSIONS, Rounds(2, 24, 1500), run)

@@ -51,6 +51,16 @@ def test_the_change_set_is_a_file_to_keep(visit):
     assert viewer.get(f"/deployments/{FAILED}/changes.json").status_code == 404
 
 
+def test_what_was_sent_and_let_go_of_is_said_to_be_gone(visit, store, now):
+    change(store, FAILED, proposed_at=now, completed_at=now)
+    viewer = visit("viewer")
+    assert "not kept any more, like the stack events" in viewer.page(f"/deployments/{FAILED}").text
+    gone = viewer.get(f"/deployments/{FAILED}/template")
+    assert gone.status_code == 404
+    assert "is not kept any more" in gone.text
+    assert "retention.renderings" in gone.text
+
+
 def test_what_waits_for_a_person_says_what_to_do_and_goes_on_when_told(visit, store, now):
     change(store, WAITING, begun_at=now, deadline_at=now, stall=Stall("access denied", "give the role a right", now))
     developer = visit("developer")

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -5,6 +7,7 @@ import pytest
 
 from tests.web.conftest import Visitor
 from tests.web.page import Page
+from upkeep.adapters.passwords import Argon2Passwords
 from upkeep.domain.errors import TransientError
 from upkeep.domain.people import DAEMON, Role
 from upkeep.flows import admit
@@ -137,6 +140,22 @@ def test_passwords_are_kept_as_argon2_and_unknown_names_cost_the_same(passwords)
     assert not passwords.verify(None, PASSWORD)
     assert not passwords.verify(None, "the password of nobody")
     assert not passwords.verify("not a hash", PASSWORD)
+
+
+def test_passwords_that_many_send_at_once_are_looked_at_a_few_at_a_time():
+    busy = Argon2Passwords(wait_for=timedelta())
+    together = threading.Barrier(8)
+
+    def look(_):
+        together.wait(20)
+        try:
+            return busy.verify(None, "guess")
+        except TransientError as refused:
+            return refused.message
+
+    with ThreadPoolExecutor(8) as strangers:
+        said = list(strangers.map(look, range(8)))
+    assert set(said) == {False, "too many passwords are looked at just now"}
 
 
 def test_what_was_being_sent_when_a_session_ended_is_shown_and_not_lost_silently(visitor, store, clock):

@@ -12,9 +12,11 @@ import pytest
 from tests import builders
 from tests.flows.given import environment_bundle, registered
 from tests.web.furnished import WAITING
+from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.lag import Lag, Standing
-from upkeep.domain.names import TemplateName, parse_version
+from upkeep.domain.names import TemplateName, environment_key, parse_version
 from upkeep.domain.resources import Counters
+from upkeep.domain.snoozes import Snooze
 from upkeep.domain.sources import Stall
 from upkeep.domain.tallies import WHOLE_FLEET, Tally
 from upkeep.flows.browse.trends import History, Publish, Share
@@ -112,6 +114,61 @@ def test_templates_services_and_versions_come_by_page(visit, store, now):
     assert "1.3" not in page.links
     assert "1.3" in viewer.page(page.links["Next page"]).links
     assert "Draft 1.39 waits for a review" in page.text
+
+
+def test_a_line_that_was_drawn_before_says_what_is_so_now(visit, store, clock):
+    with store.write() as unit:
+        registered(unit, "network-env", "1.0", environment_bundle(), clock())
+        lag = Lag(Standing.BEHIND_MINOR, 1, 0, clock() - timedelta(minutes=50))
+        unit.fleet.add(builders.an_environment("first", owner="team-a", lag=lag))
+        unit.registry.save_template(replace(unit.registry.template("network-env"), recommended=parse_version("1.1")))
+    admin, viewer = visit("admin"), visit("viewer")
+
+    def lines(browser, path="/"):
+        return browser.get(path).text.partition("<tbody>")[2].partition("</tbody>")[0]
+
+    seen = [lines(admin)]
+    assert seen == [lines(admin)]
+    assert lines(viewer) != seen[0], "a viewer is offered no update"
+    assert lines(admin, "/environments") != seen[0], "nothing is chosen there"
+    for change in (
+        {"owner": "team-b"},
+        {"lag": replace(lag, minors=2)},
+        {"status": DeploymentStatus.FAILED, "last_deployment": "d-1"},
+        {"version": parse_version("1.1")},
+        {"snooze": Snooze(clock(), "ada", until=clock() + timedelta(minutes=30))},
+    ):
+        with store.write() as unit:
+            unit.fleet.save(replace(unit.fleet.get(environment_key("first")), **change))
+        seen.append(lines(admin))
+    for _ in range(2):
+        clock.advance(timedelta(minutes=20))
+        seen.append(lines(admin))
+    assert "1 h" in seen[-1]
+    assert len(set(seen)) == len(seen)
+    assert ("snoozed" in seen[-2], "snoozed" in seen[-1]) == (True, False)
+    below = admin.client.get("/", environ_overrides={"SCRIPT_NAME": "/upkeep"}).text
+    assert 'href="/upkeep/environments/first"' in below
+    assert "/upkeep" not in lines(admin)
+
+
+def test_what_lives_in_an_environment_comes_by_page(visit, store, now):
+    with store.write() as unit:
+        registered(unit, "network-env", "1.0", environment_bundle(), now)
+        unit.fleet.add(builders.an_environment("full"))
+        for number in range(60):
+            unit.fleet.add(builders.an_instance("shop", f"i-{number:02}", environment="full"))
+        unit.fleet.add(builders.an_environment("empty"))
+    admin = visit("admin")
+    page = admin.page("/environments/full")
+    assert "shop/i-49" in page.links
+    assert "shop/i-50" not in page.links
+    assert not page.has_button("Forget full")
+    page = admin.page(page.links["Next page"])
+    assert "shop/i-59" in page.links
+    assert "shop/i-49" not in page.links
+    assert not page.has_button("Forget full")
+    assert admin.page("/environments/empty").has_button("Forget empty")
 
 
 @pytest.mark.usefixtures("furnished")

@@ -14,7 +14,7 @@ from upkeep import watch
 from upkeep.adapters.metrics import CONTENT_TYPE, Build, Metrics, Readings
 from upkeep.chronicle import ChronicledStore
 from upkeep.domain.errors import TransientError
-from upkeep.domain.gauges import Readers
+from upkeep.domain.gauges import Scrapers
 from upkeep.domain.people import DAEMON
 from upkeep.flows import follow
 from upkeep.web.app import create_app
@@ -37,7 +37,7 @@ def served(rooms, metrics):
             return unit.gauges.read(now)
 
     readings = Readings(Build("1", "2", "sqlite"), read, rooms.clock)
-    page = MetricsPage(Readers((ip_network("127.0.0.0/8"),)), lambda: metrics.page(readings), CONTENT_TYPE)
+    page = MetricsPage(Scrapers((ip_network("127.0.0.0/8"),)), lambda: metrics.page(readings), CONTENT_TYPE)
     return create_app(replace(rooms, store=ChronicledStore(rooms.store), metrics=page))
 
 
@@ -70,13 +70,13 @@ def scraped(served) -> dict[str, float]:
     ],
 )
 def test_networks_and_the_token_admit_readers(address, authorization, admitted):
-    readers = Readers((ip_network("10.0.0.0/8"),), "right")
-    assert readers.admit(address, authorization) is admitted
-    assert "right" not in repr(readers)
+    scrapers = Scrapers((ip_network("10.0.0.0/8"),), "right")
+    assert scrapers.admit(address, authorization) is admitted
+    assert "right" not in repr(scrapers)
 
 
 def test_without_readers_nobody_is_admitted():
-    assert not Readers().admit("127.0.0.1", "Bearer ")
+    assert not Scrapers().admit("127.0.0.1", "Bearer ")
 
 
 def test_a_stranger_is_refused_and_told_what_to_do(served):

@@ -6,8 +6,10 @@ from tests.builders import a_commit, a_source, an_environment, object_id
 from tests.flows.given import environment_bundle, registered
 from tests.web.furnished import DONE, FAILED, WAITING
 from tests.web.page import Page
+from upkeep.domain import events
 from upkeep.domain.findings import error
 from upkeep.domain.names import SourceName
+from upkeep.domain.people import DAEMON
 from upkeep.domain.previews import Preview, PreviewGroup
 from upkeep.domain.sources import Stall
 
@@ -237,6 +239,17 @@ def test_activity_speaks_in_sentences(visit):
     text = visit("viewer").page("/activity").text
     assert "published network-env 1.1, saying “note of 1.1”" in text
     assert "gave test from nobody to platform" in text
+
+
+@pytest.mark.usefixtures("furnished")
+def test_activity_leads_to_whatever_it_is_about(visit, store, now):
+    about = ["template/web-svc", "source/templates", "environment/test", "service/checkout", "user/viewer"]
+    with store.write() as unit:
+        for subject in about:
+            unit.journal.record(events.RepositoryChanged(subject, "acme/shop", "main"), DAEMON, now)
+    visitor = visit("admin")
+    links = visitor.page("/activity").links
+    assert {visitor.get(links[subject]).status_code for subject in about} == {200}
 
 
 HOSTILE = '<script>alert(1)</script>"><b onmouseover=x>'

@@ -229,7 +229,7 @@ def test_the_fleet_shows_what_the_next_update_would_change_as_long_as_that_holds
     work_out(store, now, the_plan(store, location))
     with store.write() as unit:
         made = unit.plans.latest(TemplateName("network-env"), Version(1, 1))[PRODUCTION]
-        assert unit.plans.of_resources([PRODUCTION]) == {(PRODUCTION, Version(1, 1)): made}
+        assert unit.plans.last(PRODUCTION, Version(1, 1)) == made
     assert "1.0 → 1.1 (1 behind) failed Replaces Subnet" in developer.page("/").text
     with store.write() as unit:
         unit.fleet.save(replace(unit.fleet.get(PRODUCTION), stack="another"))

@@ -62,7 +62,7 @@ def test_what_is_due_is_done_once_when_all_hosts_tick_at_the_same_time(
     database_url: str, tmp_path: Path, now: datetime
 ) -> None:
     stores = [open_store(database_url, state=tmp_path / "state") for _ in range(3)]
-    names = [f"e{number}" for number in range(30)]
+    names = [f"e{number}" for number in range(20)]
     with stores[0].write() as unit:
         for name in names:
             unit.fleet.add(builders.an_environment(name, "1.0", stack="arn", deployed_at=now - timedelta(days=2)))
@@ -132,6 +132,23 @@ def test_it_ticks_also_after_the_clock_was_realigned_and_after_a_tick_that_faile
     running.start()
     try:
         assert ticks.acquire(timeout=10)
+        running.realign()
+        assert ticks.acquire(timeout=10)
+    finally:
+        running.stop()
+
+
+def test_it_ticks_when_the_clock_was_set_back_to_before_it_was_made(
+    store: SqlStore, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = threading.Semaphore(0)
+    monkeypatch.setattr(schedule, "poll", lambda *_: ticks.release())
+    monkeypatch.setattr(schedule, "POLL_EVERY", timedelta(seconds=1))
+    running = Schedule(store, clock=lambda: now, tidy=lambda: None)
+    # By the clock that it ticks by, it was made in forty days.
+    running._triggers["poll"].start_date += timedelta(days=40)
+    running.start()
+    try:
         running.realign()
         assert ticks.acquire(timeout=10)
     finally:

@@ -63,3 +63,12 @@ def test_traces_without_what_sends_them_are_refused_at_the_start(tmp_path, monke
     with pytest.raises(SettingsError, match=r"pip install 'upkeep\[tracing\]'"):
         wiring.prepare(chosen)
     assert not (tmp_path / "upkeep-state").exists()
+
+
+def test_a_token_that_stands_nowhere_is_told_at_the_start(tmp_path):
+    chosen = settings.read("metrics: {token_file: missing}", "x", folder=tmp_path, environ={})
+    with pytest.raises(SettingsError, match=r"metrics\.token: .*missing"):
+        wiring.prepare(chosen)
+    (tmp_path / "missing").write_text("\n")
+    with pytest.raises(SettingsError, match="metrics"):
+        wiring.prepare(chosen)

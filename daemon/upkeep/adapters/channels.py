@@ -20,6 +20,9 @@ class Channel(Protocol):
     def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
         """Deliver one, and return the place's own id of the message. Errors as for `Channels.send`."""
 
+    def check(self) -> str:
+        """Try what can be tried without a message, and say what is known then. Errors as for `send`."""
+
 
 @dataclass(frozen=True, slots=True)
 class NamedChannels:
@@ -38,6 +41,10 @@ class NamedChannels:
             )
         with watch.stretch("notice", name):
             return channel.send(owed, thread_receipt)
+
+    def check(self, channel: str) -> str:
+        """What is known of a channel without sending it anything. Errors as for `send`."""
+        return self.channels[channel].check()
 
     def pace(self, channel: str) -> timedelta:
         """The least time between two messages to a channel; zero for one that does not exist."""

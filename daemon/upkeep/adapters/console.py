@@ -18,6 +18,10 @@ class ConsoleChannel:
     public_url: str = ""
     pace: timedelta = timedelta()
 
+    def check(self) -> str:
+        """A stream is there or it is not."""
+        return "it writes to the worker's output"
+
     def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
         """Write one notice at once; a stream has no threads and no receipts."""
         notice = owed.notice

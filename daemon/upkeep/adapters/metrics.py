@@ -8,6 +8,7 @@ so that no process has to remember it.
 
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ from prometheus_client.registry import Collector
 
 from upkeep.domain.deliveries import DeliveryStatus
 from upkeep.domain.errors import UpkeepError
-from upkeep.domain.gauges import Backlog, Gauges, Readers
+from upkeep.domain.gauges import Backlog, Gauges, Scrapers
 from upkeep.domain.work import WorkKind
 from upkeep.watch import Stretch
 
@@ -255,9 +256,9 @@ def forget_all(folder: Path) -> None:
             said.unlink()
 
 
-def listen(host: str, port: int, readers: Readers, page: Callable[[], bytes]) -> ThreadingHTTPServer:
-    """Answer readers with the page, in threads of this process, until the server is shut down. OSError when the address
-    cannot be had."""
+def listen(host: str, port: int, scrapers: Scrapers, page: Callable[[], bytes]) -> ThreadingHTTPServer:
+    """Answer scrapers with the page, in threads of this process, until the server is shut down. OSError when the
+    address cannot be had."""
 
     class Answer(BaseHTTPRequestHandler):
         timeout = 10
@@ -265,7 +266,7 @@ def listen(host: str, port: int, readers: Readers, page: Callable[[], bytes]) ->
         def do_GET(self) -> None:
             if self.path.partition("?")[0] != "/metrics":
                 self.send_error(404)
-            elif not readers.admit(self.client_address[0], self.headers.get("Authorization", "")):
+            elif not scrapers.admit(self.client_address[0], self.headers.get("Authorization", "")):
                 self.send_error(403)
             else:
                 body = page()
@@ -278,7 +279,10 @@ def listen(host: str, port: int, readers: Readers, page: Callable[[], bytes]) ->
         def log_message(self, form: str, *values: object) -> None:
             logger.debug(form, *values)
 
-    server = ThreadingHTTPServer((host, port), Answer)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+
+    server = Server((host, port), Answer)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

@@ -13,13 +13,13 @@ from upkeep.domain.errors import TransientError
 _AT_ONCE = 2
 """Each takes 64 MB while it is looked at, and strangers choose how many are sent."""
 
-_WAIT = timedelta(seconds=5)
-
 
 class Argon2Passwords:
-    """Implements `flows.admit.Passwords`. An unknown name costs the same time as a known one."""
+    """Implements `flows.admit.Passwords`. An unknown name costs the same time as a known one. Few are looked at at a
+    time; who has not had a turn after `wait_for` gets a TransientError."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait_for: timedelta = timedelta(seconds=5)) -> None:
+        self._wait_for = wait_for
         self._places = BoundedSemaphore(_AT_ONCE)
         self._hasher = PasswordHasher()
         self._nobody = self._hasher.hash("the password of nobody")
@@ -42,9 +42,9 @@ class Argon2Passwords:
     @contextmanager
     def _place(self) -> Iterator[None]:
         """One of few places to hash at; TransientError when none is free for too long."""
-        if not self._places.acquire(timeout=_WAIT.total_seconds()):
+        if not self._places.acquire(timeout=self._wait_for.total_seconds()):
             raise TransientError(
-                "too many passwords are looked at just now", cure="try again in a moment", retry_after=_WAIT
+                "too many passwords are looked at just now", cure="try again in a moment", retry_after=self._wait_for
             )
         try:
             yield

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
-from slack_sdk.webhook import WebhookClient
+from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from upkeep.domain.errors import CallerError, StalledError, TransientError, UpkeepError
 from upkeep.domain.notices import Link, Notice, OwedNotice
@@ -26,6 +26,9 @@ PACE = timedelta(seconds=1)
 """Slack takes about one message a second for a channel (https://docs.slack.dev/apis/web-api/rate-limits)."""
 
 API_URL = "https://slack.com/api/"
+
+_SCOPE = "chat:write"
+_TEXTLESS = ("no_text", "invalid_payload")
 
 _SECTION_AT_MOST = 3000
 _BLOCKS_AT_MOST = 50
@@ -111,8 +114,24 @@ class SlackWebhookChannel:
     public_url: str
     pace: timedelta = PACE
 
+    def check(self) -> str:
+        """Post a message without a text, which Slack refuses for that reason when the address is good.
+
+        https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
+        """
+        answer = self._sent(text="")
+        if answer.body.strip() not in _TEXTLESS:
+            raise _refusal(answer.status_code, answer.body.strip(), answer.headers)
+        return "Slack knows the address"
+
     def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
         """Post one notice."""
+        answer = self._sent(**_message(owed.notice, self.public_url))
+        if answer.status_code != 200 or answer.body.strip() != "ok":
+            raise _refusal(answer.status_code, answer.body.strip(), answer.headers)
+        return None
+
+    def _sent(self, **message: Any) -> WebhookResponse:
         url = _revealed(self.secrets, self.url, "the address of the incoming webhook")
         if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?/[!-~]+", url):
             raise StalledError(
@@ -122,12 +141,9 @@ class SlackWebhookChannel:
         client = WebhookClient(url, timeout=_ANSWERS_WITHIN_S, logger=_SILENT, retry_handlers=[])
         client.proxy = _AS_URLLIB_FINDS_IT
         try:
-            answer = client.send(**_message(owed.notice, self.public_url))
+            return client.send(**message)
         except (OSError, HTTPException, ValueError, LookupError) as failure:
             raise _unreachable(failure) from failure
-        if answer.status_code != 200 or answer.body.strip() != "ok":
-            raise _refusal(answer.status_code, answer.body.strip(), answer.headers)
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +161,27 @@ class SlackBotChannel:
     api_url: str = API_URL
     pace: timedelta = PACE
 
+    def check(self) -> str:
+        """Ask Slack whose the token is, and whether it has the scope to post. Whether the bot is in the channel shows
+        when it posts: asking for that would take scopes that it needs for nothing else.
+
+        https://docs.slack.dev/reference/methods/auth.test
+        """
+        client = self._client()
+        try:
+            answer = client.auth_test()
+        except SlackApiError as failure:
+            raise _translated(failure) from failure
+        except (OSError, HTTPException, ValueError, LookupError) as failure:
+            raise _unreachable(failure) from failure
+        scopes = {name.lower(): value for name, value in dict(answer.headers).items()}.get("x-oauth-scopes")
+        if scopes is not None and _SCOPE not in re.split(r"[\s,]+", str(scopes)):
+            raise _refusal(200, "missing_scope", answer.headers)
+        return f"Slack knows the token as {answer.get('user')} of {answer.get('team')}; a test notice shows the rest"
+
     def send(self, owed: OwedNotice, thread_receipt: str | None) -> str | None:
         """Post one notice and return Slack's `ts` of it. A thread that is gone is done without."""
-        token = _revealed(self.secrets, self.token, "the bot token")
-        client = WebClient(token, base_url=self.api_url, timeout=_ANSWERS_WITHIN_S, logger=_SILENT, retry_handlers=[])
-        client.proxy = _AS_URLLIB_FINDS_IT
+        client = self._client()
         try:
             return self._post(client, owed.notice, thread_receipt)
         except SlackApiError as failure:
@@ -159,6 +191,12 @@ class SlackBotChannel:
             return self._post(client, owed.notice, None)
         except SlackApiError as failure:
             raise _translated(failure) from failure
+
+    def _client(self) -> WebClient:
+        token = _revealed(self.secrets, self.token, "the bot token")
+        client = WebClient(token, base_url=self.api_url, timeout=_ANSWERS_WITHIN_S, logger=_SILENT, retry_handlers=[])
+        client.proxy = _AS_URLLIB_FINDS_IT
+        return client
 
     def _post(self, client: WebClient, notice: Notice, thread_receipt: str | None) -> str | None:
         try:

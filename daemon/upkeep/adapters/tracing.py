@@ -5,6 +5,7 @@ OTEL_RESOURCE_ATTRIBUTES: https://opentelemetry.io/docs/specs/otel/configuration
 """
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -93,4 +94,7 @@ def tracing(endpoint: str, version: str) -> Iterator[Traces]:
     try:
         yield Traces(provider.get_tracer("upkeep", version))
     finally:
-        provider.shutdown()
+        # The SDK waits for each batch that is left, and longer than whoever ends us: a collector may hang.
+        ending = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+        ending.start()
+        ending.join(_PATIENCE)

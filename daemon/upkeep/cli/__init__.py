@@ -56,10 +56,6 @@ def cli(context: click.Context, config: Path | None, quiet: bool) -> None:
 
     Exit codes: 0 done, 1 error, 2 behind (with --exit-code) or faulty configuration, 4 not signed in, 5 refused.
     """
-    import os
-
     from upkeep.cli.acting import Desk
 
-    # What is written here, the database and mirrors among it, is nobody else's to read.
-    os.umask(0o077)
     context.obj = Desk(config, quiet)

@@ -41,9 +41,8 @@ def serve(desk: Desk) -> None:
     Ends on SIGTERM or Ctrl-C, and with it everything it has started.
     """
     from upkeep.adapters import scratch
-    from upkeep.lifeline import dump_nothing, end_with_parent
+    from upkeep.lifeline import end_with_parent
 
-    dump_nothing()
     plan = _planned(desk)
     with ExitStack() as stack, _listen(plan.host, plan.port) as listener:
         metrics = stack.enter_context(scratch.fresh("upkeep-metrics")) if plan.metrics_variable else None

@@ -22,7 +22,7 @@ def worker(desk: Desk) -> None:
     import structlog
 
     from upkeep import logs, wiring
-    from upkeep.lifeline import dump_nothing, end_with_parent, tell_ready
+    from upkeep.lifeline import end_with_parent, tell_ready
 
     settings = desk.settings
     logs.configure(settings.log.level, settings.log.format)
@@ -30,7 +30,6 @@ def worker(desk: Desk) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # A handler may interrupt anything that holds a lock: it writes a byte, and nothing else.
         signal.signal(number, lambda *_: os.write(tell, b"."))
-    dump_nothing()
     end_with_parent()
     log = structlog.get_logger(__name__)
     all_ended = []

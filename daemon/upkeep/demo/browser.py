@@ -59,7 +59,7 @@ class Browser:
 
     def open(self, path: str) -> Page:
         """Go to a page; redirects are followed, and an error page is a page."""
-        return self._ask(Request(urljoin(self._address, path)))  # noqa: S310
+        return self._ask(Request(urljoin(self._address, path)))  # noqa: S310  (the daemon's own address)
 
     def press(self, page: Page, label: str, typed: Mapping[str, str] | None = None) -> Page:
         """Type into the form that has the button, press it, and return the page it leads to.
@@ -80,7 +80,7 @@ class Browser:
         target = urljoin(page.url, form.action)
         if form.method != "post":
             return self.open(f"{target.partition('?')[0]}?{query}")
-        return self._ask(Request(target, query.encode(), {"Referer": page.url}))  # noqa: S310
+        return self._ask(Request(target, query.encode(), {"Referer": page.url}))  # noqa: S310  (the daemon's own address)
 
     def _ask(self, request: Request) -> Page:
         try:

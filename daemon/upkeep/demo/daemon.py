@@ -92,7 +92,7 @@ class Daemon:
     def run(self, *arguments: str, typed: str | None = None) -> str:
         """Run `upkeep` with these arguments as a person would, and return what it printed."""
         command = [sys.executable, "-m", "upkeep", *arguments]
-        ended = subprocess.run(  # noqa: S603
+        ended = subprocess.run(  # noqa: S603  (our own interpreter)
             command, env=self._environment(), input=typed, capture_output=True, text=True, timeout=60
         )
         if ended.returncode:

@@ -25,7 +25,9 @@ def git(*arguments: str, within: Path) -> str:
     }
     command = ["git", *arguments]
     try:
-        ended = subprocess.run(command, cwd=within, env=environment, capture_output=True, text=True, timeout=60)  # noqa: S603
+        ended = subprocess.run(  # noqa: S603  (git, and our own words)
+            command, cwd=within, env=environment, capture_output=True, text=True, timeout=60
+        )
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
         raise Otherwise(f"`{' '.join(command)}` did not run: {error}", cure="install git and try again") from error
     if ended.returncode:

@@ -29,7 +29,7 @@ def announce(address: str, secret: str, *, repository: str, branch: str, before:
     }
     body = json.dumps(payload).encode()
     delivery = str(uuid4())
-    request = Request(  # noqa: S310
+    request = Request(  # noqa: S310  (the daemon's own address)
         urljoin(address, "/hooks/github"),
         body,
         {

@@ -1,6 +1,6 @@
 """How long ago something was, the way people who rest on weekends count it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 _SATURDAY = 5
 
@@ -9,8 +9,8 @@ def working_days(since: datetime, now: datetime) -> int:
     """How many days from Monday to Friday have begun since then, counted in the times' own zone."""
     days = max((now.date() - since.date()).days, 0)
     weeks, rest = divmod(days, 7)
-    first = since.date() + timedelta(days=1)
-    return weeks * 5 + sum((first + timedelta(days=n)).weekday() < _SATURDAY for n in range(rest))
+    first = since.weekday() + 1
+    return weeks * 5 + sum(day % 7 < _SATURDAY for day in range(first, first + rest))
 
 
 def age(since: datetime, now: datetime) -> str:

@@ -64,11 +64,19 @@ class Proposal:
     stack: str | None = None
 
     @property
+    def usable(self) -> bool:
+        """Whether it shows what an approval can rest on."""
+        return self.state in (ProposalState.READY, ProposalState.EMPTY)
+
+    @property
     def risk(self) -> Risk:
         """The worst of its changes."""
-        if self.state not in (ProposalState.READY, ProposalState.EMPTY):
-            return Risk.NOT_CHECKED
-        return worst(change.risk for change in self.changes)
+        return worst(change.risk for change in self.changes) if self.usable else Risk.NOT_CHECKED
+
+    @property
+    def worst_first(self) -> tuple[StackChange, ...]:
+        """Its changes, those that can cost most first."""
+        return worst_first(self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +111,7 @@ class Drift:
 
 def worst_first(changes: Iterable[StackChange]) -> tuple[StackChange, ...]:
     """The changes as people should read them: what can cost most comes first, then by name."""
-    order = list(Risk)
-    return tuple(sorted(changes, key=lambda change: (-order.index(change.risk), change.logical_id)))
+    return tuple(sorted(changes, key=lambda change: (-_ORDER[change.risk], change.logical_id)))
 
 
 def first_failure(events: Iterable[StackEvent]) -> str | None:
@@ -134,5 +141,7 @@ def _stopped(reason: str | None) -> bool:
 
 def worst(risks: Iterable[Risk]) -> Risk:
     """The worst of some risks; IN_PLACE for none at all."""
-    order = list(Risk)
-    return max(risks, key=order.index, default=Risk.IN_PLACE)
+    return max(risks, key=_ORDER.__getitem__, default=Risk.IN_PLACE)
+
+
+_ORDER = {risk: height for height, risk in enumerate(Risk)}

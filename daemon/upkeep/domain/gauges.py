@@ -50,7 +50,7 @@ class Gauges:
 
 
 @dataclass(frozen=True, slots=True)
-class Readers:
+class Scrapers:
     """Who may read the metrics: whoever asks from one of the networks, and whoever shows the token, if there is one."""
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()

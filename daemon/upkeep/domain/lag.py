@@ -37,6 +37,14 @@ UNMEASURED = Lag(Standing.UNDEPLOYED)
 """The lag of what has never been deployed."""
 
 
+def offered(major: int, recommended: Version | None, own_minor: int | None) -> Version | None:
+    """The version that what runs this major should take: the template's recommended one, or its major's own when the
+    template's pointer stands on a lower major. `own_minor` is the recommended minor of that major."""
+    if recommended is not None and recommended.major >= major:
+        return recommended
+    return None if own_minor is None else Version(major, own_minor)
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedVersion:
     """What the rule has to know of a published version."""

@@ -98,12 +98,42 @@ class Resource:
 
     def asleep(self, now: datetime) -> bool:
         """Whether it is behind and snoozed: nobody is told of its lag then."""
-        return self.snooze is not None and self.lag.behind and self.snooze.holds(now)
+        return _asleep(self.lag, self.snooze, now)
 
     @property
     def placement(self) -> Placement:
         """Where the environment lives; of other resources nothing is known here."""
         return Placement(self.account_id or "", self.region, self.role_arn, self.external_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A resource as lists tell it: what it runs and where it stands, without what its stack is given and gives back.
+
+    `due` is the version that *Update to recommended version* leads to, None when it is not behind; `stalled` says that
+    its deployment waits for a person.
+    """
+
+    key: ResourceKey
+    template: TemplateName
+    status: DeploymentStatus
+    version: Version | None
+    owner: str | None
+    environment: ResourceName | None
+    lag: Lag
+    last_deployment: str | None
+    deployed_at: datetime | None
+    snooze: Snooze | None
+    due: Version | None
+    stalled: bool
+
+    def asleep(self, now: datetime) -> bool:
+        """Whether it is behind and snoozed."""
+        return _asleep(self.lag, self.snooze, now)
+
+
+def _asleep(lag: Lag, snooze: Snooze | None, now: datetime) -> bool:
+    return snooze is not None and lag.behind and snooze.holds(now)
 
 
 @dataclass(frozen=True, slots=True)

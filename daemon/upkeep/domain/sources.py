@@ -13,7 +13,7 @@ class CredentialKind(StrEnum):
 
     NONE = "none"
     TOKEN_FILE = "token_file"  # noqa: S105  (names a kind, holds no secret)
-    TOKEN_ENV = "token_env"  # noqa: S105
+    TOKEN_ENV = "token_env"  # noqa: S105  (names a kind as well)
     SSH_KEY_FILE = "ssh_key_file"
 
 

@@ -98,7 +98,8 @@ class TemplateVersion:
     """One version: the bundle of one folder at one commit, and what became of it.
 
     `tree` is the git tree id of the folder, the identity of its content. `schema` is the text of its schema
-    file, None when it could not be read. `note` is what the admin told the owners on publishing.
+    file, None when it could not be read. `note` is what the admin told the owners on publishing. What was uploaded has
+    no commit: its tree stands for one.
     """
 
     template: TemplateName
@@ -116,6 +117,11 @@ class TemplateVersion:
     published_by: str | None = None
     withdrawn_at: datetime | None = None
     note: str | None = None
+
+    @property
+    def uploaded(self) -> bool:
+        """Whether it was uploaded, and no folder of a repository was ever it."""
+        return self.commit.id == self.tree
 
     @property
     def offered(self) -> bool:

@@ -236,12 +236,15 @@ def forget_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Seq
 def _forget(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> None:
     require(actor, Act.ENROLL, resource.owner, resource.key.short)
     other = unit.deployments.under_way(resource.key)
-    if other is not None and other.stall is None:
+    if other is not None and other.stall is not None:
+        # Somebody may have let it go on meanwhile.
+        other = unit.deployments.get(other.id)
+    if other is not None and other.stall is None and other.status.under_way:
         raise Conflict(
             f"deployment {other.id} of {resource.key.short} to {other.target.version} is under way",
             cure="wait until it has ended, or cancel it",
         )
-    if other is not None:
+    if other is not None and other.status.under_way:
         said = f"{resource.key.short} was forgotten by {actor.name}; the stack stays as it is"
         close(unit, other, DeploymentStatus.CANCELLED, said, actor, now)
     remove(unit, unit.fleet.get(resource.key))

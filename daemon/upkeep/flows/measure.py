@@ -34,10 +34,7 @@ def lag_of(unit: Unit, template: TemplateName, running: Version) -> Lag:
 
 
 def offered_to(unit: Unit, template: TemplateName, major: int) -> Version | None:
-    """The version that what runs this major should take: the template's recommended one, or its major's when the
-    template's pointer stands on a lower major."""
-    recommended = unit.registry.template(template).recommended
-    if recommended is not None and recommended.major >= major:
-        return recommended
+    """The version that what runs this major of the template should take."""
     own = unit.registry.find_major(template, major)
-    return Version(major, own.recommended_minor) if own is not None and own.recommended_minor is not None else None
+    recommended = unit.registry.template(template).recommended
+    return lag.offered(major, recommended, own.recommended_minor if own is not None else None)

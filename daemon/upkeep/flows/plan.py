@@ -1,25 +1,21 @@
 """Plan: ask what moving a resource would change in its stack, and tell whether what was seen still holds."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
 from upkeep.domain.bundles import Part
 from upkeep.domain.changesets import Risk
 from upkeep.domain.errors import CallerError, Conflict
-from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version, environment_key
+from upkeep.domain.names import ResourceKey, ResourceKind, TemplateName, Version, environment_key
 from upkeep.domain.people import Act, Actor, require
-from upkeep.domain.plans import Plan, digest_of
-from upkeep.domain.resources import Inputs, Outputs, Placement, Resource
+from upkeep.domain.plans import Grounds, Plan
+from upkeep.domain.resources import Inputs, Resource
 from upkeep.domain.specs import keep_current
 from upkeep.domain.versions import TemplateKind, TemplateVersion, VersionState
 from upkeep.domain.work import WorkKind
 from upkeep.flows.enroll import check_environment, check_inputs, chosen_version
 from upkeep.flows.ports import Unit
-
-_Home = tuple[Outputs, Placement]
-"""What an environment gives to what lives in it."""
 
 
 def ask(unit: Unit, key: ResourceKey, *, to: Version, inputs: Inputs | None, actor: Actor, now: datetime) -> Plan:
@@ -113,58 +109,20 @@ def moved(unit: Unit, plan: Plan) -> bool:
     return resource is None or target is None or digest(unit, resource, target, plan.inputs) != plan.digest
 
 
-def holding(unit: Unit, seen: Iterable[tuple[Plan, Resource]]) -> Iterator[Plan]:
-    """Those plans whose resource is as it was when they were made, and all they were made from: what `moved` asks of
-    one, of many in a few questions."""
-    pairs = tuple(seen)
-    homes = unit.fleet.homes({home for _, resource in pairs if (home := _home_of(resource)) is not None})
-    specs = unit.fleet.specs({name for _, resource in pairs if (name := _service_of(resource)) is not None})
-    trees = unit.registry.trees({(plan.template, plan.version) for plan, _ in pairs})
-    for plan, resource in pairs:
-        tree = trees.get((plan.template, plan.version))
-        home, service = _home_of(resource), _service_of(resource)
-        spec = specs.get(service, "") if service is not None else None
-        place = homes.get(home) if home is not None else _given_by(resource)
-        if tree is not None and plan.digest == _digest(resource, plan.version, tree, plan.inputs, spec, place):
-            yield plan
-
-
 def digest(unit: Unit, resource: Resource, target: TemplateVersion, inputs: Inputs) -> str:
-    """Of all rows that a plan rests on. What is rendered from them is kept beside it and compared by itself."""
-    service, home = _service_of(resource), _home_of(resource)
-    spec = unit.fleet.service(service).spec if service is not None else None
-    place = resource if home is None else unit.fleet.find(home)
-    return _digest(resource, target.version, target.tree, inputs, spec, None if place is None else _given_by(place))
-
-
-def _digest(resource: Resource, to: Version, tree: str, inputs: Inputs, spec: str | None, home: _Home | None) -> str:
-    return digest_of(
-        [
-            str(resource.version),
-            resource.inputs,
-            resource.stack,
-            resource.last_deployment,
-            resource.tags,
-            str(to),
-            tree,
-            inputs,
-            spec,
-            None if home is None else [home[0], *astuple(home[1])],
-        ]
+    """Of all rows that a plan rests on."""
+    home = resource if resource.environment is None else unit.fleet.find(environment_key(resource.environment))
+    grounds = Grounds(
+        running=resource.version,
+        inputs=resource.inputs,
+        stack=resource.stack,
+        last_deployment=resource.last_deployment,
+        tags=resource.tags,
+        tree=target.tree,
+        spec=unit.fleet.service(resource.key.service).spec if resource.key.service is not None else None,
+        home=None if home is None else (home.outputs, home.placement),
     )
-
-
-def _given_by(environment: Resource) -> _Home:
-    return environment.outputs, environment.placement
-
-
-def _service_of(resource: Resource) -> ResourceName | None:
-    return resource.key.service or (resource.key.name if resource.key.kind is ResourceKind.PIPELINE else None)
-
-
-def _home_of(resource: Resource) -> ResourceKey | None:
-    """The environment it lives in, if it is not one itself."""
-    return environment_key(resource.environment) if resource.environment is not None else None
+    return grounds.digest(target.version, inputs)
 
 
 def approved(unit: Unit, key: ResourceKey, plan_id: str) -> Plan:

@@ -28,7 +28,7 @@ from upkeep.domain.people import Actor, Session, Token, User, Via, Vouched
 from upkeep.domain.plans import Plan
 from upkeep.domain.previews import Preview
 from upkeep.domain.records import Records
-from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
+from upkeep.domain.resources import Counters, Listed, Placement, Resource, Service
 from upkeep.domain.rollouts import Rollout, RolloutStatus, Turn
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.tallies import Tally
@@ -204,9 +204,6 @@ class RegistryBook(Protocol):
     def names(self, at_most: int) -> Sequence[TemplateName]:
         """The first of the templates, by name."""
 
-    def trees(self, keys: Collection[tuple[TemplateName, Version]]) -> Mapping[tuple[TemplateName, Version], str]:
-        """The tree ids of those of the versions that are there."""
-
     def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
         """The version of each of the templates that has the highest number."""
 
@@ -315,6 +312,14 @@ class FleetPage:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """The same of resources as lists tell them."""
+
+    resources: tuple[Listed, ...]
+    next: str | None
+
+
 class FleetBook(Protocol):
     """Services and resources."""
 
@@ -337,13 +342,7 @@ class FleetBook(Protocol):
     def find(self, key: ResourceKey) -> Resource | None: ...
     def save(self, resource: Resource) -> None: ...
     def remove(self, key: ResourceKey) -> None: ...
-    def homes(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, tuple[Outputs, Placement]]:
-        """What those of the environments that are there give to what lives in them."""
-
-    def specs(self, names: Collection[str]) -> Mapping[str, str]:
-        """The spec documents of some services."""
-
-    def of_services(self, names: Collection[ResourceName]) -> Sequence[Resource]:
+    def of_services(self, names: Collection[ResourceName]) -> Sequence[Listed]:
         """The instances and pipelines of some services, by key."""
 
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
@@ -359,6 +358,11 @@ class FleetBook(Protocol):
     def page(
         self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
     ) -> FleetPage: ...
+    def listed(
+        self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
+    ) -> ListedPage:
+        """The same page, with no more of each resource than a list tells."""
+
     def count(self, wanted: FleetFilter, at_most: int) -> int:
         """How many match, counted up to `at_most`."""
 
@@ -418,10 +422,9 @@ class DeploymentBook(Protocol):
         """Newest first, those asked for before the one of that id; NotFound when there is none. `called` is the short
         name of the resource; `stalled` leaves those that wait for a person."""
 
-    def stalled(self, ids: Collection[str]) -> Collection[str]:
-        """Which of these wait for a person."""
+    def under_way(self, key: ResourceKey) -> Deployment | None:
+        """The deployment under way, as it was committed last. Whoever changes it reads it by its id first."""
 
-    def under_way(self, key: ResourceKey) -> Deployment | None: ...
     def keep_rendered(self, deployment_id: str, rendered: str) -> None: ...
     def rendered(self, deployment_id: str) -> str | None: ...
     def keep_proposal(self, deployment_id: str, proposal: Proposal) -> None: ...
@@ -485,8 +488,12 @@ class PlanBook(Protocol):
     def standing(self, template: TemplateName, version: Version) -> tuple[int, int]:
         """A number that grows with each plan asked for to move a resource to a version, and how many are made."""
 
-    def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
-        """The last one of each of these resources and each version it was to move to."""
+    def last(self, key: ResourceKey, version: Version) -> Plan | None:
+        """The last one of a resource and the version it was to move to."""
+
+    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Proposal | None]:
+        """What the last one of each of these resources and each version it was to move to said would change; None when
+        there is nothing to see, it was approved, or what it was made from has changed since."""
 
 
 class TallyBook(Protocol):
@@ -724,7 +731,7 @@ class GaugeBook(Protocol):
     """How everything stands, for those who watch from outside."""
 
     def read(self, now: datetime) -> Gauges:
-        """Some ten statements over indexes; what grows with the fleet is counted from one index."""
+        """Some ten statements; all but what is behind is counted from indexes of what is counted."""
 
 
 # ------------------------------------------------------------------------------------------ sign-in elsewhere

@@ -288,6 +288,9 @@ class _Run:
                 if major is not None and major.removed_at is None:
                     latest = unit.registry.latest(key.template, key.major)
                     kept = latest is not None and latest.version.minor == major.next_minor - 1
+                    if latest is not None and latest.uploaded:
+                        own = (each for each in unit.registry.versions(key.template, key.major) if not each.uploaded)
+                        latest = next(own, None)
                     before = latest.tree if latest is not None and kept else last.get(path)
                 template = known.templates.get(key.template)
                 homeless = template is not None and template.source is None

@@ -10,7 +10,7 @@ from flask import Flask, Response, current_app, g, request
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import api, faults, health, hooks, identity, lines, live, metrics, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, kept, lines, live, metrics, pages, wording
 from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
@@ -75,6 +75,7 @@ def create_app(rooms: Rooms) -> Flask:
     faults.install(app)
     wording.install(app)
     lines.install(app)
+    kept.install(app)
     live.install(app)
     app.add_template_global(_asset_of(app), "asset")
     return app

@@ -7,6 +7,7 @@ do not see red or green: https://jfly.uni-koeln.de/color/.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -79,6 +80,7 @@ def of_templates(tallies: Sequence[Tally]) -> Chart:
     return Chart(title, _bars("behind", title, told, bars), columns, rows)
 
 
+@lru_cache(maxsize=64)
 def over_time(history: History, of: str) -> Chart | None:
     """How many resources were behind after each publish; None before two spans are known, of which nothing can be drawn
     that is true."""

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from flask import Response
 
+from upkeep.domain.bundles import printable
 from upkeep.domain.differences import Block
 from upkeep.domain.errors import CallerError
 from upkeep.domain.sheets import SHOWN, WIDEST, WIDEST_ASKED, Hit, Sheet, Wish, file_sheet, sheet
@@ -149,7 +150,8 @@ def mark_of(name: str) -> str:
 def download(content: bytes | str, name: str) -> Response:
     """A file to keep, which no browser shows as a page."""
     response = Response(content, mimetype="text/plain")
-    response.headers.set("Content-Disposition", "attachment", filename=name)
+    # Git takes names that no header does.
+    response.headers.set("Content-Disposition", "attachment", filename=printable(name))
     return response
 
 

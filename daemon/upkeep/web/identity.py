@@ -80,31 +80,31 @@ def admit() -> None:
     if request.endpoint in OPEN or api.asked_for():
         # Operations of the API ask for a token themselves.
         return
-    here = rooms()
-    now = here.clock()
     try:
         _recognise()
     except SignedOut:
         if request.endpoint is None:
             return
         raise
-    admit_known(f"user {g.actor.name}", now)
-    with here.store.read() as unit:
-        g.sync_state = sources.sync_state(unit, now)
     require(g.actor, Act.LOOK)
+    admit_known(f"user {g.actor.name}", rooms().clock())
 
 
 def _recognise() -> None:
+    """Find who asks, and what every page says to them of the sources; SignedOut without a session."""
     here = rooms()
     now = here.clock()
     if here.proxy is not None and believed() and request.headers.get(here.proxy.user):
         vouched = _named_by(here.proxy)
         role = role_among(vouched.groups, here.proxy.roles, here.proxy.otherwise)
         g.actor = admission.recognise_vouched(here.store, vouched, role, now=now, rules=here.rules)
+        with here.store.read() as unit:
+            g.sync_state = sources.sync_state(unit, now)
         return
     with here.store.read() as unit:
         secret = session.get(_SECRET, "")
         g.actor, g.session = admission.recognise(unit, secret, via=Via.WEB, now=now, rules=here.rules, spans=here.spans)
+        g.sync_state = sources.sync_state(unit, now)
     if asked_again():
         # A session that nobody uses shall end, also while a page of it stays open.
         return

@@ -1,4 +1,4 @@
-"""Metrics: every request is told to whoever watches; the page that Prometheus reads is given to readers only."""
+"""Metrics: every request is told to whoever watches; the page that Prometheus reads is given to scrapers only."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, g, request
 
 from upkeep import watch
 from upkeep.domain.errors import Forbidden, NotFound
-from upkeep.domain.gauges import Readers
+from upkeep.domain.gauges import Scrapers
 from upkeep.web.peers import client_address
 from upkeep.web.rooms import rooms
 
@@ -25,7 +25,7 @@ ABOUT = "upkeep.about"
 class MetricsPage:
     """Who may read the metrics, what they are given, and as what."""
 
-    readers: Readers
+    scrapers: Scrapers
     text: Callable[[], bytes]
     content_type: str
 
@@ -36,7 +36,7 @@ def read() -> Response:
     page = rooms().metrics
     if page is None:
         raise NotFound("there are no metrics here", cure="give `metrics: networks` or a token in the configuration")
-    if not page.readers.admit(client_address(), request.headers.get("Authorization", "")):
+    if not page.scrapers.admit(client_address(), request.headers.get("Authorization", "")):
         raise Forbidden(
             "the metrics are not for you",
             cure="ask from one of the `metrics: networks` of the configuration, or with its token",

@@ -16,6 +16,7 @@ from upkeep.domain.forms import written
 from upkeep.domain.names import ResourceKey, parse_resource_key
 from upkeep.domain.people import Act, may, why_not_publish
 from upkeep.domain.resources import Resource
+from upkeep.domain.snoozes import Snooze
 from upkeep.flows.browse.fleet import how_far
 from upkeep.flows.browse.sources import SyncState
 from upkeep.web import identity
@@ -134,10 +135,11 @@ def ago(at: datetime | None) -> Markup:
     return _time(at, "just now" if just_now else f"{_age(at)} ago")
 
 
-def behind_for(since: datetime, now: datetime) -> Markup:
+def behind_for(since: datetime, lasts: str) -> Markup:
     """How long a lag lasts, with the moment it began in the title."""
     moment = since.isoformat(" ", "seconds").partition("+")[0]
-    return Markup(f'<time datetime="{moment.replace(" ", "T")}Z" title="since {moment} UTC">{age(since, now)}</time>')  # noqa: S704
+    iso = f"{moment.replace(' ', 'T')}Z"
+    return Markup(f'<time datetime="{iso}" title="since {moment} UTC">{lasts}</time>')  # noqa: S704  (times only)
 
 
 def clock(at: datetime | None) -> Markup:
@@ -151,7 +153,7 @@ def _time(at: datetime, text: str, kind: str = "age") -> Markup:
     # Times, ages and our own words: nothing that would have to be escaped, and pages are full of them.
     moment = at.astimezone(UTC).isoformat(" ", "seconds").partition("+")[0]
     iso = f"{moment.replace(' ', 'T')}Z"
-    return Markup(f'<time class="{kind}" datetime="{iso}" title="{moment} UTC">{text}</time>')  # noqa: S704
+    return Markup(f'<time class="{kind}" datetime="{iso}" title="{moment} UTC">{text}</time>')  # noqa: S704  (our own words)
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -183,10 +185,15 @@ def asleep(resource: Resource) -> Markup | None:
     """Until when a resource is snoozed, and by whom; None when it is not."""
     if resource.snooze is None or not resource.asleep(rooms().clock()):
         return None
-    by = Markup(' <span class="quiet">by {}</span>').format(resource.snooze.by)
-    if resource.snooze.until is None:
-        return Markup("until something newer than {} is recommended").format(resource.snooze.version) + by
-    moment = resource.snooze.until
+    return snoozed(resource.snooze)
+
+
+def snoozed(snooze: Snooze) -> Markup:
+    """Until when, and by whom."""
+    by = Markup(' <span class="quiet">by {}</span>').format(snooze.by)
+    if snooze.until is None:
+        return Markup("until something newer than {} is recommended").format(snooze.version) + by
+    moment = snooze.until
     return Markup("until {}").format(_time(moment, moment.strftime("%Y-%m-%d"), "day")) + by
 
 
@@ -244,7 +251,7 @@ def subject_url(subject: str) -> str | None:
             except CallerError:
                 return None
         case "service":
-            return url_for("resources.service", name=name)
+            return url_for("resources.service", service=name)
         case "user" if may_act("ADMIT"):
             return url_for("people.person", name=name)
     return None

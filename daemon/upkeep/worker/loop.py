@@ -152,7 +152,8 @@ class Worker:
         else:
             wait_for = SET_ASIDE_FOR
             _log.critical("failed by a bug too often, is set aside until somebody asks again", exc_info=failure)
-        what = str(failure) if isinstance(failure, UpkeepError) else f"bug: {type(failure).__name__}: {failure}"
+        # What a bug says can quote anything, also a secret: pages show its name, and the log its trace.
+        what = str(failure) if isinstance(failure, UpkeepError) else f"bug: {type(failure).__name__}, see the log"
         try:
             with self._store.write() as unit:
                 unit.work.retry(claim, self._clock() + wait_for, what)

@@ -88,7 +88,7 @@ class Schedule:
     def realign(self) -> None:
         """Reckon all next ticks again from the present: the clock was set, and they may lie far ahead."""
         for name, trigger in self._triggers.items():
-            self._scheduler.reschedule_job(name, trigger=trigger)
+            self._scheduler.reschedule_job(name, trigger=_begun_anew(trigger))
 
     def stop(self) -> None:
         """Tick no more; what is being done is not waited for."""
@@ -156,6 +156,13 @@ def _alone(store: Store, errand: str, do: Callable[[Unit], object]) -> None:
     with store.write() as unit:
         if unit.work.alone(errand):
             do(unit)
+
+
+def _begun_anew(trigger: BaseTrigger) -> BaseTrigger:
+    """An interval counts from when it was made, and by a clock that was set back that may be days ahead."""
+    if isinstance(trigger, IntervalTrigger):
+        return IntervalTrigger(seconds=int(trigger.interval.total_seconds()), timezone=UTC)
+    return trigger
 
 
 def _at(clock: Callable[[], datetime], job: Callable[[Store, datetime], None], store: Store) -> None:

@@ -49,7 +49,7 @@ def about(claim: Claim) -> dict[str, str]:
     if claim.kind in (WorkKind.PREVIEW, WorkKind.REGISTER):
         template, _, version = claim.subject.partition("@")
         return {"template": template, "version": version}
-    return {_CALLED[claim.kind]: claim.subject}
+    return {_CALLED.get(claim.kind, "subject"): claim.subject}
 
 
 def works(

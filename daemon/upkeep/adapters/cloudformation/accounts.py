@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from botocore import exceptions as aws
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from upkeep import watch
 from upkeep.adapters.cloudformation import faults
@@ -116,11 +117,15 @@ class Accounts:
         try:
             with watch.stretch("aws", f"{service}:{operation}"):
                 return getattr(self.client(service, placement, purpose), operation)(**given)
-        except aws.BotoCoreError as fault:
+        except (aws.BotoCoreError, ResponseParserError) as fault:
             raise self._translated(fault, service, operation, placement) from fault
 
     def _translated(
-        self, fault: aws.BotoCoreError | aws.ClientError, service: str, operation: str, placement: Placement
+        self,
+        fault: aws.BotoCoreError | aws.ClientError | ResponseParserError,
+        service: str,
+        operation: str,
+        placement: Placement,
     ) -> Exception:
         # IAM names its actions as the operations are named, in capitals.
         name = "".join(word.capitalize() for word in operation.split("_"))

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
 
 from upkeep.domain.errors import CallerError, StalledError, TransientError, UpkeepError
 from upkeep.domain.resources import Placement
@@ -72,7 +73,9 @@ def code_of(fault: aws.ClientError) -> str:
     return str(fault.response.get("Error", {}).get("Code", ""))
 
 
-def translated(fault: aws.BotoCoreError | aws.ClientError, operation: str, placement: Placement) -> UpkeepError:
+def translated(
+    fault: aws.BotoCoreError | aws.ClientError | ResponseParserError, operation: str, placement: Placement
+) -> UpkeepError:
     """The error of ours that a fault of AWS is. `operation` is named as IAM names it: `cloudformation:CreateChangeSet`.
 
     Outages and throttling are TransientErrors; whom AWS does not know or does not let is told so in a StalledError;
@@ -87,6 +90,12 @@ def translated(fault: aws.BotoCoreError | aws.ClientError, operation: str, place
         return StalledError(
             f"it is not known in which region to call {operation}: {fault}",
             cure="give the environment a region, or set `cloudformation.region`",
+        )
+    if isinstance(fault, ResponseParserError):
+        # It quotes what answered, which may have quoted what was sent.
+        return TransientError(
+            f"what answered {operation}{where} is not AWS",
+            cure="look at `cloudformation.endpoint_url`, and at proxies on the way",
         )
     if isinstance(fault, aws.ParamValidationError):
         return Refusal("ParamValidation", str(fault))

@@ -150,12 +150,13 @@ class GitCommand:
             "GIT_ALLOW_PROTOCOL": ":".join(self.protocols) or "none",
             **self.extra,
         }
+        prefix, emptied = _forgetting(environment)
         try:
             started = git.Git(self.folder).execute(
-                [*self._bounded(), *_forgetting(environment), "git", "--no-pager", *repository, *settings, *arguments],
+                [*self._bounded(), *prefix, "git", "--no-pager", *repository, *settings, *arguments],
                 istream=subprocess.PIPE if talk else None,
                 as_process=True,
-                env=environment,
+                env={**emptied, **environment},
                 start_new_session=True,
                 pass_fds=self.held,
             )
@@ -270,10 +271,12 @@ def _has_prlimit() -> bool:
     return shutil.which("prlimit") is not None
 
 
-def _forgetting(environment: Mapping[str, str]) -> list[str]:
-    """A prefix that drops the inherited variables that git has no business with."""
+def _forgetting(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """How git gets to know nothing of the inherited variables that it has no business with: its own are dropped by a
+    prefix, because empty ones mean something to it, and the others are made empty, which costs nothing."""
     stray = sorted(name for name in os.environ if not _KEPT_VARIABLES.fullmatch(name) and name not in environment)
-    return ["env", *(part for name in stray for part in ("-u", name))] if stray else []
+    own = [part for name in stray if name.startswith("GIT_") for part in ("-u", name)]
+    return (["env", *own] if own else []), {name: "" for name in stray if not name.startswith("GIT_")}
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -73,7 +73,10 @@ def of_remote(failed: CommandFailed, url: str, branch: str) -> UpkeepError:
             cure="add its authority to the machine's certificates, or name it in GIT_SSL_CAINFO",
         )
     if _MOVED.search(said):
-        return StalledError(f"{url} has moved to another address", cure="give the source its new address")
+        return StalledError(
+            f"{url} has moved to another address",
+            cure="give the source its new address; some hosts want `.git` at its end",
+        )
     if _FORBIDDEN.search(said):
         return StalledError(
             f"access to {url} was refused: {last_words(said)}",

@@ -57,8 +57,11 @@ class GitRepositories:
         self._check(source)
         self.folder.mkdir(parents=True, exist_ok=True)
         reference = f"refs/heads/{source.branch}"
+        # Nothing is done as often as this, and the process that bounds memory would be a fifth of it. What it prints,
+        # and how long it takes, is bounded all the same.
+        command = replace(self._command(source), memory_bytes=None)
         try:
-            listed = self._command(source).run("ls-remote", "--", source.url, reference)
+            listed = command.run("ls-remote", "--", source.url, reference)
         except CommandFailed as failed:
             raise faults.of_remote(failed, source.url, source.branch) from failed
         for line in listed.decode("utf-8", "replace").splitlines():

@@ -95,12 +95,15 @@ class LocalProvisioner:
             kept.unlink(missing_ok=True)
 
     def execute(self, handle: str, request: Request) -> None:
-        """Do all the work at once."""
+        """Do all the work at once. Conflict when what would change is not kept any more: it was executed, and a later
+        deployment came after it, whose files whoever slept in between must not write over."""
         place = self._place(request.resource)
         with _translated(place):
             if request.action is Action.DELETE:
                 self._remove(place)
             elif _read(place / DEPLOYMENT).get("deployment") != request.deployment:
+                if not self._kept(request.deployment).exists():
+                    raise Conflict(f"what {request.resource.short} would change was executed or discarded before")
                 self._write(place, request)
         self.discard(handle)
 

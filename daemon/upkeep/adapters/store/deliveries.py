@@ -12,7 +12,7 @@ from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.names import SourceName
 
-_IDS: sa.BindParameter[list[str]] = sa.bindparam("ids", expanding=True)
+_IDS: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
 _THOSE = sa.select(deliveries).where(deliveries.c.id.in_(_IDS)).order_by(deliveries.c.id)
 _WITHOUT_SOURCES = sa.delete(delivery_sources).where(delivery_sources.c.delivery.in_(_IDS))
 

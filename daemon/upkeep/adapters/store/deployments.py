@@ -1,6 +1,6 @@
 """Deployments in the store."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -97,15 +97,11 @@ class Deployments:
             query = query.where(deployments.c.number < place.number)
         return tuple(deployment_of(row) for row in self._transaction.rows(query))
 
-    def stalled(self, ids: Collection[str]) -> Collection[str]:
-        query = sa.select(deployments.c.id).where(
-            deployments.c.id.in_(ids), deployments.c.stalled_at.is_not(None), deployments.c.status.in_(UNDER_WAY)
-        )
-        return {row.id for row in self._transaction.rows(query)} if ids else set()
-
     def under_way(self, key: ResourceKey) -> Deployment | None:
         query = sa.select(deployments).where(deployments.c.resource == str(key), deployments.c.status.in_(UNDER_WAY))
-        row = self._transaction.row(self._transaction.kept(query))
+        # Not kept: whoever asks holds the resource's row, and a worker that settles holds the deployment's and waits
+        # for the resource's. Each waiting for the other, one of the two would be given up.
+        row = self._transaction.row(query)
         return None if row is None else deployment_of(row)
 
     def keep_rendered(self, deployment_id: str, rendered: str) -> None:

@@ -31,7 +31,11 @@ _SQLITE: dict[int, tuple[type[UpkeepError], str, str]] = {
     ),
     sqlite3.SQLITE_PERM: (TransientError, "the database's file may not be used", "look at the rights of the file"),
     sqlite3.SQLITE_NOMEM: (TransientError, "the database has no memory left", "give the program more memory"),
-    sqlite3.SQLITE_CORRUPT: (StalledError, "the database's file is damaged", "restore a backup"),
+    sqlite3.SQLITE_CORRUPT: (
+        StalledError,
+        "the database's file is damaged",
+        "end the daemon, move the file away with what stands beside it (-wal, -shm), and restore a backup",
+    ),
     sqlite3.SQLITE_NOTADB: (StalledError, "the database's file is no SQLite database", "name another file"),
 }
 
@@ -43,7 +47,7 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
     "25P04": (TransientError, "the database ended a transaction that took too long", "it is tried again"),
     "28": (StalledError, "the database does not let us in", "look at user and password in the configuration"),
     "3D000": (StalledError, "the database does not exist", "create it, then run `upkeep migrate`"),
-    "40": (TransientError, "two transactions were in each other's way", "it is tried again"),
+    "40": (TransientError, "two transactions were in each other's way", "try again; a worker does so by itself"),
     "42501": (StalledError, "the database's user may not do this", "grant it all rights on the tables"),
     "42P01": (StalledError, "the database has no such table", _MIGRATE),
     "53100": (TransientError, "the disk of the database is full", _SPACE),
@@ -82,7 +86,7 @@ def translated(name: str) -> Iterator[None]:
             raise
         kind, message, cure = ours
         # A server's reason names users, databases and addresses: it belongs to the place, which strangers are not told.
-        reason = _REFUSED.search(str(cause)) if message == _CLOSED else None
+        reason = _REFUSED.search(str(error)) if message == _CLOSED else None
         where = f"{name}: {reason[1].strip()}" if reason else name
         raise kind(message, where=None if kind is Conflict else where, cure=cure) from error
 

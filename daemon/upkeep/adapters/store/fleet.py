@@ -7,14 +7,17 @@ Pages follow an index from where the last one ended, so that they cost what they
 import base64
 import binascii
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import Enum, auto
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from upkeep.adapters.store.columns import Moment, Name
+from upkeep.adapters.store.registry import UNDER_WAY
 from upkeep.adapters.store.rows import (
     Values,
     resource_of,
@@ -22,16 +25,18 @@ from upkeep.adapters.store.rows import (
     service_of,
     service_values,
     snooze_values,
+    version_in,
 )
-from upkeep.adapters.store.tables import resources, services, work
+from upkeep.adapters.store.tables import deployments, majors, resources, services, templates, work
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict, NotFound
-from upkeep.domain.lag import Lag, Standing
+from upkeep.domain.lag import Lag, Standing, offered
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version
-from upkeep.domain.resources import Counters, Outputs, Placement, Resource, Service
+from upkeep.domain.resources import Counters, Listed, Resource, Service
+from upkeep.domain.snoozes import Snooze
 from upkeep.domain.work import WorkKind
-from upkeep.flows.ports import FleetFilter, FleetOrder, FleetPage, ServiceFilter
+from upkeep.flows.ports import FleetFilter, FleetOrder, FleetPage, ListedPage, ServiceFilter
 
 _AGE_BITS, _MINOR_BITS, _MAJOR_BITS = 34, 16, 10
 _AWAKE = 1 << (_AGE_BITS + _MINOR_BITS + _MAJOR_BITS)
@@ -135,25 +140,8 @@ class Fleet:
         if not self._transaction.remove(resources, resources.c.key == str(key)):
             raise _no_resource(key)
 
-    def homes(self, keys: Collection[ResourceKey]) -> Mapping[ResourceKey, tuple[Outputs, Placement]]:
-        columns = ("name", "outputs", "account_id", "region", "role_arn", "external_id")
-        query = sa.select(*(resources.c[column] for column in columns))
-        rows = self._transaction.rows(query.where(resources.c.key.in_([str(key) for key in keys]))) if keys else ()
-        return {
-            ResourceKey(ResourceKind.ENVIRONMENT, row.name): (
-                row.outputs,
-                Placement(row.account_id or "", row.region or "", row.role_arn or "", row.external_id or ""),
-            )
-            for row in rows
-        }
-
-    def specs(self, names: Collection[str]) -> Mapping[str, str]:
-        query = sa.select(services.c.name, services.c.spec).where(services.c.name.in_(names))
-        return {row.name: row.spec for row in self._transaction.rows(query)} if names else {}
-
-    def of_services(self, names: Collection[ResourceName]) -> Sequence[Resource]:
-        query = sa.select(resources).where(resources.c.service.in_(names)).order_by(resources.c.key)
-        return tuple(resource_of(row) for row in self._transaction.rows(query)) if names else ()
+    def of_services(self, names: Collection[ResourceName]) -> Sequence[Listed]:
+        return tuple(_listed_of(row) for row in self._transaction.rows(_OF_SERVICES, names=names)) if names else ()
 
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
         # `instance/…` sorts before `pipeline/…`.
@@ -161,10 +149,10 @@ class Fleet:
         return tuple(resource_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def in_environment(self, name: ResourceName) -> Sequence[Resource]:
-        return self._listed(resources.c.environment == name)
+        return self._all(resources.c.environment == name)
 
     def on_major(self, template: TemplateName, major: int) -> Sequence[Resource]:
-        return self._listed(resources.c.template == template, resources.c.major == major)
+        return self._all(resources.c.template == template, resources.c.major == major)
 
     def behind(self, template: TemplateName) -> Sequence[Resource]:
         query = (
@@ -177,57 +165,64 @@ class Fleet:
     def page(
         self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
     ) -> FleetPage:
+        rows, following = self._page(wanted, order, cursor, limit, backwards=backwards)
+        return FleetPage(tuple(resource_of(row) for row in rows), following)
+
+    def listed(
+        self, wanted: FleetFilter, order: FleetOrder, cursor: str | None, limit: int, *, backwards: bool = False
+    ) -> ListedPage:
+        rows, following = self._page(wanted, order, cursor, limit, backwards=backwards, listed=True)
+        return ListedPage(tuple(_listed_of(row) for row in rows), following)
+
+    def _page(
+        self,
+        wanted: FleetFilter,
+        order: FleetOrder,
+        cursor: str | None,
+        limit: int,
+        *,
+        backwards: bool,
+        listed: bool = False,
+    ) -> tuple[Sequence[sa.Row[Any]], str | None]:
+        """The rows of a page, and the cursor of the next."""
         if limit < 1:
             raise CallerError("a page holds at least one resource", cure="ask for more")
         by = _SORTS[order]
         down = (order is FleetOrder.WORST) != backwards
         behind = None if cursor is None else _read_cursor(cursor, order)
-        rows: list[Any] = []
-        matching = self._narrowed(wanted)
+        rows: list[sa.Row[Any]] = []
+        narrowed = self._narrowed(wanted)
+
+        def walk(part: _Part, behind: Sequence[Any] | None) -> Sequence[sa.Row[Any]]:
+            query = _walk(tuple(narrowed), by, part, placed=behind is not None, down=down, listed=listed)
+            place = {f"place_{position}": value for position, value in enumerate(behind or ())}
+            return self._transaction.rows(query, **narrowed, **place, at_most=limit + 1 - len(rows))
+
         if not by[0].nullable:
-            rows += self._walk(matching, by, behind, down, limit + 1)
+            rows += walk(_Part.ALL, behind)
         else:
             if behind is None or behind[0] is not None:
-                rows += self._walk([*matching, by[0].is_not(None)], by, behind, down, limit + 1)
+                rows += walk(_Part.KNOWN, behind)
                 behind = None
             if len(rows) <= limit:
-                rest = behind and behind[1:]
-                rows += self._walk([*matching, by[0].is_(None)], by[1:], rest, down, limit + 1 - len(rows))
+                rows += walk(_Part.UNKNOWN, behind and behind[1:])
         shown = rows[:limit]
-        after = _write_cursor(shown[-1], order) if len(rows) > limit else None
-        return FleetPage(tuple(resource_of(row) for row in shown), after)
+        return shown, _write_cursor(shown[-1], order) if len(rows) > limit else None
 
-    def _narrowed(self, wanted: FleetFilter) -> list[sa.ColumnElement[bool]]:
-        """The conditions of a filter. A part of a name can stand anywhere, so that all names have to be read, in their
-        own index: what few have is named by id then, what many have is found soon in whatever order."""
-        conditions = _matching(wanted)
+    def _narrowed(self, wanted: FleetFilter) -> dict[str, Any]:
+        """The conditions of a filter by name, with their values. A part of a name can stand anywhere, so that all names
+        have to be read, in their own index: what few have is named by id then, what many have is found soon in whatever
+        order."""
+        values = _narrowing(wanted)
         if not wanted.search:
-            return conditions
-        query = sa.select(resources.c.id).where(*conditions).limit(_FEW + 1)
-        found = [row.id for row in self._transaction.rows(query)]
-        return [resources.c.id.in_(found)] if len(found) <= _FEW else conditions
-
-    def _walk(
-        self,
-        where: Sequence[sa.ColumnElement[bool]],
-        by: Sequence[sa.Column[Any]],
-        behind: Sequence[Any] | None,
-        down: bool,
-        limit: int,
-    ) -> Sequence[sa.Row[Any]]:
-        """The rows in the order of some columns and their id, from behind a place in it."""
-        columns = [*by, resources.c.id]
-        query = sa.select(resources).where(*where).limit(limit)
-        query = query.order_by(*(column.desc() if down else column.asc() for column in columns))
-        if behind is not None:
-            here = sa.tuple_(*columns)
-            there = sa.tuple_(*(sa.literal(value, c.type) for value, c in zip(behind, columns, strict=True)))
-            query = query.where(here < there if down else here > there)
-        return self._transaction.rows(query)
+            return values
+        found = [row.id for row in self._transaction.rows(_found(tuple(values)), **values, at_most=_FEW + 1)]
+        return {"ids": found} if len(found) <= _FEW else values
 
     def count(self, wanted: FleetFilter, at_most: int) -> int:
-        found = sa.select(sa.literal(1)).select_from(resources).where(*_matching(wanted)).limit(at_most).subquery()
-        return int(self._transaction.connection.execute(sa.select(sa.func.count()).select_from(found)).scalar_one())
+        values = _narrowing(wanted)
+        counted = self._transaction.connection.execute(_counting(tuple(values)), {**values, "at_most": at_most})
+        return int(counted.scalar_one())
 
     def uncompared(self, since: datetime, limit: int) -> Sequence[Resource]:
         last = sa.func.coalesce(resources.c.drift_checked_at, resources.c.deployed_at)
@@ -246,11 +241,9 @@ class Fleet:
         return tuple(resource_of(row) for row in self._transaction.rows(query))
 
     def counters(self, template: str | None = None) -> Counters:
-        # The columns of one index, so that no resource itself is read.
-        query = sa.select(resources.c.standing, resources.c.failed, sa.func.count().label("resources"))
-        if template is not None:
-            query = query.where(resources.c.template == template)
-        return _counters(self._transaction.rows(query.group_by(resources.c.standing, resources.c.failed)))
+        if template is None:
+            return _counters(self._transaction.rows(_COUNTERS))
+        return _counters(self._transaction.rows(_COUNTERS_OF, template=template))
 
     def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
         columns = (resources.c.template, resources.c.standing, resources.c.failed)
@@ -331,7 +324,7 @@ class Fleet:
         rows = self._transaction.connection.execute(_steps(column), {"at_most": at_most})
         return (row.value for row in rows)
 
-    def _listed(self, *where: sa.ColumnElement[bool]) -> Sequence[Resource]:
+    def _all(self, *where: sa.ColumnElement[bool]) -> Sequence[Resource]:
         query = sa.select(resources).where(*where).order_by(resources.c.key)
         return tuple(resource_of(row) for row in self._transaction.rows(query))
 
@@ -389,26 +382,161 @@ def _searched(text: str) -> str:
     return text.lower()
 
 
-def _matching(wanted: FleetFilter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.search:
-        conditions.append(resources.c.search.contains(_searched(wanted.search), autoescape=True))
-    if wanted.template:
-        conditions.append(resources.c.template == wanted.template)
-    if wanted.owner:
-        conditions.append(resources.c.owner == wanted.owner)
-    if wanted.environment:
-        conditions.append(resources.c.environment == wanted.environment)
-    if wanted.kind is not None:
-        conditions.append(resources.c.kind == ResourceKind(wanted.kind))
-    if wanted.standing is not None:
-        conditions.append(resources.c.standing == Standing(wanted.standing))
-    if wanted.failed:
-        conditions.append(resources.c.urgency >= _FAILED)
-    if wanted.behind:
-        # The second says nothing new, but lets the partial index serve.
-        conditions += [resources.c.standing.in_(_BEHIND), resources.c.urgency > sa.literal_column("0")]
-    return conditions
+def _narrowing(wanted: FleetFilter) -> dict[str, Any]:
+    """What a filter asks for, by the names of `_CONDITIONS`, with the values for them."""
+    given = {
+        "search": _part_of(wanted.search) if wanted.search else None,
+        "template": wanted.template or None,
+        "owner": wanted.owner or None,
+        "environment": wanted.environment or None,
+        "kind": wanted.kind,
+        "standing": wanted.standing,
+        "failed": wanted.failed or None,
+        "behind": wanted.behind or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _part_of(text: str) -> str:
+    """A part of a name as LIKE takes it."""
+    return re.sub("([/%_])", r"/\1", _searched(text))
+
+
+_CONDITIONS: Mapping[str, tuple[sa.ColumnElement[bool], ...]] = {
+    "ids": (resources.c.id.in_(sa.bindparam("ids", expanding=True)),),
+    "search": (resources.c.search.contains(sa.bindparam("search", type_=Name), escape="/"),),
+    "template": (resources.c.template == sa.bindparam("template"),),
+    "owner": (resources.c.owner == sa.bindparam("owner"),),
+    "environment": (resources.c.environment == sa.bindparam("environment"),),
+    "kind": (resources.c.kind == sa.bindparam("kind"),),
+    "standing": (resources.c.standing == sa.bindparam("standing"),),
+    "failed": (resources.c.urgency >= _FAILED,),
+    # The second says nothing new, but lets the partial index serve.
+    "behind": (resources.c.standing.in_(_BEHIND), resources.c.urgency > sa.literal_column("0")),
+}
+
+
+def _where(names: Iterable[str]) -> Iterator[sa.ColumnElement[bool]]:
+    return (condition for name in names for condition in _CONDITIONS[name])
+
+
+_AT_MOST = sa.bindparam("at_most", type_=sa.Integer)
+_TOLD = (
+    *("kind", "name", "service", "template", "owner", "environment", "status", "major", "minor"),
+    *("last_deployment", "deployed_at", "standing", "minors", "majors", "since"),
+    *("snoozed_at", "snoozed_by", "snoozed_until", "snoozed_major", "snoozed_minor"),
+)
+_PLACES = ("id", "label", "urgency")
+"""What cursors are made of, beside what is told."""
+
+
+def _told_of(found: sa.FromClause) -> sa.Select[Any]:
+    """What lists tell of some resources."""
+    column = found.c
+    under_way = sa.and_(deployments.c.id == column.last_deployment, deployments.c.status.in_(UNDER_WAY))
+    return (
+        sa.select(
+            *(column[name] for name in _TOLD),
+            templates.c.recommended_major,
+            templates.c.recommended_minor,
+            majors.c.recommended_minor.label("own_minor"),
+            deployments.c.stalled_at,
+            *(column[name] for name in _PLACES),
+        )
+        .select_from(found)
+        .outerjoin(templates, templates.c.name == column.template)
+        .outerjoin(majors, sa.and_(majors.c.template == column.template, majors.c.major == column.major))
+        .outerjoin(deployments, under_way)
+    )
+
+
+_OF_SERVICES = (
+    _told_of(resources).where(resources.c.service.in_(sa.bindparam("names", expanding=True))).order_by(resources.c.key)
+)
+
+# The columns of one index, so that no resource itself is read.
+_COUNTERS = sa.select(resources.c.standing, resources.c.failed, sa.func.count().label("resources")).group_by(
+    resources.c.standing, resources.c.failed
+)
+_COUNTERS_OF = _COUNTERS.where(resources.c.template == sa.bindparam("template"))
+
+
+class _Part(Enum):
+    """Which part of the rows is walked: what has a value in the first column of the order, what has none, or all."""
+
+    ALL = auto()
+    KNOWN = auto()
+    UNKNOWN = auto()
+
+
+@cache
+def _walk(
+    narrowed: tuple[str, ...],
+    by: tuple[sa.Column[Any], ...],
+    part: _Part,
+    *,
+    placed: bool,
+    down: bool,
+    listed: bool,
+) -> sa.Select[Any]:
+    """The rows in the order of some columns and their id; `placed` from behind a place in it."""
+    columns = [*(by[1:] if part is _Part.UNKNOWN else by), resources.c.id]
+    what = [resources.c[name] for name in (*_TOLD, *_PLACES)] if listed else [resources]
+    query = sa.select(*what).where(*_where(narrowed)).limit(_AT_MOST)
+    if part is not _Part.ALL:
+        query = query.where(by[0].is_(None) if part is _Part.UNKNOWN else by[0].is_not(None))
+    if placed:
+        here = sa.tuple_(*columns)
+        there = sa.tuple_(*(sa.bindparam(f"place_{at}", type_=column.type) for at, column in enumerate(columns)))
+        query = query.where(here < there if down else here > there)
+    query = _sorted(query, columns, down=down)
+    if not listed:
+        return query
+    # The page comes first and what is beside it after, or PostgreSQL joins them all before it takes a page of them.
+    found = query.subquery("page")
+    return _sorted(_told_of(found), [found.c[column.name] for column in columns], down=down)
+
+
+def _sorted(query: sa.Select[Any], columns: Iterable[sa.ColumnElement[Any]], *, down: bool) -> sa.Select[Any]:
+    return query.order_by(*(column.desc() if down else column.asc() for column in columns))
+
+
+@cache
+def _found(narrowed: tuple[str, ...]) -> sa.Select[Any]:
+    return sa.select(resources.c.id).where(*_where(narrowed)).limit(_AT_MOST)
+
+
+@cache
+def _counting(narrowed: tuple[str, ...]) -> sa.Select[Any]:
+    found = sa.select(sa.literal(1)).select_from(resources).where(*_where(narrowed)).limit(_AT_MOST).subquery()
+    return sa.select(sa.func.count()).select_from(found)
+
+
+def _listed_of(row: Any) -> Listed:
+    # Taken apart at once: asking a row for one name after the other takes longer than reading it.
+    kind, name, service, template, owner, environment, status, major, minor, *rest = row
+    last_deployment, deployed_at, standing, minors, majors, since, *rest = rest
+    snoozed_at, snoozed_by, snoozed_until, snoozed_major, snoozed_minor, *rest = rest
+    recommended_major, recommended_minor, own_minor, stalled_at, *_ = rest
+    lag, due, snooze = Lag(Standing(standing), minors, majors, since), None, None
+    if lag.behind and major is not None:
+        due = offered(major, version_in(recommended_major, recommended_minor), own_minor)
+    if snoozed_at is not None:
+        snooze = Snooze(snoozed_at, snoozed_by, snoozed_until, version_in(snoozed_major, snoozed_minor))
+    return Listed(
+        key=ResourceKey(ResourceKind(kind), name, service),
+        template=template,
+        status=DeploymentStatus(status),
+        version=version_in(major, minor),
+        owner=owner,
+        environment=environment,
+        lag=lag,
+        last_deployment=last_deployment,
+        deployed_at=deployed_at,
+        snooze=snooze,
+        due=due,
+        stalled=stalled_at is not None,
+    )
 
 
 def _write_cursor(row: Any, order: FleetOrder) -> str:

@@ -21,6 +21,9 @@ _SOURCES_AT_MOST = 100_000
 _FAR = timedelta(days=365)
 """Work that is due so far ahead was set aside: no retry and no schedule looks a year ahead."""
 
+_UNDER_WAY = deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY])
+"""Written out for the partial index to serve."""
+
 _BEHIND = (Standing.BEHIND_MINOR, Standing.BEHIND_MAJOR)
 
 
@@ -38,7 +41,7 @@ class GaugeReadings:
             drafts=self._backlog(versions.c.created_at, versions.c.state == VersionState.DRAFT),
             work=self._work(now),
             outbox=self._outbox(),
-            deployments=self._backlog(deployments.c.created_at, deployments.c.status.in_(UNDER_WAY)),
+            deployments=self._backlog(deployments.c.created_at, _UNDER_WAY),
             stalled_deployments=self._backlog(deployments.c.stalled_at, deployments.c.stalled_at.is_not(None)),
             sources=sources.total,
             stalled_sources=sources.stalled,

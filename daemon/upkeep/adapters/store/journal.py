@@ -1,7 +1,9 @@
 """The audit trail in the store: rows are added, never changed or removed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -47,18 +49,39 @@ class Journal:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Sequence[JournalEntry]:
-        query = sa.select(journal).order_by(journal.c.id.desc()).limit(limit)
-        if before is not None:
-            query = query.where(journal.c.id < before)
-        wanted = ((journal.c.subject, subject), (journal.c.kind, kind), (journal.c.actor, actor), (journal.c.via, via))
-        for column, value in wanted:
-            if value is not None:
-                query = query.where(column == value)
-        # Ids grow with time, but for transactions that overlapped: they bound what has to be read.
-        if since is not None:
-            first = sa.select(journal.c.id).where(journal.c.at >= since - _OVERLAP).order_by(journal.c.at).limit(1)
-            query = query.where(journal.c.at >= since, journal.c.id >= first.scalar_subquery())
-        if until is not None:
-            last = sa.select(journal.c.id).where(journal.c.at < until + _OVERLAP).order_by(journal.c.at.desc()).limit(1)
-            query = query.where(journal.c.at < until, journal.c.id <= last.scalar_subquery())
-        return tuple(entry_of(row) for row in self._transaction.rows(query))
+        given = {
+            "before": before,
+            "subject": subject,
+            "kind": kind,
+            "actor": actor,
+            "via": via,
+            "since": since,
+            "until": until,
+            # Ids grow with time, but for transactions that overlapped: they bound what has to be read.
+            "about_since": since and since - _OVERLAP,
+            "about_until": until and until + _OVERLAP,
+        }
+        values = {name: value for name, value in given.items() if value is not None}
+        rows = self._transaction.rows(_entries(tuple(values)), **values, at_most=limit)
+        return tuple(entry_of(row) for row in rows)
+
+
+def _id_at(at: sa.ColumnElement[bool], nearest: sa.UnaryExpression[Any]) -> sa.ScalarSelect[int]:
+    return sa.select(journal.c.id).where(at).order_by(nearest).limit(1).scalar_subquery()
+
+
+_BY_COLUMN = {name: journal.c[name] == sa.bindparam(name) for name in ("subject", "kind", "actor", "via")}
+_CONDITIONS: Mapping[str, sa.ColumnElement[bool]] = {
+    **_BY_COLUMN,
+    "before": journal.c.id < sa.bindparam("before"),
+    "since": journal.c.at >= sa.bindparam("since"),
+    "until": journal.c.at < sa.bindparam("until"),
+    "about_since": journal.c.id >= _id_at(journal.c.at >= sa.bindparam("about_since"), journal.c.at.asc()),
+    "about_until": journal.c.id <= _id_at(journal.c.at < sa.bindparam("about_until"), journal.c.at.desc()),
+}
+
+
+@cache
+def _entries(given: tuple[str, ...]) -> sa.Select[Any]:
+    query = sa.select(journal).where(*(_CONDITIONS[name] for name in given))
+    return query.order_by(journal.c.id.desc()).limit(sa.bindparam("at_most", type_=sa.Integer))

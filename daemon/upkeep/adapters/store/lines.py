@@ -33,6 +33,10 @@ ITEM = b"- "
 
 _HEAD, _END = "upkeep", "end"
 _READ_AT_ONCE = 200
+_FEW_AT_ONCE = 10
+_LARGE = {"contents", "renders", "previews", "plans"}
+"""Tables whose rows may be megabytes."""
+
 _WRITTEN_AT_ONCE = 500
 _BYTES_AT_ONCE = 4 << 20
 _LARGEST = 1 << 63
@@ -66,7 +70,8 @@ def written(connection: sa.Connection, revision: str, left_out: LeftOut, counts:
         hidden = left_out.get(table.name) or ()
         columns = [(column, _writer(column)) for column in table.c if column.name not in hidden]
         query = sa.select(*(column for column, _ in columns)).order_by(*table.primary_key)
-        found = connection.execution_options(yield_per=_READ_AT_ONCE).execute(query)
+        at_once = _FEW_AT_ONCE if table.name in _LARGE else _READ_AT_ONCE
+        found = connection.execution_options(yield_per=at_once).execute(query)
         for row in found:
             values = {
                 column.name: write(value)
@@ -211,29 +216,37 @@ class _Columns:
         self.table = table
         # Said for every column, so that a default of the database never stands in for what was null.
         self.insert = sa.insert(table).values({column.name: sa.bindparam(f"_{column.name}") for column in table.c})
-        self._readers = {column.name: _reader(column) for column in table.c}
+        self._columns = [(column.name, f"_{column.name}", column.nullable, _reader(column)) for column in table.c]
+        self._names = {column.name for column in table.c}
 
     def read(self, values: Mapping[str, Any], fault: _Fault) -> dict[str, Any]:
-        unknown = values.keys() - self._readers.keys()
-        if unknown:
-            raise fault(f"`{self.table.name}` has no column `{min(unknown)}` at this revision", "take it out")
-        row = {}
-        for column in self.table.c:
-            value = values.get(column.name)
-            if value is None and not column.nullable:
-                raise fault(f"`{self.table.name}.{column.name}` is missing", "give it a value")
+        if not values.keys() <= self._names:
+            unknown = min(values.keys() - self._names)
+            raise fault(f"`{self.table.name}` has no column `{unknown}` at this revision", "take it out")
+        row: dict[str, Any] = {}
+        for name, bound, nullable, reader in self._columns:
+            value = values.get(name)
+            if value is None:
+                if not nullable:
+                    raise fault(f"`{self.table.name}.{name}` is missing", "give it a value")
+                row[bound] = None
+                continue
             try:
-                row[f"_{column.name}"] = None if value is None else self._readers[column.name](value)
+                row[bound] = reader(value)
             except ValueError as error:
-                raise fault(
-                    f"`{self.table.name}.{column.name}` is not {error}", "write it as `upkeep export` does"
-                ) from None
+                message = f"`{self.table.name}.{name}` is not {error}"
+                raise fault(message, "write it as `upkeep export` does") from None
         return row
 
 
+_pack = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""As `columns.Json` writes it."""
+
+_tell = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
 def _line(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _tell(value)).encode() + b"\n"
 
 
 def _writer(column: sa.Column[Any]) -> Callable[[Any], Any]:
@@ -251,15 +264,11 @@ def _parsed(text: str) -> Any:
     """JSON as itself, where that is the same text when it is written again."""
     try:
         value = json.loads(text)
-        same = isinstance(value, (dict, list)) and _packed(value) == text
-        return value if same and not _SURROGATE.search(json.dumps(value, ensure_ascii=False)) else text
+        same = isinstance(value, (dict, list)) and _pack(value) == text
+        # Half a character can be written as JSON's escape, and not as UTF-8.
+        return value if same and not ("\\ud" in text and _SURROGATE.search(_tell(value))) else text
     except (ValueError, RecursionError):
         return text
-
-
-def _packed(value: Any) -> str:
-    """As `columns.Json` writes it."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _told(content: bytes) -> Any:
@@ -324,7 +333,7 @@ def _read_bytes(value: Any) -> bytes:
 def _read_text(value: Any) -> str:
     if isinstance(value, (dict, list)):
         try:
-            return _packed(value)
+            return _pack(value)
         except ValueError:
             raise ValueError("JSON") from None
     if not isinstance(value, str) or _UNSTORABLE.search(value):
@@ -345,7 +354,9 @@ def _last_number(connection: sa.Connection, table: sa.Table) -> int:
         found = connection.execute(sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
         return int(found.scalar() or 0)
     sequence = connection.execute(_sequence_of(table)).scalar_one()
-    last, given = connection.execute(sa.text(f"SELECT last_value, is_called FROM {sequence}")).one()  # noqa: S608
+    # PostgreSQL itself gives the name, in quotes where it needs them.
+    query = f"SELECT last_value, is_called FROM {sequence}"  # noqa: S608  (a name that PostgreSQL gave)
+    last, given = connection.execute(sa.text(query)).one()
     return int(last) if given else 0
 
 

@@ -25,7 +25,7 @@ class People:
             raise Conflict(f"a user `{user.name}` exists already", cure="choose another name")
 
     def find(self, name: str) -> User | None:
-        row = self._transaction.row(self._transaction.kept(sa.select(users).where(users.c.name == name)))
+        row = self._transaction.row(self._transaction.kept(_USER), name=name)
         return None if row is None else user_of(row)
 
     def list(self) -> Sequence[User]:
@@ -61,7 +61,7 @@ class People:
         self._transaction.connection.execute(self._transaction.inserting(sessions).values(**session_values(session)))
 
     def session(self, token_hash: str) -> Session | None:
-        row = self._transaction.row(sa.select(sessions).where(sessions.c.token_hash == token_hash))
+        row = self._transaction.row(_SESSION, token_hash=token_hash)
         return None if row is None else session_of(row)
 
     def sessions(self, user: str | None = None) -> Sequence[Session]:
@@ -120,6 +120,10 @@ class People:
             self._transaction.insert(secrets, {"name": name, "value": fresh})
             row = self._transaction.row(query)
         return fresh if row is None else bytes(row.value)
+
+
+_USER = sa.select(users).where(users.c.name == sa.bindparam("name"))
+_SESSION = sa.select(sessions).where(sessions.c.token_hash == sa.bindparam("token_hash"))
 
 
 def _failed(name: str | None, address: str | None) -> Iterator[sa.ColumnElement[bool]]:

@@ -1,17 +1,22 @@
 """Plans in the store."""
 
-from collections.abc import Collection, Mapping
-from operator import attrgetter
+import json
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.rows import proposal_of, proposal_values
-from upkeep.adapters.store.tables import plans
+from upkeep.adapters.store.columns import Json, Name
+from upkeep.adapters.store.rows import proposal_in, proposal_of, proposal_values, version_in
+from upkeep.adapters.store.tables import plans, resources, services, versions
 from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.changesets import Proposal
 from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.names import ResourceKey, TemplateName, Version, parse_resource_key
-from upkeep.domain.plans import Plan
+from upkeep.domain.plans import Grounds, Plan, outlook
+from upkeep.domain.resources import Placement
 
 _TOLD = [column for column in plans.c if column.name != "rendered"]
 
@@ -71,11 +76,86 @@ class Plans:
         last, made = self._transaction.connection.execute(query).one()
         return last or 0, made
 
-    def of_resources(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Plan]:
-        query = sa.select(*_TOLD).where(plans.c.resource.in_([str(key) for key in keys]))
+    def last(self, key: ResourceKey, version: Version) -> Plan | None:
+        query = (
+            sa.select(*_TOLD)
+            .where(plans.c.resource == str(key), plans.c.major == version.major, plans.c.minor == version.minor)
+            .order_by(plans.c.number.desc())
+            .limit(1)
+        )
+        row = self._transaction.row(query)
+        return None if row is None else _plan_of(row)
+
+    def outlooks(self, keys: Collection[ResourceKey]) -> Mapping[tuple[ResourceKey, Version], Proposal | None]:
+        known = {str(key): key for key in keys}
+        found = self._transaction.rows(_OUTLOOKS, keys=list(known)) if known else ()
         # Sorted here, for a database may walk all numbers rather than sort a few rows.
-        found = map(_plan_of, sorted(self._transaction.rows(query), key=attrgetter("number")))
-        return {(plan.resource, plan.version): plan for plan in found}
+        return {
+            (known[resource], Version(major, minor)): _outlook(major, minor, *said)
+            for resource, major, minor, *said, _ in map(tuple, sorted(found, key=itemgetter(-1)))
+        }
+
+
+def _unread(table: sa.FromClause, *names: str) -> Iterator[sa.ColumnElement[Any]]:
+    """Some columns, with JSON as the text it is."""
+    for column in (table.c[name] for name in names):
+        yield sa.type_coerce(column, sa.Text) if isinstance(column.type, Json) else column
+
+
+_KEYS: sa.BindParameter[str] = sa.bindparam("keys", expanding=True)
+_home = resources.alias("home")
+_OUTLOOKS = (
+    sa.select(
+        plans.c.resource,
+        plans.c.major,
+        plans.c.minor,
+        *_unread(plans, "inputs", "digest", "deployment", "state", "changes", "reason", "stack"),
+        *_unread(resources, "major", "minor", "inputs", "stack", "last_deployment", "tags"),
+        versions.c.tree,
+        services.c.spec,
+        *_unread(_home, "outputs", "account_id", "region", "role_arn", "external_id"),
+        plans.c.number,
+    )
+    .join(resources, resources.c.key == plans.c.resource)
+    .outerjoin(
+        versions,
+        sa.and_(
+            versions.c.template == plans.c.template,
+            versions.c.major == plans.c.major,
+            versions.c.minor == plans.c.minor,
+        ),
+    )
+    .outerjoin(services, services.c.name == resources.c.service)
+    .outerjoin(
+        _home,
+        _home.c.key
+        == sa.func.coalesce(sa.literal_column("'environment/'", Name) + resources.c.environment, resources.c.key),
+    )
+    # The second says nothing new, but keeps PostgreSQL from reading all resources for the half of them on a large page.
+    .where(plans.c.resource.in_(_KEYS), resources.c.key.in_(_KEYS))
+)
+
+
+@lru_cache(maxsize=500)
+def _outlook(*said: Any) -> Proposal | None:
+    """What a row of it comes to. The same rows are read and compared again and again, for every list they are in: what
+    the last ones came to is kept by all that they say."""
+    to_major, to_minor, asked, digest, deployment, state, changes, reason, stack, *rest = said
+    major, minor, inputs, running_stack, last_deployment, tags, tree, spec, outputs, *placement = rest
+    if state is None or deployment is not None:
+        return None
+    grounds = Grounds(
+        running=version_in(major, minor),
+        inputs=json.loads(inputs),
+        stack=running_stack,
+        last_deployment=last_deployment,
+        tags=json.loads(tags) if tags is not None else {},
+        tree=tree,
+        spec=spec,
+        home=None if outputs is None else (json.loads(outputs), Placement(*(text or "" for text in placement))),
+    )
+    proposal = proposal_in(state, json.loads(changes), reason, stack)
+    return outlook(proposal, digest, Version(to_major, to_minor), json.loads(asked), grounds)
 
 
 def _values(plan: Plan) -> dict[str, Any]:

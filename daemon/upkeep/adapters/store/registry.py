@@ -4,6 +4,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,6 +16,7 @@ from upkeep.adapters.store.rows import (
     preview_values,
     template_of,
     template_values,
+    version_in,
     version_of,
     version_values,
 )
@@ -32,7 +35,7 @@ from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.bundles import Bundle, BundleFile
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import Conflict, NotFound
-from upkeep.domain.lag import PublishedVersion
+from upkeep.domain.lag import PublishedVersion, offered
 from upkeep.domain.names import SourceName, TemplateName, Version
 from upkeep.domain.previews import Preview
 from upkeep.domain.versions import Major, Template, TemplateVersion, VersionKey, VersionState
@@ -58,8 +61,7 @@ class Registry:
         return found
 
     def find_template(self, name: str) -> Template | None:
-        query = self._transaction.kept(sa.select(templates).where(templates.c.name == name))
-        row = self._transaction.row(query)
+        row = self._transaction.row(self._transaction.kept(_TEMPLATE), name=name)
         return None if row is None else template_of(row)
 
     def templates(self, source: SourceName | None = None) -> Sequence[Template]:
@@ -90,32 +92,18 @@ class Registry:
     def offers(self, names: Collection[TemplateName]) -> Mapping[tuple[TemplateName, int], Version]:
         pointers = sa.select(templates.c.name, templates.c.recommended_major, templates.c.recommended_minor)
         rows = self._transaction.rows(pointers.where(templates.c.name.in_(names)))
-        recommended = {row.name: _version(row.recommended_major, row.recommended_minor) for row in rows}
+        recommended = {row.name: version_in(row.recommended_major, row.recommended_minor) for row in rows}
         own = sa.select(majors.c.template, majors.c.major, majors.c.recommended_minor)
-        offered = {}
-        for row in self._transaction.rows(own.where(majors.c.template.in_(names))):
-            found = recommended.get(row.template)
-            if found is None or found.major < row.major:
-                found = _version(row.major, row.recommended_minor)
-            if found is not None:
-                offered[TemplateName(row.template), int(row.major)] = found
-        return offered
+        found = {
+            (TemplateName(row.template), int(row.major)): offered(
+                row.major, recommended.get(row.template), row.recommended_minor
+            )
+            for row in self._transaction.rows(own.where(majors.c.template.in_(names)))
+        }
+        return {major: version for major, version in found.items() if version is not None}
 
     def names(self, at_most: int) -> Sequence[TemplateName]:
-        query = sa.select(templates.c.name).order_by(templates.c.name).limit(at_most)
-        return tuple(row.name for row in self._transaction.rows(query))
-
-    def trees(self, keys: Collection[tuple[TemplateName, Version]]) -> Mapping[tuple[TemplateName, Version], str]:
-        if not keys:
-            return {}
-        # Column by column, which finds a few too many: for rows of values SQLite would read through the table.
-        query = sa.select(versions.c.template, versions.c.major, versions.c.minor, versions.c.tree).where(
-            versions.c.template.in_({template for template, _ in keys}),
-            versions.c.major.in_({number.major for _, number in keys}),
-            versions.c.minor.in_({number.minor for _, number in keys}),
-        )
-        rows = self._transaction.rows(query)
-        return {(TemplateName(row.template), Version(row.major, row.minor)): row.tree for row in rows}
+        return tuple(row.name for row in self._transaction.rows(_NAMES, at_most=at_most))
 
     def newest(self, names: Collection[TemplateName]) -> Mapping[TemplateName, tuple[Version, VersionState]]:
         above = versions.alias()
@@ -145,8 +133,8 @@ class Registry:
             raise _no_template(name)
 
     def majors(self, template: TemplateName) -> Sequence[Major]:
-        query = sa.select(majors).where(majors.c.template == template).order_by(majors.c.major)
-        return tuple(major_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
+        rows = self._transaction.rows(self._transaction.kept(_MAJORS), template=template)
+        return tuple(major_of(row) for row in rows)
 
     def majors_of_source(self, source: SourceName) -> Sequence[Major]:
         query = (
@@ -190,20 +178,20 @@ class Registry:
         below: Version | None = None,
         limit: int | None = None,
     ) -> Sequence[TemplateVersion]:
-        query = sa.select(versions).where(versions.c.template == template).limit(limit)
-        if major is not None:
-            query = query.where(versions.c.major == major)
-        if state is not None:
-            query = query.where(versions.c.state == state)
-        if below is not None:
-            here = sa.tuple_(versions.c.major, versions.c.minor)
-            query = query.where(here < sa.tuple_(sa.literal(below.major), sa.literal(below.minor)))
-        query = query.order_by(versions.c.major.desc(), versions.c.minor.desc())
-        return tuple(version_of(row) for row in self._transaction.rows(query))
+        place = (below.major, below.minor) if below is not None else (None, None)
+        given = {
+            "major": major,
+            "state": state,
+            "below_major": place[0],
+            "below_minor": place[1],
+            "at_most": limit,
+        }
+        values = {name: value for name, value in given.items() if value is not None}
+        rows = self._transaction.rows(_versions(frozenset(values)), template=template, **values)
+        return tuple(version_of(row) for row in rows)
 
     def count_versions(self, template: TemplateName) -> int:
-        query = sa.select(sa.func.count()).where(versions.c.template == template)
-        return int(self._transaction.connection.execute(query).scalar_one())
+        return int(self._transaction.connection.execute(_COUNT_VERSIONS, {"template": template}).scalar_one())
 
     def latest(
         self, template: TemplateName, major: int, states: Iterable[VersionState] = tuple(VersionState)
@@ -232,15 +220,12 @@ class Registry:
         )
 
     def drafts(self, template: TemplateName | None = None, limit: int | None = None) -> Sequence[VersionKey]:
-        query = (
-            sa.select(versions.c.template, versions.c.major, versions.c.minor)
-            .where(versions.c.state == VersionState.DRAFT)
-            .order_by(versions.c.created_at, versions.c.template, versions.c.major, versions.c.minor)
-            .limit(limit)
+        given = {"template": template, "at_most": limit}
+        values = {name: value for name, value in given.items() if value is not None}
+        return tuple(
+            VersionKey(TemplateName(row.template), Version(row.major, row.minor))
+            for row in self._transaction.rows(_drafts(frozenset(values)), **values)
         )
-        if template is not None:
-            query = query.where(versions.c.template == template)
-        return tuple(VersionKey(row.template, Version(row.major, row.minor)) for row in self._transaction.rows(query))
 
     def drafts_of(self, names: Collection[TemplateName]) -> Mapping[TemplateName, Sequence[Version]]:
         query = (
@@ -267,30 +252,10 @@ class Registry:
             self._remove_bundle(tree)
 
     def in_use(self, template: TemplateName) -> Mapping[Version, int]:
-        columns = (resources.c.major, resources.c.minor)
-        running = (
-            sa.select(*columns, sa.func.count().label("users"))
-            .where(resources.c.template == template, resources.c.major.is_not(None))
-            .group_by(*columns)
-        )
-        target = (deployments.c.target_major.label("major"), deployments.c.target_minor.label("minor"))
-        moving = (
-            sa.select(*target, sa.func.count().label("users"))
-            .join(deployments, deployments.c.resource == resources.c.key)
-            .where(
-                # What is under way is few, what runs the template many: the condition is written as the partial index
-                # has it, and the template so that no index serves.
-                resources.c.template.concat("") == template,
-                deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY]),
-                sa.or_(
-                    resources.c.major.is_(None),
-                    sa.tuple_(*columns) != sa.tuple_(deployments.c.target_major, deployments.c.target_minor),
-                ),
-            )
-            .group_by(deployments.c.target_major, deployments.c.target_minor)
-        )
-        found = Counter({Version(row.major, row.minor): row.users for row in self._transaction.rows(running)})
-        found.update({Version(row.major, row.minor): row.users for row in self._transaction.rows(moving)})
+        found: Counter[Version] = Counter()
+        for query in (_RUNNING, _MOVING):
+            for row in self._transaction.rows(query, template=template):
+                found[Version(row.major, row.minor)] += row.users
         return found
 
     def keep_bundle(self, bundle: Bundle) -> None:
@@ -359,12 +324,62 @@ class Registry:
             self._transaction.remove(contents, sa.and_(contents.c.digest == digest, ~needed))
 
 
+_TEMPLATE = sa.select(templates).where(templates.c.name == sa.bindparam("name"))
+_NAMES = sa.select(templates.c.name).order_by(templates.c.name).limit(sa.bindparam("at_most", type_=sa.Integer))
+_MAJORS = sa.select(majors).where(majors.c.template == sa.bindparam("template")).order_by(majors.c.major)
+_COUNT_VERSIONS = sa.select(sa.func.count()).where(versions.c.template == sa.bindparam("template"))
+
+_ON = (resources.c.major, resources.c.minor)
+_RUNNING = (
+    sa.select(*_ON, sa.func.count().label("users"))
+    .where(resources.c.template == sa.bindparam("template"), resources.c.major.is_not(None))
+    .group_by(*_ON)
+)
+_TO = (deployments.c.target_major, deployments.c.target_minor)
+_MOVING = (
+    sa.select(_TO[0].label("major"), _TO[1].label("minor"), sa.func.count().label("users"))
+    .join(deployments, deployments.c.resource == resources.c.key)
+    .where(
+        # What is under way is few, what runs the template many: the condition is written as the partial index has it,
+        # and the template so that no index serves.
+        resources.c.template.concat("") == sa.bindparam("template"),
+        deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY]),
+        sa.or_(resources.c.major.is_(None), sa.tuple_(*_ON) != sa.tuple_(*_TO)),
+    )
+    .group_by(*_TO)
+)
+
+
+@cache
+def _versions(given: frozenset[str]) -> sa.Select[Any]:
+    """The versions of a template, the highest first, with those of the conditions for which values are given."""
+    query = sa.select(versions).where(versions.c.template == sa.bindparam("template"))
+    if "major" in given:
+        query = query.where(versions.c.major == sa.bindparam("major"))
+    if "state" in given:
+        query = query.where(versions.c.state == sa.bindparam("state"))
+    if "below_major" in given:
+        place = sa.tuple_(sa.bindparam("below_major", type_=sa.Integer), sa.bindparam("below_minor", type_=sa.Integer))
+        query = query.where(sa.tuple_(versions.c.major, versions.c.minor) < place)
+    if "at_most" in given:
+        query = query.limit(sa.bindparam("at_most", type_=sa.Integer))
+    return query.order_by(versions.c.major.desc(), versions.c.minor.desc())
+
+
+@cache
+def _drafts(given: frozenset[str]) -> sa.Select[Any]:
+    """What waits for a review, the oldest first."""
+    numbered = (versions.c.template, versions.c.major, versions.c.minor)
+    query = sa.select(*numbered).where(versions.c.state == VersionState.DRAFT)
+    if "template" in given:
+        query = query.where(versions.c.template == sa.bindparam("template"))
+    if "at_most" in given:
+        query = query.limit(sa.bindparam("at_most", type_=sa.Integer))
+    return query.order_by(versions.c.created_at, *numbered)
+
+
 def _is(table: sa.Table, template: str, version: Version) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.template == template, table.c.major == version.major, table.c.minor == version.minor)
-
-
-def _version(major: int | None, minor: int | None) -> Version | None:
-    return None if major is None or minor is None else Version(major, minor)
 
 
 def _no_template(name: str) -> NotFound:

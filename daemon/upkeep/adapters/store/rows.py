@@ -44,7 +44,8 @@ def _findings_of(kept: Iterable[Values]) -> tuple[Finding, ...]:
     return tuple(Finding(**{**finding, "severity": Severity(finding["severity"])}) for finding in kept)
 
 
-def _version(major: int | None, minor: int | None) -> Version | None:
+def version_in(major: int | None, minor: int | None) -> Version | None:
+    """Two columns that hold a version, or none."""
     return None if major is None or minor is None else Version(major, minor)
 
 
@@ -154,7 +155,7 @@ def template_of(row: Any) -> Template:
         source=None if row.source is None else SourceName(row.source),
         path=row.path,
         created_at=row.created_at,
-        recommended=_version(row.recommended_major, row.recommended_minor),
+        recommended=version_in(row.recommended_major, row.recommended_minor),
         pinned=row.pinned,
     )
 
@@ -331,7 +332,7 @@ def resource_of(row: Any) -> Resource:
         template=TemplateName(row.template),
         status=DeploymentStatus(row.status),
         created_at=row.created_at,
-        version=_version(row.major, row.minor),
+        version=version_in(row.major, row.minor),
         inputs=row.inputs,
         outputs=row.outputs,
         owner=row.owner,
@@ -370,7 +371,7 @@ def snooze_values(snooze: Snooze | None) -> Values:
 def _snooze_of(row: Any) -> Snooze | None:
     if row.snoozed_at is None:
         return None
-    version = _version(row.snoozed_major, row.snoozed_minor)
+    version = version_in(row.snoozed_major, row.snoozed_minor)
     return Snooze(row.snoozed_at, row.snoozed_by, row.snoozed_until, version)
 
 
@@ -419,7 +420,7 @@ def deployment_values(deployment: Deployment) -> Values:
 
 def deployment_of(row: Any) -> Deployment:
     """A row of `deployments`, read."""
-    initial = _version(row.initial_major, row.initial_minor)
+    initial = version_in(row.initial_major, row.initial_minor)
     return Deployment(
         id=row.id,
         resource=parse_resource_key(row.resource),
@@ -472,10 +473,13 @@ def proposal_values(deployment: str, proposal: Proposal) -> Values:
 
 def proposal_of(row: Any) -> Proposal:
     """A row of `proposals`, read."""
-    changes = tuple(
-        StackChange(**{**kept, "scope": tuple(kept["scope"]), "causes": tuple(kept["causes"])}) for kept in row.changes
-    )
-    return Proposal(ProposalState(row.state), changes, row.reason, row.stack)
+    return proposal_in(row.state, row.changes, row.reason, row.stack)
+
+
+def proposal_in(state: str, changes: Iterable[Values], reason: str | None, stack: str | None) -> Proposal:
+    """The columns of a proposal, read."""
+    kept = tuple(StackChange(**{**c, "scope": tuple(c["scope"]), "causes": tuple(c["causes"])}) for c in changes)
+    return Proposal(ProposalState(state), kept, reason, stack)
 
 
 def stack_event_values(deployment: str, event: StackEvent) -> Values:
@@ -522,7 +526,7 @@ def rollout_of(row: Any, members: tuple[Member, ...]) -> Rollout:
     return Rollout(
         id=row.id,
         template=row.template,
-        to=_version(row.to_major, row.to_minor),
+        to=version_in(row.to_major, row.to_minor),
         actor=Actor(row.asked_by, Role(row.role), Via(row.via)),
         created_at=row.created_at,
         members=members,
@@ -560,8 +564,8 @@ def member_of(row: Any) -> Member:
     """A row of `rollout_members`, read."""
     return Member(
         resource=parse_resource_key(row.resource),
-        running=_version(row.running_major, row.running_minor),
-        to=_version(row.to_major, row.to_minor),
+        running=version_in(row.running_major, row.running_minor),
+        to=version_in(row.to_major, row.to_minor),
         turn=Turn(row.turn),
         stage=row.stage,
         deployment=row.deployment,

@@ -83,8 +83,8 @@ class Seat:
         kernel, host = self._holder(self._read())
         if kernel != self._kernel:
             raise TransientError(
-                f"the database is used by another host now, {host}",
-                where=str(self._database),
+                "another host has begun to use the database",
+                where=f"{self._database}, used by {host}",
                 cure=f"stop Upkeep there or here and start it again: {_CURE}",
             )
 

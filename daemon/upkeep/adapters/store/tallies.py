@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from upkeep.adapters.store.columns import Moment
 from upkeep.adapters.store.tables import tallies
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.names import TemplateName
@@ -28,23 +29,14 @@ class Tallies:
         self._transaction.put(tallies, {"template": tally.template, "at": tally.at, **counted, "last": True})
 
     def last(self) -> Mapping[TemplateName, Tally]:
-        rows = self._transaction.rows(sa.select(tallies).where(tallies.c.last))
+        rows = self._transaction.rows(_TALLIES.where(tallies.c.last))
         return {found.template: found for found in map(_tally_of, rows)}
 
     def worst(self, limit: int) -> Sequence[Tally]:
-        query = (
-            sa.select(tallies)
-            .where(tallies.c.last, tallies.c.template != WHOLE_FLEET)
-            .order_by(tallies.c.behind_major.desc(), tallies.c.behind_minor.desc(), tallies.c.template.desc())
-            .limit(limit)
-        )
-        return tuple(map(_tally_of, self._transaction.rows(query)))
+        return tuple(map(_tally_of, self._transaction.rows(_WORST, at_most=limit)))
 
     def of(self, template: TemplateName, since: datetime) -> Sequence[Tally]:
-        own = sa.select(tallies).where(tallies.c.template == template)
-        before = own.where(tallies.c.at < since).order_by(tallies.c.at.desc()).limit(1)
-        after = own.where(tallies.c.at >= since).order_by(tallies.c.at)
-        return tuple(_tally_of(row) for query in (before, after) for row in self._transaction.rows(query))
+        return tuple(map(_tally_of, self._transaction.rows(_OF, template=template, since=since)))
 
     def thin(self, before: datetime, gone: datetime) -> int:
         later = tallies.alias()
@@ -59,6 +51,22 @@ class Tallies:
         return self._transaction.remove(tallies, sa.and_(sa.not_(tallies.c.last), old))
 
 
+_TALLIES = sa.select(tallies.c.template, tallies.c.at, *(tallies.c[name] for name in _COUNTED))
+_WORST = (
+    _TALLIES.where(tallies.c.last, tallies.c.template != WHOLE_FLEET)
+    .order_by(tallies.c.behind_major.desc(), tallies.c.behind_minor.desc(), tallies.c.template.desc())
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_SINCE = sa.bindparam("since", type_=Moment)
+_earlier = tallies.alias()
+_STOOD = sa.select(sa.func.max(_earlier.c.at)).where(
+    _earlier.c.template == sa.bindparam("template"), _earlier.c.at < _SINCE
+)
+_OF = _TALLIES.where(
+    tallies.c.template == sa.bindparam("template"), tallies.c.at >= sa.func.coalesce(_STOOD.scalar_subquery(), _SINCE)
+).order_by(tallies.c.at)
+
+
 def _day(dialect: str) -> Any:
     if dialect == "postgresql":
         return lambda moment: sa.func.date_trunc("day", moment)
@@ -66,6 +74,6 @@ def _day(dialect: str) -> Any:
 
 
 def _tally_of(row: Any) -> Tally:
-    template, at, undeployed, up_to_date, behind_minor, behind_major, ahead, failed, _ = row
+    template, at, undeployed, up_to_date, behind_minor, behind_major, ahead, failed = row
     total = undeployed + up_to_date + behind_minor + behind_major + ahead
     return Tally(template, at, Counters(total, up_to_date, behind_minor, behind_major, failed, ahead, undeployed))

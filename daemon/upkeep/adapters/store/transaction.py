@@ -1,7 +1,7 @@
 """What the books say to the database: the few statements they are made of."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -17,14 +17,21 @@ class Transaction:
 
     connection: sa.Connection
     writing: bool
+    _known: dict[Hashable, sa.Row[Any] | None] = field(default_factory=dict)
 
-    def rows(self, query: sa.Select[Any], **given: Any) -> Sequence[sa.Row[Any]]:
-        """All rows as they are now; `given` are the parameters of a query that was put together before."""
-        return self.connection.execute(query, given).all()
+    def rows(self, query: sa.Select[Any], **values: Any) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+        """All rows as they are now. What every page asks is put together once, with names for its `values`: that takes
+        a third of the time."""
+        return self.connection.execute(query, values).all()
 
-    def row(self, query: sa.Select[Any], **given: Any) -> sa.Row[Any] | None:
-        """The first row as it is now."""
-        return self.connection.execute(query, given).first()
+    def row(self, query: sa.Select[Any], **values: Any) -> sa.Row[Any] | None:
+        """The first row as it is now. A transaction that only reads sees one state and asks for no row of it twice."""
+        if self.writing:
+            return self.connection.execute(query, values).first()
+        asked = (query, *values.items())
+        if asked not in self._known:
+            self._known[asked] = self.connection.execute(query, values).first()
+        return self._known[asked]
 
     def kept(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """The same query; in a writing transaction nobody else changes its rows before the end.

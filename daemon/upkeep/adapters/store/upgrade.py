@@ -166,7 +166,7 @@ def _building_sqlite(database: SqliteDatabase, waits: Waits, alone: bool) -> Ite
             if error.where is not None:
                 raise
             raise TransientError(
-                f"another process has been writing for {waits.wait_for}",
+                f"another process has been writing for {waits.wait_for.total_seconds():.0f} s",
                 where=str(path),
                 cure=f"it is tried again; `fuser {path}.lock` names that process",
             ) from error
@@ -221,8 +221,9 @@ def _building_postgres(database: PostgresDatabase, waits: Waits, alone: bool) ->
         except sa.exc.DBAPIError as error:
             code = getattr(error.orig, "sqlstate", None)
             if code == _TOO_LONG:
+                longest = waits.statement_for.total_seconds()
                 raise TransientError(
-                    f"a step took longer than {waits.statement_for} and was undone with all before it",
+                    f"a step took longer than {longest:.1f} s and was undone with all before it",
                     where=database.name,
                     cure="give it more time: `database.migration.statement_timeout`",
                 ) from error

@@ -23,6 +23,7 @@ from upkeep.domain.work import Claim, DueWork, WorkKind
 _TOKENS = "work"
 _ERRANDS = "upkeep errands"
 """Part of the names of locks, so that nobody else on this database server has the same by chance."""
+_FOUND = sa.select(work).where(work.c.kind == sa.bindparam("kind"), work.c.subject == sa.bindparam("subject"))
 
 
 class Work:
@@ -82,7 +83,7 @@ class Work:
         return None if row is None else row.due_at
 
     def find(self, kind: WorkKind, subject: str) -> DueWork | None:
-        row = self._transaction.row(sa.select(work).where(_row(kind, subject)))
+        row = self._transaction.row(_FOUND, kind=kind, subject=subject)
         return None if row is None else due_work_of(row)
 
     def list(self, limit: int) -> Sequence[DueWork]:

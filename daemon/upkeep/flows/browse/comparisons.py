@@ -147,7 +147,7 @@ def resource_difference(unit: Unit, key: ResourceKey, to: Version | None) -> Res
         and entry.state is VersionState.PUBLISHED
         and (running or Version(0, 0)) < entry.version <= target
     ]
-    plan = unit.plans.of_resources([key]).get((key, target)) if target is not None else None
+    plan = unit.plans.last(key, target) if target is not None else None
     holds = plan is not None and plan.usable and not moved(unit, plan)
     return ResourceDifference(
         resource, None if target == running else target, due, tuple(between), plan if holds else None

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from upkeep.domain.changesets import Proposal
 from upkeep.domain.lag import Lag, Standing
 from upkeep.domain.names import ResourceKey, TemplateName, Version
-from upkeep.domain.plans import Plan
-from upkeep.domain.resources import Counters, Resource
+from upkeep.domain.resources import Counters, Listed, Resource
 from upkeep.domain.versions import VersionKey
-from upkeep.flows.plan import holding
 from upkeep.flows.ports import FleetFilter, FleetOrder, TemplateFilter, Unit
 
 PAGE = 50
@@ -33,14 +32,11 @@ class FirstStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FleetRow:
-    """A resource, and the version *Update to recommended version* leads to; None when it is not behind. `plan` says
-    what that would change in its stack, None while nobody looked or what was seen does not hold any more. `stalled`
-    says that its deployment waits for a person."""
+    """A resource, and what the update it is due for would change in its stack; None while nobody looked or what was
+    seen does not hold any more."""
 
-    resource: Resource
-    due: Version | None
-    plan: Plan | None = None
-    stalled: bool = False
+    resource: Listed
+    outlook: Proposal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def fleet(
     backwards: bool = False,
 ) -> FleetView:
     """The page of resources behind `cursor`."""
-    page = unit.fleet.page(wanted, order, cursor, limit, backwards=backwards)
+    page = unit.fleet.listed(wanted, order, cursor, limit, backwards=backwards)
     counters = unit.fleet.counters()
     unfiltered = wanted == FleetFilter()
     return FleetView(
@@ -100,42 +96,29 @@ def matching(
 ) -> tuple[tuple[FleetRow, ...], str | None]:
     """A piece of all resources that a filter leaves, by name so that none comes twice or never while the fleet moves,
     and the cursor of the next piece."""
-    page = unit.fleet.page(wanted, FleetOrder.NAME, cursor, limit)
+    page = unit.fleet.listed(wanted, FleetOrder.NAME, cursor, limit)
     return rows_of(unit, page.resources), page.next
 
 
-def rows_of(unit: Unit, resources: Iterable[Resource]) -> tuple[FleetRow, ...]:
-    """The resources as rows, in a few questions however many they are."""
+def rows_of(unit: Unit, resources: Iterable[Listed]) -> tuple[FleetRow, ...]:
+    """The resources as rows, in one question however many they are."""
     shown = tuple(resources)
-    behind = [resource for resource in shown if resource.version is not None and resource.lag.behind]
-    offers = unit.registry.offers({resource.template for resource in behind}) if behind else {}
-    due = {
-        resource.key: offers.get((resource.template, resource.version.major))
-        for resource in behind
-        if resource.version is not None
-    }
-    under_way = {resource.last_deployment for resource in shown if resource.status.under_way}
-    stalled = unit.deployments.stalled({found for found in under_way if found is not None})
-    plans = _plans(unit, behind, due)
+    seen = unit.plans.outlooks([resource.key for resource in shown if resource.due is not None])
     return tuple(
-        FleetRow(resource, due.get(resource.key), plans.get(resource.key), resource.last_deployment in stalled)
+        FleetRow(resource, None if resource.due is None else seen.get((resource.key, resource.due)))
         for resource in shown
     )
 
 
-def _plans(
-    unit: Unit, behind: Iterable[Resource], due: Mapping[ResourceKey, Version | None]
-) -> Mapping[ResourceKey, Plan]:
-    """The plans of updates that are due, as far as what they saw still holds."""
-    deployed = [resource for resource in behind if resource.stack is not None]
-    found = unit.plans.of_resources([resource.key for resource in deployed]) if deployed else {}
-    seen = []
-    for resource in deployed:
-        to = due[resource.key]
-        plan = found.get((resource.key, to)) if to is not None else None
-        if plan is not None and plan.usable and plan.deployment is None:
-            seen.append((plan, resource))
-    return {plan.resource: plan for plan in holding(unit, seen)}
+def due_of(unit: Unit, resources: Iterable[Resource]) -> Mapping[ResourceKey, Version]:
+    """The versions that *Update to recommended version* leads those to that are behind."""
+    behind = {
+        resource.key: (resource.template, resource.version.major)
+        for resource in resources
+        if resource.version is not None and resource.lag.behind
+    }
+    offers = unit.registry.offers({template for template, _ in behind.values()}) if behind else {}
+    return {key: offers[major] for key, major in behind.items() if major in offers}
 
 
 def how_far(lag: Lag) -> str:

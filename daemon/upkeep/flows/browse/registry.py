@@ -113,7 +113,7 @@ def template(unit: Unit, name: str, below: Version | None = None) -> TemplateVie
     majors = tuple(unit.registry.majors(family.name))
     versions = unit.registry.versions(family.name, below=below, limit=VERSIONS_SHOWN + 1)
     shown = versions[:VERSIONS_SHOWN]
-    page = unit.fleet.page(FleetFilter(template=family.name), FleetOrder.WORST, None, RESOURCES_SHOWN)
+    page = unit.fleet.listed(FleetFilter(template=family.name), FleetOrder.WORST, None, RESOURCES_SHOWN)
     in_use = unit.registry.in_use(family.name)
     waiting = next(iter(unit.registry.versions(family.name, state=VersionState.DRAFT, limit=1)), None)
     return TemplateView(

@@ -1,15 +1,14 @@
 """Environments, services, instances and pipelines: what each runs, is asked for, and could take."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from upkeep.domain.consoles import console_url
 from upkeep.domain.deployments import Deployment
 from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, Version
-from upkeep.domain.resources import Resource, Service
+from upkeep.domain.resources import Listed, Resource, Service
 from upkeep.domain.sources import Source
 from upkeep.domain.versions import Template, TemplateVersion, VersionState
-from upkeep.flows.browse.fleet import CHOICES, FleetRow, rows_of
+from upkeep.flows.browse.fleet import CHOICES, FleetRow, due_of, rows_of
 from upkeep.flows.deploy import left_behind
 from upkeep.flows.measure import offered_to
 from upkeep.flows.ports import FleetFilter, FleetOrder, ServiceFilter, Unit
@@ -64,12 +63,12 @@ class ServicesView:
 class ResourceView:
     """One resource's page.
 
-    `missed` are the published versions it could take that are newer than its own, newest first. `inhabitants`
-    are what lives in an environment. `under_way` is a deployment whose outcome is still to come. `console` is its
-    stack's page in AWS; `forgettable` says that it may be taken off our books by itself, or deleted. `older` is the id
-    the next page of deployments starts behind. `source` is where the template is read from, None when nothing reads it
-    any more; `folder_gone` says that the folder of its major is gone from there. `leftover` is the stack that a failed
-    creation left behind.
+    `missed` are the published versions it could take that are newer than its own, newest first. `inhabitants` are a
+    page of what lives in an environment, by name, and `more_inhabitants` is the cursor of the next. `under_way` is a
+    deployment whose outcome is still to come. `console` is its stack's page in AWS; `forgettable` says that it may be
+    taken off our books by itself, or deleted. `older` is the id the next page of deployments starts behind. `source` is
+    where the template is read from, None when nothing reads it any more; `folder_gone` says that the folder of its
+    major is gone from there. `leftover` is the stack that a failed creation left behind.
     """
 
     resource: Resource
@@ -81,8 +80,10 @@ class ResourceView:
     older: str | None
     under_way: Deployment | None
     service: Service | None
-    siblings: tuple[FleetRow, ...]
+    siblings: tuple[Listed, ...]
+    inhabited: bool
     inhabitants: tuple[FleetRow, ...]
+    more_inhabitants: str | None
     console: str | None
     source: Source | None
     folder_gone: bool
@@ -96,16 +97,16 @@ class ResourceView:
             return False
         match self.resource.key.kind:
             case ResourceKind.ENVIRONMENT:
-                return not self.inhabitants
+                return not self.inhabited
             case ResourceKind.INSTANCE:
-                return any(row.resource.key.kind is ResourceKind.INSTANCE for row in self.siblings)
+                return any(other.key.kind is ResourceKind.INSTANCE for other in self.siblings)
         return False
 
 
 def environments(unit: Unit, wanted: FleetFilter, cursor: str | None = None) -> EnvironmentsView:
     """A page of environments behind `cursor`."""
     only = replace(wanted, kind=ResourceKind.ENVIRONMENT)
-    page = unit.fleet.page(only, FleetOrder.NAME, cursor, PAGE)
+    page = unit.fleet.listed(only, FleetOrder.NAME, cursor, PAGE)
     return EnvironmentsView(rows_of(unit, page.resources), page.next)
 
 
@@ -129,13 +130,15 @@ def service(unit: Unit, name: str) -> ServiceRow:
 
 def service_row(unit: Unit, found: Service) -> ServiceRow:
     """A service put together with its parts."""
-    return ServiceRow(found, rows_of(unit, unit.fleet.of_service(found.name)))
+    return ServiceRow(found, rows_of(unit, unit.fleet.of_services([found.name])))
 
 
-def resource(unit: Unit, key: ResourceKey, before: str | None = None) -> ResourceView:
-    """Everything about one resource, with the deployments older than the one with the id `before`."""
+def resource(unit: Unit, key: ResourceKey, before: str | None = None, after: str | None = None) -> ResourceView:
+    """Everything about one resource, with the deployments older than the one with the id `before`, and what lives in
+    an environment behind the cursor `after`."""
     found = unit.fleet.get(key)
-    (row,) = rows_of(unit, [found])
+    lives_here = FleetFilter(environment=key.name) if key.kind is ResourceKind.ENVIRONMENT else None
+    living = unit.fleet.listed(lives_here, FleetOrder.NAME, after, PAGE) if lives_here is not None else None
     family = unit.registry.template(found.template)
     owner = key.service if key.kind is not ResourceKind.ENVIRONMENT else None
     history = unit.deployments.of_resource(key, HISTORY + 1, before)
@@ -144,7 +147,7 @@ def resource(unit: Unit, key: ResourceKey, before: str | None = None) -> Resourc
     return ResourceView(
         resource=found,
         template=family,
-        due=row.due,
+        due=due_of(unit, [found]).get(key),
         running=unit.registry.find_version(family.name, found.version) if found.version is not None else None,
         missed=_missed(unit, found),
         deployments=tuple(history[:HISTORY]),
@@ -152,7 +155,9 @@ def resource(unit: Unit, key: ResourceKey, before: str | None = None) -> Resourc
         under_way=unit.deployments.under_way(key),
         service=unit.fleet.service(owner) if owner is not None else None,
         siblings=_siblings(unit, key, owner),
-        inhabitants=rows_of(unit, unit.fleet.in_environment(key.name)) if key.kind is ResourceKind.ENVIRONMENT else (),
+        inhabited=lives_here is not None and unit.fleet.count(lives_here, 1) > 0,
+        inhabitants=rows_of(unit, living.resources) if living is not None else (),
+        more_inhabitants=living.next if living is not None else None,
         console=console_url(found.stack),
         source=unit.sources.get(family.source) if family.source is not None else None,
         folder_gone=major is not None and major.removed_at is not None,
@@ -172,8 +177,5 @@ def _missed(unit: Unit, found: Resource) -> tuple[TemplateVersion, ...]:
     )
 
 
-def _siblings(unit: Unit, key: ResourceKey, owner: ResourceName | None) -> tuple[FleetRow, ...]:
-    if owner is None:
-        return ()
-    others: Sequence[Resource] = [r for r in unit.fleet.of_service(owner) if r.key != key]
-    return rows_of(unit, others)
+def _siblings(unit: Unit, key: ResourceKey, owner: ResourceName | None) -> tuple[Listed, ...]:
+    return tuple(other for other in unit.fleet.of_services([owner]) if other.key != key) if owner is not None else ()

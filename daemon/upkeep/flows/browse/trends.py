@@ -65,8 +65,10 @@ def most_behind(unit: Unit) -> tuple[Tally, ...]:
 
 
 def history(unit: Unit, template: TemplateName, now: datetime) -> History:
-    """How a template stood of late, WHOLE_FLEET for all; it ends with what is written down, not with the present."""
-    since = now - SHOWN_FOR
+    """How a template stood of late up to the minute, WHOLE_FLEET for all; it ends with what is written down, not with
+    the present."""
+    until = now.replace(second=0, microsecond=0)
+    since = until - SHOWN_FOR
     tallies = tuple(unit.tallies.of(template, since))
     if tallies and tallies[0].at > since:
         since = tallies[0].at
@@ -75,4 +77,4 @@ def history(unit: Unit, template: TemplateName, now: datetime) -> History:
     publishes = tuple(
         Publish(entry.at, entry.subject.partition("/")[2], entry.facts["version"]) for entry in reversed(entries)
     )
-    return History(since, now, tallies, publishes)
+    return History(since, until, tallies, publishes)

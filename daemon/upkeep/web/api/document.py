@@ -35,9 +35,10 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
     404: ("NotFound", "What was named does not exist."),
     406: ("NotAcceptable", "JSON is not accepted."),
     409: ("Conflict", "It does not fit the present state, or the same request is under way."),
-    413: ("TooLarge", "The body is larger than 1 MB."),
+    413: ("TooLarge", "The body is larger than the setting `limits.request` allows, 1 MB by default."),
     415: ("UnsupportedMediaType", "The body is not said to be JSON."),
     422: ("Unprocessable", "The idempotency key came with another request, or a bundle cannot be used."),
+    429: ("TooManyRequests", "Wait as long as `Retry-After` says."),
     503: ("Unavailable", "It may work later; `Retry-After` says when, if that is known."),
 }
 
@@ -217,7 +218,7 @@ def _responses(operation: Operation, names: _Names) -> _Schema:
         done["content"] = _json(names[operation.answers])
         if operation.query is not None and "cursor" in operation.query.model_fields:
             done["headers"]["Link"] = {"$ref": "#/components/headers/Link"}
-    refused = [400, 401, 403, 404, 406, 409, 422, 503] + ([413, 415] if operation.method != "GET" else [])
+    refused = [400, 401, 403, 404, 406, 409, 422, 429, 503] + ([413, 415] if operation.method != "GET" else [])
     return {
         str(operation.status): done,
         **{str(status): {"$ref": f"#/components/responses/{_REFUSALS[status][0]}"} for status in sorted(refused)},

@@ -1,6 +1,6 @@
 """Resources: environments, instances and pipelines, what each runs, and moving them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from inspect import Parameter, signature
 from typing import Any, TypeVar
@@ -13,12 +13,13 @@ from upkeep.domain.errors import Conflict, NotFound
 from upkeep.domain.lag import Standing
 from upkeep.domain.names import ResourceKey, ResourceKind, environment_key, instance_key, parse_version, pipeline_key
 from upkeep.domain.people import Act
+from upkeep.domain.resources import Resource as ResourceRecord
 from upkeep.domain.snoozes import Length
 from upkeep.flows import deploy, drift, enroll, preview
 from upkeep.flows import plan as plans
 from upkeep.flows import snooze as snoozes
 from upkeep.flows.browse import facts
-from upkeep.flows.browse.fleet import FleetRow, rows_of
+from upkeep.flows.browse.fleet import due_of
 from upkeep.flows.ports import FleetFilter, FleetOrder, Unit
 from upkeep.web.api.deployments import Deployment
 from upkeep.web.api.lists import DEFAULT, MOST, Listed, page, place_of
@@ -196,15 +197,13 @@ class Outputs(BaseModel):
     outputs: dict[str, str]
 
 
-def told(row: FleetRow) -> Resource:
-    """A resource as the API tells it."""
-    due = str(row.due) if row.due is not None else None
-    return Resource.model_validate(facts.resource_row(row.resource) | {"due": due})
-
-
-def told_all(unit: Unit, found: Iterable[Any]) -> list[Resource]:
+def told_all(unit: Unit, found: Sequence[ResourceRecord]) -> list[Resource]:
     """Resources as the API tells them."""
-    return [told(row) for row in rows_of(unit, found)]
+    due = due_of(unit, found)
+    return [
+        Resource.model_validate(facts.resource_row(each) | {"due": str(due[each.key]) if each.key in due else None})
+        for each in found
+    ]
 
 
 def fleet_page(call: Call, wanted: FleetFilter, order: FleetOrder, limit: int, cursor: str | None) -> Listed[Resource]:

@@ -128,8 +128,9 @@ def _pieces() -> Iterator[exports.Rows]:
 
 
 def _told(row: FleetRow, behind_for: int | None) -> Mapping[str, Any]:
-    resource, lag, plan = row.resource, row.resource.lag, row.plan
-    risk = plan.risk if plan is not None else Risk.NOT_CHECKED
+    resource, lag, outlook = row.resource, row.resource.lag, row.outlook
+    risk = outlook.risk if outlook is not None else Risk.NOT_CHECKED
+    replaced = outlook and " ".join(c.logical_id for c in outlook.worst_first if c.risk is Risk.REPLACES)
     snooze = resource.snooze if lag.behind else None
     return dict(
         zip(
@@ -143,16 +144,16 @@ def _told(row: FleetRow, behind_for: int | None) -> Mapping[str, Any]:
                 resource.owner,
                 resource.template,
                 None if resource.version is None else str(resource.version),
-                None if row.due is None else str(row.due),
+                None if resource.due is None else str(resource.due),
                 lag.standing.value,
                 lag.minors,
                 lag.majors,
                 lag.since,
                 behind_for if lag.behind else None,
                 resource.status.value,
-                row.stalled,
-                None if row.due is None else risk.value,
-                None if plan is None else " ".join(c.logical_id for c in plan.changes if c.risk is Risk.REPLACES),
+                resource.stalled,
+                None if resource.due is None else risk.value,
+                replaced,
                 snooze.until if snooze else None,
                 str(snooze.version) if snooze and snooze.version else None,
                 resource.last_deployment,

@@ -95,5 +95,5 @@ def show(key: ResourceKey) -> ResponseReturnValue:
     with rooms().store.read() as unit:
         if live.unchanged(stamps.resource(unit, key)):
             return live.NOTHING_NEW
-        view = browse.resource(unit, key, request.args.get("before"))
+        view = browse.resource(unit, key, request.args.get("before"), request.args.get("after") or None)
     return render_template("resource.html", view=view, resource=view.resource, key=key)

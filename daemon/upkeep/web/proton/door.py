@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from upkeep.domain.errors import CallerError, SignedOut, TransientError, UpkeepError, reaction
+from upkeep.domain.limits import megabytes
 from upkeep.domain.people import Act, Actor, require
 from upkeep.flows.admit import ACCESS_KEY_PREFIX, recognise_token
 from upkeep.web.pace import admit_known, admit_stranger
@@ -63,7 +64,8 @@ def _answered(here: Rooms) -> Response:
         body = {"__type": error, "message": str(refused)}
     except RequestEntityTooLarge:
         status, error = 413, "ValidationException"
-        body = {"__type": error, "message": "the request is larger than any that this API knows"}
+        said = f"the request is larger than {megabytes(here.bounds.request)} (send less, or raise `limits.request`)"
+        body = {"__type": error, "message": said}
     except Exception as bug:
         logger.critical("error %s at proton %s", number, _target(), exc_info=bug)
         status, error = 500, BROKEN
