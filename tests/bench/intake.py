@@ -141,7 +141,8 @@ def _slow_clients(size: Size, report: Report, folder: Path) -> None:
                         stack.enter_context(slow(port, head + b"slow\r\n\r\n", clients=SLOW_CLIENTS))
                         time.sleep(0.2)
                     requests = numbered(*webhooks.around(body))
-                    rates[kind].append(drive(port, requests, connections=CONNECTIONS, seconds=size.seconds / 2).rate)
+                    load = drive(port, requests, connections=CONNECTIONS, seconds=size.seconds / 2, patience=5.0)
+                    rates[kind].append(load.rate)
     what = f"signed pushes beside {SLOW_CLIENTS} clients that send a byte in half a second"
     report.compare(what, "1/s", rates["beside"], rates["alone"], "without them", at_least=0.9)
 
