@@ -103,7 +103,7 @@ def _bodies(size: Size, report: Report, folder: Path) -> None:
                     raise RuntimeError(f"25 MB were answered {dict(load.statuses)}")
     report.add("memory of a signed body of 25 MB", "MB", median(grown["signed"]), at_most=150.0)
     report.add("memory of four of them at once", "MB", median(grown["four"]))
-    report.add("memory of five unsigned bodies of 25 MB", "MB", median(grown["unsigned"]), at_most=1.0)
+    report.add("memory of five unsigned bodies of 25 MB", "MB", median(grown["unsigned"]), at_most=5.0)
     report.add("processor time of an unsigned body of 25 MB", "ms", median(times), at_most=5.0)
 
 
