@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,8 @@ def main() -> None:
         _alone(parts[0], asked.size, Path(asked.alone))
         return
     adopt_orphans()
+    # Ends what was started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     rows: list[Row] = []
     curves: list[Curve] = []
     failed = False

@@ -103,7 +103,7 @@ def _bodies(size: Size, report: Report, folder: Path) -> None:
                     raise RuntimeError(f"25 MB were answered {dict(load.statuses)}")
     report.add("memory of a signed body of 25 MB", "MB", median(grown["signed"]), at_most=150.0)
     report.add("memory of four of them at once", "MB", median(grown["four"]))
-    report.add("memory of five unsigned bodies of 25 MB", "MB", median(grown["unsigned"]), at_most=1.0)
+    report.add("memory of five unsigned bodies of 25 MB", "MB", median(grown["unsigned"]), at_most=5.0)
     report.add("processor time of an unsigned body of 25 MB", "ms", median(times), at_most=5.0)
 
 
@@ -141,7 +141,8 @@ def _slow_clients(size: Size, report: Report, folder: Path) -> None:
                         stack.enter_context(slow(port, head + b"slow\r\n\r\n", clients=SLOW_CLIENTS))
                         time.sleep(0.2)
                     requests = numbered(*webhooks.around(body))
-                    rates[kind].append(drive(port, requests, connections=CONNECTIONS, seconds=size.seconds / 2).rate)
+                    load = drive(port, requests, connections=CONNECTIONS, seconds=size.seconds / 2, patience=5.0)
+                    rates[kind].append(load.rate)
     what = f"signed pushes beside {SLOW_CLIENTS} clients that send a byte in half a second"
     report.compare(what, "1/s", rates["beside"], rates["alone"], "without them", at_least=0.9)
 

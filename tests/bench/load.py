@@ -82,8 +82,9 @@ class _Line:
         return None
 
 
-def drive(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Load:
-    """Ask for so long, each connection anew as soon as it is answered."""
+def drive(port: int, requests: Iterator[bytes], *, connections: int, seconds: float, patience: float = 60.0) -> Load:
+    """Ask for so long, each connection anew as soon as it is answered. What is not answered within `patience` seconds
+    after that is given up and not counted."""
     poll = select.epoll()
     lines: dict[int, _Line] = {}
     waits: list[float] = []
@@ -94,8 +95,8 @@ def drive(port: int, requests: Iterator[bytes], *, connections: int, seconds: fl
             _send(_Line(port), next(requests), lines, poll)
         until = began + seconds
         waiting = connections
-        while waiting:
-            for number, _ in poll.poll(60):
+        while waiting and (left := until + patience - time.perf_counter()) > 0:
+            for number, _ in poll.poll(left):
                 line = lines[number]
                 status = line.status()
                 if status is None:
