@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from flask.testing import FlaskClient
+
 from tests.bench import multitudes, pages
 from tests.bench.figures import Report, Size, in_turns
-from upkeep.adapters.store import open_store
+from tests.multitude import BUSY
+from upkeep.adapters.store import SqlStore, open_store
 
 PAGES = ("/", "/?kind=environment", "/environments", "/deployments")
+ASKED_OF = ("/", "/?status=behind&kind=instance", f"/?template={BUSY}", f"/templates/{BUSY}")
 LOOKS = 5
 """Of each page in a round, of which the median counts."""
 
@@ -52,8 +56,41 @@ def measure(size: Size, report: Report) -> None:
             )
         series = {page: [median(took[f"{resources} {page}"]) for resources in size.resources] for page in PAGES}
         report.draw("fleet", "What a page costs", "resources", "ms of processor time", size.resources, series)
+        report.say("what the largest fleet's pages cost beside /healthz and their SQL")
+        _beside_healthz(report, stores[-1], clients[most])
         for store in stores:
             store.close()
+
+
+def _beside_healthz(report: Report, store: SqlStore, client: FlaskClient) -> None:
+    health, found = pages.costs(store, client, {page: page for page in ASKED_OF})
+    for cost in found:
+        allowed = 3 * (health + cost.sql)
+        report.add(
+            f"the page {cost.name}",
+            "ms",
+            cost.whole * 1000,
+            allowed * 1000,
+            "3 x (/healthz + its SQL)",
+            cost.whole / allowed,
+            at_most=1.0,
+        )
+        report.add(
+            f"the page {cost.name} less its SQL",
+            "ms",
+            cost.ours * 1000,
+            cost.bare * 1000,
+            "a bare Flask page of as many rows and bytes",
+            cost.ours / cost.bare,
+        )
+        report.add(
+            f"the page {cost.name} less its SQL",
+            "ms",
+            cost.ours * 1000,
+            health * 1000,
+            "/healthz",
+            cost.ours / health,
+        )
 
 
 def _timed(act: Callable[[], object]) -> float:

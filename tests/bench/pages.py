@@ -16,8 +16,9 @@ import pstats
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -107,11 +108,22 @@ def visitor(store: SqlStore, state: Path, resources: int, templates: int) -> Fla
     return client
 
 
-def measure(store: SqlStore, client: FlaskClient) -> None:
-    """Print one line for each page."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of a page as a whole, of its SQL (`statements` of them) alone, of what is ours, and of a bare page."""
+
+    name: str
+    whole: float
+    sql: float
+    ours: float
+    bare: float
+    statements: int
+
+
+def costs(store: SqlStore, client: FlaskClient, pages: Mapping[str, str]) -> tuple[float, list[Cost]]:
+    """What `/healthz` takes in seconds, and each of these pages, by name."""
     # What PostgreSQL works is done elsewhere: only the clock on the wall has it. What is ours is told by our own CPU.
-    local = store._database.engine.dialect.name == "sqlite"
-    pages = {page: page for page in PAGES} | {FIRST: "/"}
+    local = _local(store)
     statements = {name: asked(store, lambda page=page: client.get(page)) for name, page in pages.items()}
     bare, places = bare_pages({name: client.get(page).text for name, page in pages.items()})
     health, whole = Taken(), {name: Taken() for name in pages}
@@ -119,29 +131,46 @@ def measure(store: SqlStore, client: FlaskClient) -> None:
     with driver(store) as execute:
         for _ in range(ROUNDS):
             health.by(lambda: client.get("/healthz"))
-            for name in PAGES:
-                answer = whole[name].by(lambda name=name: client.get(name))
+            for name in pages.keys() - {FIRST}:
+                answer = whole[name].by(lambda name=name: client.get(pages[name]))
                 assert answer.status_code == 200, answer.text
             for name in pages:
                 sql[name].by(lambda name=name: execute(statements[name]))
                 floor[name].by(lambda name=name: bare.get(places[name]))
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if FIRST in pages else 0):
         forget()
-        whole[FIRST].by(lambda: client.get("/"))
-    clock = "of this process's CPU" if local else "on the wall; ours is CPU of this process"
-    print(f"/healthz {health.cpu * 1000:.2f} ms; medians of {ROUNDS}, {clock}")
+        whole[FIRST].by(lambda: client.get(pages[FIRST]))
+    return health.cpu, [
+        Cost(
+            name,
+            whole[name].cpu if local else whole[name].wall,
+            sql[name].cpu if local else sql[name].wall,
+            whole[name].cpu - sql[name].cpu,
+            floor[name].cpu,
+            len(statements[name]),
+        )
+        for name in pages
+    ]
+
+
+def measure(store: SqlStore, client: FlaskClient) -> None:
+    """Print one line for each page."""
+    health, found = costs(store, client, {page: page for page in PAGES} | {FIRST: "/"})
+    clock = "of this process's CPU" if _local(store) else "on the wall; ours is CPU of this process"
+    print(f"/healthz {health * 1000:.2f} ms; medians of {ROUNDS}, {clock}")
     print("ours: the page without its SQL; bare: a page of as many rows and bytes that asks nobody anything\n")
     heads = ("page", "ms", "SQL ms", "asked", "of 3x(healthz+SQL)", "ours ms", "ours/healthz", "bare ms", "ours/bare")
     print("{:31} {:>6} {:>6} {:>5} {:>18} {:>7} {:>12} {:>7} {:>9}".format(*heads))
-    for name in pages:
-        took = whole[name].cpu if local else whole[name].wall
-        own = sql[name].cpu if local else sql[name].wall
-        ours, least = whole[name].cpu - sql[name].cpu, floor[name].cpu
+    for cost in found:
         print(
-            f"{name:31} {took * 1000:6.2f} {own * 1000:6.2f} {len(statements[name]):5} "
-            f"{took / (3 * (health.cpu + own)):18.2f} {ours * 1000:7.2f} {ours / health.cpu:12.1f} "
-            f"{least * 1000:7.2f} {ours / least:9.1f}"
+            f"{cost.name:31} {cost.whole * 1000:6.2f} {cost.sql * 1000:6.2f} {cost.statements:5} "
+            f"{cost.whole / (3 * (health + cost.sql)):18.2f} {cost.ours * 1000:7.2f} {cost.ours / health:12.1f} "
+            f"{cost.bare * 1000:7.2f} {cost.ours / cost.bare:9.1f}"
         )
+
+
+def _local(store: SqlStore) -> bool:
+    return store._database.engine.dialect.name == "sqlite"
 
 
 def forget() -> None:
