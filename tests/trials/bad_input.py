@@ -359,7 +359,8 @@ class Doors:
         return None
 
 
-_BELONGS = {"remote.git", "git", "upkeep.db", "upkeep.db-wal", "upkeep.db-shm", "upkeep.db.lock", "bells"}
+_DATABASE = {f"upkeep.db{of}" for of in ("", "-wal", "-shm", ".lock", ".seat")}
+_BELONGS = {"remote.git", "git", "bells"} | _DATABASE
 _CONFIGURATION = json.dumps(
     {
         "state": "state",

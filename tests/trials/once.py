@@ -35,7 +35,7 @@ from upkeep.domain.names import environment_key
 from upkeep.domain.notices import Routing
 from upkeep.flows import deploy, enroll, review
 from upkeep.flows.ports import Store, Unit
-from upkeep.flows.receive import receive
+from upkeep.flows.receive import Arrival, Readers, receive
 
 WORKERS = 4
 LEASE = 3.0
@@ -93,7 +93,7 @@ class Siege:
             for delivery in (f"d-{after}", f"d-{after}", f"again-{after}"):
                 push = Push(frozenset({str(self.remote.git_dir)}), "refs/heads/main", after, False)
                 with self.store.write() as unit:
-                    receive(unit, delivery_id=delivery, event="push", push=push, scope=None, now=now())
+                    receive(unit, [Arrival(delivery, "push", push, None, now())], Readers())
         self.store.ring()
 
     def publish(self) -> int:

@@ -31,7 +31,7 @@ from upkeep.domain.sources import Credential, Source
 from upkeep.domain.work import WorkKind
 from upkeep.flows import follow
 from upkeep.flows.ports import Renderer, Unit
-from upkeep.flows.receive import receive
+from upkeep.flows.receive import Arrival, Readers, receive
 from upkeep.flows.sync import sync
 
 LEASE = timedelta(minutes=1)
@@ -97,7 +97,7 @@ class World:
         """GitHub tells of a push."""
         push = Push((self.url,), "refs/heads/main", after, False)
         with self.store.write() as unit:
-            receive(unit, delivery_id=delivery, event="push", push=push, scope=None, now=self.now)
+            receive(unit, [Arrival(delivery, "push", push, None, self.now)], Readers())
 
     def poll(self) -> None:
         """The timer asks."""
