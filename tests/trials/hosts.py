@@ -31,9 +31,9 @@ from tests.histories import History
 from tests.trials import invariants
 from tests.trials.installation import SECRET, Installation, eventually
 from tests.trials.network import Host, Network
+from tests.trials.once import missed
 from tests.trials.postgres import Postgres
 from tests.trials.trial import Outcome, Promise, Rounds, Trial, chance
-from tests.trials.versions import expected
 from upkeep import wiring
 from upkeep.adapters.store import SqlStore, open_store
 from upkeep.domain.errors import Conflict, TransientError
@@ -275,20 +275,8 @@ class Fleet:
     def judge(self) -> list[str]:
         """What is wrong now that all is done."""
         broken = [*self.broken, *invariants.broken(self.postgres.url)]
-        wanted = expected(self.remote, self.remote.git("rev-parse", "main"), tuple(f"{name}/v1" for name in TEMPLATES))
         with self.store.read() as unit:
-            found = {
-                (name, 1): sorted((each.version.minor, each.tree) for each in unit.registry.versions(name))
-                for name in (template.name for template in unit.registry.templates())
-            }
-            if found != wanted:
-                broken.append(f"the versions are {found}, and git says {wanted}")
-            states = Counter(unit.deployments.get(identity).status.value for identity in self.asked)
-            if set(states) - {"SUCCEEDED"}:
-                broken.append(f"deployments ended as {dict(states)}")
-            everything = sorted(each.id for each in unit.deployments.recent(10 * len(self.asked)))
-            if everything != sorted(self.asked):
-                broken.append(f"{len(everything)} deployments, and {len(self.asked)} were asked for")
+            broken += missed(unit, self.remote, TEMPLATES, self.asked)
             broken += [f"{work.kind} {work.subject}: {work.failure}" for work in unit.work.list(100) if work.failure]
         polls, most = len(self.worked("sync", "poll")), (time.monotonic() - self.began) / (0.9 * POLL_EVERY) + 1
         if not 0 < polls <= most:

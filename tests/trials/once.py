@@ -13,7 +13,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -163,20 +163,8 @@ class Siege:
     def judge(self) -> list[str]:
         """What is wrong now that all is done."""
         broken = list(invariants.broken(self.here.database))
-        wanted = expected(self.remote, self.remote.git("rev-parse", "main"), tuple(f"{name}/v1" for name in TEMPLATES))
         with self.store.read() as unit:
-            found = {
-                (name, 1): sorted((each.version.minor, each.tree) for each in unit.registry.versions(name))
-                for name in (template.name for template in unit.registry.templates())
-            }
-            if found != wanted:
-                broken.append(f"the versions are {found}, and git says {wanted}")
-            states = Counter(unit.deployments.get(identity).status.value for identity in self.asked)
-            if set(states) - {"SUCCEEDED"}:
-                broken.append(f"deployments ended as {dict(states)}")
-            everything = unit.deployments.recent(10 * len(self.asked))
-            if sorted(each.id for each in everything) != sorted(self.asked):
-                broken.append(f"{len(everything)} deployments, and {len(self.asked)} were asked for")
+            broken += missed(unit, self.remote, TEMPLATES, self.asked)
             broken += [f"{work.kind} {work.subject} is set aside: {work.failure}" for work in unit.work.list(100)]
             for number in range(ENVIRONMENTS):
                 resource = unit.fleet.get(environment_key(f"e{number}"))
@@ -211,6 +199,26 @@ def run(seed: int, rounds: int, folder: Path) -> Outcome:
         f"{versions} versions and {len(siege.asked)} deployments, each once; {met}; at rest {resting:.0f} s after",
         tuple(broken),
     )
+
+
+def missed(unit: Unit, remote: History, templates: Iterable[str], asked: Collection[str]) -> list[str]:
+    """What is wrong with the versions of what was pushed, each of which has to be there once, and with the deployments
+    that were asked for, each of which has to have succeeded once."""
+    broken = []
+    wanted = expected(remote, remote.git("rev-parse", "main"), tuple(f"{name}/v1" for name in templates))
+    found = {
+        (name, 1): sorted((each.version.minor, each.tree) for each in unit.registry.versions(name))
+        for name in (template.name for template in unit.registry.templates())
+    }
+    if found != wanted:
+        broken.append(f"the versions are {found}, and git says {wanted}")
+    states = Counter(unit.deployments.get(identity).status.value for identity in asked)
+    if set(states) - {"SUCCEEDED"}:
+        broken.append(f"deployments ended as {dict(states)}")
+    everything = unit.deployments.recent(10 * len(asked))
+    if sorted(each.id for each in everything) != sorted(asked):
+        broken.append(f"{len(everything)} deployments, and {len(asked)} were asked for")
+    return broken
 
 
 TRIAL = Trial("once", Promise.ONCE, Rounds(0, 8, 150), run)
