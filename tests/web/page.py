@@ -26,10 +26,11 @@ class Page(HTMLParser):
         self.unclosed: list[str] = []
         self._open: list[str] = []
         self._words: list[str] = []
-        self._collecting: list[tuple[str, list[str], str]] = []
+        self._collecting: list[tuple[str, list[str], str, Form | None]] = []
         self._labels: set[str] = set()
         self._controls: list[tuple[str, dict[str, str | None], bool]] = []
-        self._choice: str | None = None
+        self._choice: tuple[Form, str] | None = None
+        self._named: dict[str, Form] = {}
         self.feed(html)
         self.close()
         self.unclosed += self._open
@@ -62,23 +63,37 @@ class Page(HTMLParser):
         if "id" in held:
             self.ids.append(held["id"])
         if tag == "form":
-            self.forms.append(Form(held.get("action") or "", held.get("method", "get")))
+            begun = self._named_form(held["id"]) if held.get("id") else Form("", "")
+            begun.action, begun.method = held.get("action") or "", held.get("method", "get")
+            self.forms.append(begun)
+        owner = self._owner(held)
         if tag == "label" and held.get("for"):
             self._labels.add(held["for"])
         if tag in ("a", "button", "h1", "h2"):
-            self._collecting.append((tag, [], held.get("href") or ""))
+            self._collecting.append((tag, [], held.get("href") or "", owner))
         if tag in ("input", "select", "textarea") and held.get("type") != "hidden":
             self._controls.append((tag, held, "label" in self._open))
-        if self.forms and "form" in self._open and held.get("name"):
-            self._field(self.forms[-1], tag, held)
-        if tag == "option" and self._choice and (self._choice not in self.forms[-1].fields or "selected" in held):
-            self.forms[-1].fields[self._choice] = held.get("value") or ""
+        if owner and held.get("name"):
+            self._field(owner, tag, held)
+        if tag == "option" and self._choice:
+            form, name = self._choice
+            if name not in form.fields or "selected" in held:
+                form.fields[name] = held.get("value") or ""
+
+    def _named_form(self, name):
+        return self._named.setdefault(name, Form("", ""))
+
+    def _owner(self, held):
+        """The form that a control is of: the one it names, which may come later, else the one around it."""
+        if held.get("form"):
+            return self._named_form(held["form"])
+        return self.forms[-1] if "form" in self._open else None
 
     def _field(self, form, tag, held):
         if tag == "select":
-            self._choice = held["name"]
+            self._choice = (form, held["name"])
         elif tag == "textarea":
-            self._collecting.append((tag, [], held["name"]))
+            self._collecting.append((tag, [], held["name"], form))
         elif tag == "input" and (held.get("type") != "checkbox" or "checked" in held):
             form.fields[held["name"]] = held.get("value") or ""
 
@@ -86,14 +101,14 @@ class Page(HTMLParser):
         if tag == "select":
             self._choice = None
         if self._collecting and self._collecting[-1][0] == tag:
-            _, words, about = self._collecting.pop()
+            _, words, about, owner = self._collecting.pop()
             label = " ".join("".join(words).split())
             if tag == "a":
                 self.links[label] = about
-            elif tag == "button" and "form" in self._open:
-                self.forms[-1].buttons.append(label)
+            elif tag == "button" and owner:
+                owner.buttons.append(label)
             elif tag == "textarea":
-                self.forms[-1].fields[about] = "".join(words).removeprefix("\n")
+                owner.fields[about] = "".join(words).removeprefix("\n")
             else:
                 self.headings.append(label)
         if self._open and self._open[-1] == tag:
@@ -103,5 +118,5 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self._words.append(data)
-        for _, words, _ in self._collecting:
+        for _, words, *_ in self._collecting:
             words.append(data)

@@ -109,6 +109,28 @@ def test_items_are_added_and_removed_by_buttons_and_everything_typed_stays(visit
     assert last(store).target.inputs == {"cidr": "not yet", "days": 7, "zones": ["a", "c"]}
 
 
+def test_choosing_another_version_keeps_what_was_typed(visit, store):
+    admin = visit("admin")
+    page = admin.page(f"{UPDATE}?to=1.2")
+    before = last(store).id
+    assert page.form("Show this version") is page.form("Update to 1.2")
+    typed = {"input.cidr": "not yet", "input.days": "7", "other": "1.1", "change": "version"}
+    page = Page(admin.press(page, "Show this version", typed).text)
+    fields = page.form("Update to recommended version").fields
+    assert (fields["to"], fields["other"], fields["input.cidr"]) == ("1.1", "1.1", "not yet")
+    page = Page(admin.press(page, "Show this version", {"other": "1.2", "change": "version"}).text)
+    fields = page.form("Update to 1.2").fields
+    assert (fields["to"], fields["other"], fields["input.cidr"]) == ("1.2", "1.2", "not yet")
+    assert last(store).id == before
+
+
+def test_who_may_not_move_it_still_looks_at_other_versions(visit):
+    page = visit("viewer").page(UPDATE)
+    form = page.form("Show this version")
+    assert (form.method, form.action) == ("get", UPDATE)
+    assert form.fields.keys() == {"to"}
+
+
 def test_what_is_wrong_is_linked_from_the_top_and_told_at_its_field(visit):
     admin = visit("admin")
     answer = admin.press(admin.page(f"{UPDATE}?to=1.2"), "Update to 1.2", {"input.days": "soon"})

@@ -32,13 +32,16 @@ from upkeep.web.wording import resource_url
 INPUT = "input"
 """What the names of input fields begin with, so that they cannot be mistaken for the form's own."""
 
+VERSION = "version"
+"""The change of a form that asks for the inputs of another version, named by `other`."""
+
 _UNREADABLE = CallerError("some inputs do not fit", cure="mend those named below and send the form again")
 
 
 @dataclass(frozen=True, slots=True)
 class _Typed:
     """A form that was sent and is shown again: what was typed, None when it did not ask for inputs, what is wrong with
-    it, and what gets the focus because an item came or went."""
+    it, and how it is to change: an item came or went, which gets the focus, or another `VERSION` was chosen."""
 
     texts: Mapping[str, str] | None
     fault: CallerError | None = None
@@ -59,6 +62,8 @@ def typed_texts(*prefixes: str) -> dict[str, str]:
 def focus_after(change: str, *shown: Form | None) -> str:
     """What gets the focus when an item came or went: the new item, else the button that adds another."""
     verb, _, name = change.partition(":")
+    if not name:
+        return ""
     if verb == "remove":
         return f"list:{name.rpartition('.')[0]}"
     held = (field for form in shown if form is not None for field in form.walk() if field.name == name)
@@ -206,7 +211,7 @@ def _filled(view: UpdateView) -> FilledIn:
 
 
 def _form(key: ResourceKey, typed: _Typed | None = None, plan_id: str | None = None) -> ResponseReturnValue:
-    to = request.values.get("to")
+    to = request.values.get("other" if typed and typed.change == VERSION else "to")
     with rooms().store.read() as unit:
         checked = plan_of(unit, key, plan_id or request.args.get("plan") or "")
         base = checked or plan_of(unit, key, request.form.get("base", ""))
