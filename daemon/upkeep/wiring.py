@@ -139,13 +139,11 @@ def prepare(settings: Settings) -> None:
 
     Several processes may do it at once.
     """
-    from upkeep.adapters.store import doubt
     from upkeep.chronicle import ChronicledStore
 
     webhook_secrets(settings)
-    reason = doubt(database_url(settings))
-    if reason:
-        logging.getLogger("upkeep.store").warning(reason)
+    if doubt := doubt_of_database(settings):
+        logging.getLogger("upkeep.store").warning("%s", doubt)
     _scrapers(settings)
     require_tracing(settings)
     migrate(settings)
@@ -154,6 +152,13 @@ def prepare(settings: Settings) -> None:
         follow_declared(store, settings)
         with store.write() as unit:
             relay.resume(unit, now=store.now())
+
+
+def doubt_of_database(settings: Settings) -> StalledError | None:
+    """Why the database may come to harm where it stands; None when it will not."""
+    from upkeep.adapters.store import doubt
+
+    return doubt(database_url(settings))
 
 
 def anybody_may_sign_in(settings: Settings) -> bool:

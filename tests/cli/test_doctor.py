@@ -224,14 +224,23 @@ def test_a_disk_that_is_nearly_full(installation, tmp_path):
     assert f"[fail] disk: only 4 MB are free on the disk of {tmp_path}/state\n       fix: make room" in told.stdout
 
 
-def test_a_network_file_system_is_known_by_the_mount_that_a_folder_is_on():
-    mounts = (
-        "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-        "22 21 0:40 / /srv rw shared:3 - nfs4 filer:/srv rw\n"
-        "23 22 8:2 / /srv/quick rw - xfs /dev/sdb1 rw\n"
+def test_a_database_on_a_disk_of_a_network(installation, tmp_path):
+    if shutil.which("unshare") is None or os.geteuid() != 0:
+        pytest.skip("only root can say here that a disk is another one")
+    device = (tmp_path / "state").stat().st_dev
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"22 21 {os.major(device)}:{os.minor(device)} / /srv rw shared:3 - nfs4 filer:/srv rw\n")
+    script = 'mount --bind "$1/mounts" "/proc/$$/mountinfo" && exec "$2" -P -m upkeep --config "$1/upkeep.yaml" doctor'
+    installation.file.write_text(installation.configuration)
+    told = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path, sys.executable], capture_output=True, text=True
     )
-    kinds = {place: host.kind_of_disk(Path(place), mounts) for place in ("/var/x", "/srv/upkeep", "/srv/quick/upkeep")}
-    assert kinds == {"/var/x": "ext4", "/srv/upkeep": "nfs4", "/srv/quick/upkeep": "xfs"}
+    assert told.returncode == 1
+    assert (
+        f"[fail] state: {tmp_path}/state/upkeep.db: the database lies on nfs4, a file system of a network"
+        in told.stdout
+    )
+    assert "fix: put `state` on a disk of this host, or use PostgreSQL" in told.stdout
 
 
 def test_templates_that_cannot_be_rendered(installation, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from upkeep.adapters.store import SqlStore, migrate, open_store
-from upkeep.adapters.store.seat import Seat, network_file_system
+from upkeep.adapters.store.seat import Seat, network_file_system, type_of_mount
 from upkeep.domain.errors import SettingsError, TransientError
 
 BEAT, SILENCE = timedelta(seconds=0.05), timedelta(seconds=0.6)
@@ -105,3 +105,13 @@ def test_a_host_that_slept_and_lost_its_seat_writes_no_more(database: Path, tmp_
 
 def test_a_file_system_of_this_machine_is_none_of_a_network(tmp_path: Path) -> None:
     assert network_file_system(tmp_path) is None
+
+
+def test_a_file_system_is_known_by_its_device() -> None:
+    mounts = (
+        "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "22 21 0:40 / /srv rw shared:3 - nfs4 filer:/srv rw\n"
+        "23 22 8:2 / /srv/quick rw - xfs /dev/sdb1 rw\n"
+    )
+    devices = [(8, 1), (0, 40), (8, 2), (8, 3)]
+    assert [type_of_mount(mounts, os.makedev(*device)) for device in devices] == ["ext4", "nfs4", "xfs", ""]

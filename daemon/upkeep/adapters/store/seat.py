@@ -34,7 +34,10 @@ _LOOK_EVERY = 0.25
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MOUNTS = Path("/proc/self/mountinfo")
 _SIZE = 256
-_SHARED = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "glusterfs", "afs", "gfs2", "ocfs2", "beegfs", "9p"}
+_SHARED = {
+    *("nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "glusterfs", "afs", "gfs2", "ocfs2", "beegfs", "9p"),
+    *("sshfs", "s3fs"),
+}
 """Types of file systems that come from other hosts, or are shared with them; those in user space say `fuse.TYPE`."""
 
 _log = logging.getLogger("upkeep.store")
@@ -171,18 +174,25 @@ _CURE = "give all hosts one database of PostgreSQL (database.url), or run Upkeep
 def network_file_system(path: Path) -> str | None:
     """The type of the file system a file lies on if that is one of a network, else None."""
     try:
-        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
         device = path.stat().st_dev
     except OSError:
         return None
+    kind = type_of_mount(mounts, device)
+    return kind if kind.removeprefix("fuse.") in _SHARED else None
+
+
+def type_of_mount(mounts: str, device: int) -> str:
+    """The type of the file system with this device number, by the text of /proc/self/mountinfo; "" when that has none.
+
+    https://www.kernel.org/doc/html/latest/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts
+    """
     wanted = f"{os.major(device)}:{os.minor(device)}"
-    for mount in mounts:
-        # https://www.kernel.org/doc/html/latest/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts
+    for mount in mounts.splitlines():
         before, _, behind = mount.partition(" - ")
         if before.split()[2] == wanted and behind:
-            kind = behind.split()[0]
-            return kind if kind.removeprefix("fuse.") in {*_SHARED, "sshfs"} else None
-    return None
+            return behind.split()[0]
+    return ""
 
 
 def _running_kernel() -> str:

@@ -31,7 +31,7 @@ from upkeep.adapters.store.transaction import Transaction
 from upkeep.adapters.store.upgrade import require_current
 from upkeep.adapters.store.uploads import Uploads
 from upkeep.adapters.store.work import Work
-from upkeep.domain.errors import TransientError
+from upkeep.domain.errors import StalledError, TransientError
 
 PATIENCE_OF_CHECKS = timedelta(seconds=1)
 """How long `check` waits for a database that is in use."""
@@ -199,14 +199,16 @@ def open_store(url: str, *, state: Path) -> SqlStore:
     return SqlStore(database, Bell(outside))
 
 
-def doubt(url: str) -> str | None:
-    """Why the database a URL names may come to harm where it stands, and what to do about it; None when it will not."""
+def doubt(url: str) -> StalledError | None:
+    """Why the database a URL names may come to harm where it stands; None when it will not."""
     database = open_database(url)
     path = database.path if isinstance(database, SqliteDatabase) else None
     kind = None if path is None else network_file_system(path.parent)
     if kind is None:
         return None
-    return (
-        f"{path} lies on {kind}, a file system of a network, where SQLite's locks cannot be relied upon "
-        "(https://sqlite.org/useovernet.html): move it to a disk of this host, or use PostgreSQL"
+    return StalledError(
+        f"the database lies on {kind}, a file system of a network, where SQLite's locks cannot be relied upon "
+        "(https://sqlite.org/useovernet.html)",
+        where=str(path),
+        cure="put `state` on a disk of this host, or use PostgreSQL (`database.url_file`)",
     )

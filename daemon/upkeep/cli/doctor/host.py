@@ -21,9 +21,6 @@ _FULL_BELOW = 64 << 20
 _NEARLY_FULL_BELOW = 1 << 30
 """Bytes. An SQLite database and its log grow together, and a mirror is as large as its repository."""
 
-_REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "beegfs", "fuse.sshfs", "fuse.s3fs")
-_MOUNTS = Path("/proc/self/mountinfo")
-
 
 def git() -> Verdict:
     """Whether there is a git that knows what it is asked for."""
@@ -95,41 +92,19 @@ def state(settings: "Settings") -> Iterator[Verdict]:
         yield Verdict(FAIL, "state", reason, "make room there, or give it to the user that Upkeep runs as")
         return
     strangers = sorted(path.name for path in folder.iterdir() if path.stat().st_uid != folder.stat().st_uid)
-    kind = kind_of_disk(folder, _MOUNTS.read_text(encoding="utf-8") if _MOUNTS.exists() else "")
     free = shutil.disk_usage(folder).free
     if strangers:
         owner = _name_of(folder.stat().st_uid)
         reason = f"{', '.join(strangers[:3])} in {folder} belongs to another user than the folder, {owner}"
         yield Verdict(FAIL, "state", reason, f"chown -R {owner} {folder}, and become {owner} for every command")
-    elif kind.startswith(_REMOTE) and settings.database.kept is None:
-        yield Verdict(
-            FAIL,
-            "state",
-            f"{folder} is on a network file system ({kind}), where SQLite's locks do not hold",
-            "put `state` on a disk of this host, or use PostgreSQL (`database.url_file`)",
-        )
+    elif doubt := wiring.doubt_of_database(settings):
+        yield failed("state", doubt)
     elif free < _NEARLY_FULL_BELOW:
         level = FAIL if free < _FULL_BELOW else WARN
         reason = f"only {free >> 20} MB are free on the disk of {folder}"
         yield Verdict(level, "disk", reason, "make room: the database and the mirrors of repositories grow there")
     else:
         yield Verdict(OK, "state", f"{folder} can be written, {free >> 30} GB are free")
-
-
-def kind_of_disk(folder: Path, mounts: str) -> str:
-    """The kind of file system that a folder is on, by the text of /proc/self/mountinfo; "" when that says nothing.
-
-    https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
-    """
-    place = folder.resolve()
-    found = (0, "")
-    for line in mounts.splitlines():
-        mounted, _, source = line.partition(" - ")
-        at = Path(mounted.split()[4].replace("\\040", " "))
-        # Of two at one place, the later one is on top.
-        if place.is_relative_to(at) and len(at.parts) >= found[0]:
-            found = (len(at.parts), source.split()[0])
-    return found[1]
 
 
 def renderer(settings: "Settings", stack: ExitStack) -> Verdict:
