@@ -16,7 +16,7 @@ from tests.emulator.harness import ACCOUNT, KEY, REGION, SECRET, CannotRun, Emul
 from tests.flows.given import registered
 from upkeep.adapters.store import SqlStore, migrate, open_store
 from upkeep.domain.deployments import DeploymentStatus
-from upkeep.domain.names import Version, environment_key
+from upkeep.domain.names import ResourceKey, Version, environment_key
 from upkeep.domain.people import DAEMON
 from upkeep.domain.versions import VersionState
 from upkeep.flows import deploy
@@ -111,18 +111,22 @@ def _ours(store: SqlStore, count: int, minor: int, worker: int) -> tuple[float, 
         for number in range(count):
             key = environment_key(f"ours-{number:03}")
             deploy.update(unit, key, to=Version(1, minor), actor=DAEMON, now=now)
-    while True:
-        most = max(most, _threads(worker))
-        with store.read() as unit:
-            found = [unit.fleet.get(environment_key(f"ours-{number:03}")) for number in range(count)]
-        failed = [resource for resource in found if resource.status is DeploymentStatus.FAILED]
-        if failed:
-            with store.read() as unit:
-                said = unit.deployments.get(failed[0].last_deployment or "").message
-            raise RuntimeError(f"{len(failed)} updates failed: {said}")
-        if all(resource.version == Version(1, minor) for resource in found):
-            return time.monotonic() - began, most
-        time.sleep(0.1)
+    # Each is asked for until it is updated, the next one only then: looking at all of them all the time took a quarter
+    # of a core from what is measured.
+    for number in range(count):
+        while not _updated(store, environment_key(f"ours-{number:03}"), minor):
+            most = max(most, _threads(worker))
+            time.sleep(0.05)
+    return time.monotonic() - began, most
+
+
+def _updated(store: SqlStore, key: ResourceKey, minor: int) -> bool:
+    with store.read() as unit:
+        found = unit.fleet.get(key)
+        if found.status is DeploymentStatus.FAILED:
+            said = unit.deployments.get(found.last_deployment or "").message
+            raise RuntimeError(f"the update of {key} failed: {said}")
+    return found.version == Version(1, minor)
 
 
 def _threads(pid: int) -> int:

@@ -243,6 +243,15 @@ def test_a_role_is_entered_once_while_its_credentials_are_good():
     assert door.made[1][1]["aws_access_key_id"] == "FIRSTXXXXXXXXXXX"
 
 
+def test_a_role_is_entered_once_by_each_of_a_hundred_deployments_that_are_looked_at_in_turns():
+    later = datetime.now(UTC) + timedelta(hours=1)
+    door = Door(sts=[assumed(f"KEY{number}", later) for number in range(100)])
+    accounts = Accounts(connect=door)
+    for number in [*range(100), *range(100)]:
+        accounts.client("cloudformation", THERE, f"{number:08}")
+    assert [service for service, _ in door.made] == ["sts", *["cloudformation"] * 100]
+
+
 def test_a_role_is_entered_again_before_its_credentials_expire():
     soon = datetime.now(UTC) + timedelta(minutes=2)
     accounts = Accounts(connect=Door(sts=[assumed("FIRST", soon)]))
@@ -639,6 +648,21 @@ def test_events_are_read_page_by_page_back_to_the_beginning_and_only_once(provis
     cloud.add_response("describe_stacks", a_stack("UPDATE_IN_PROGRESS"))
     cloud.add_response("describe_stack_events", newer | {"NextToken": "older"}, {"StackName": STACK})
     assert [event.id for event in provisioner.observe(HANDLE).events] == ["e-1", "e-2", "e-3", "e-4"]
+
+
+def test_the_events_of_a_hundred_stacks_that_are_looked_at_in_turns_are_read_once(provisioner, cloud):
+    stacks = [f"{STACK}{number:02}" for number in range(100)]
+    newest = {"StackEvents": [an_event(2, "CREATE_IN_PROGRESS", **of("A"))], "NextToken": "older"}
+    for looks in (1, 2):
+        for stack in stacks:
+            first = an_event(1, "UPDATE_IN_PROGRESS", StackId=stack, PhysicalResourceId=stack)
+            running = a_stack("UPDATE_IN_PROGRESS")["Stacks"][0] | {"StackId": stack}
+            cloud.add_response("describe_stacks", {"Stacks": [running]})
+            cloud.add_response("describe_stack_events", newest)
+            if looks == 1:
+                cloud.add_response("describe_stack_events", {"StackEvents": [first]})
+            told = provisioner.observe(HANDLE.replace(STACK, stack)).events
+            assert [event.id for event in told] == ["e-1", "e-2"]
 
 
 @pytest.mark.parametrize(

@@ -589,8 +589,8 @@ class WorkBook(Protocol):
     def retry(self, claim: Claim, due_at: datetime, failure: str) -> None:
         """It did not end well: due again then, its attempts kept."""
 
-    def next_due_at(self) -> datetime | None:
-        """When the earliest unleased work is due, or the earliest lease ends."""
+    def next_due_at(self, kinds: Iterable[WorkKind] = tuple(WorkKind)) -> datetime | None:
+        """When the earliest unleased work of these kinds is due, or the earliest lease ends."""
 
     def find(self, kind: WorkKind, subject: str) -> DueWork | None: ...
     def list(self, limit: int) -> Sequence[DueWork]: ...

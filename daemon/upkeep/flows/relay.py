@@ -36,32 +36,30 @@ def relay(store: Store, channels: Channels, claim: Claim, *, now: datetime) -> N
     Every message is written down as sent before the next one goes out, so that a crash in between repeats one
     message at most. A channel that cannot be reached keeps its notices and is asked again later.
     """
-    for _ in range(SENT_AT_MOST):
-        with store.write() as unit:
-            unit.work.hold(claim)
-            going = _next(unit, claim, now)
-            if not going:
-                return
-            owed = as_one(going)
-            parent = _parent(unit, owed)
+    with store.write() as unit:
+        unit.work.hold(claim)
+        going = _next(unit, claim, now)
+        parent = _parent(unit, going)
+    sent = 0
+    while going:
         try:
-            receipt = channels.send(as_sent(owed, now), parent)
+            receipt = channels.send(as_sent(as_one(going), now), parent)
         except (TransientError, StalledError, CallerError) as failure:
             with store.write() as unit:
                 unit.work.hold(claim)
                 _put_off(unit, claim, going[0], failure, now)
             return
+        sent += 1
         with store.write() as unit:
             unit.work.hold(claim)
             for each in going:
                 unit.outbox.save(replace(each, sent_at=now, receipt=receipt, failure=None, not_before=None))
             pace = channels.pace(claim.subject)
-            if pace:
+            if pace or sent == SENT_AT_MOST:
                 unit.work.done(claim, again_at=now + pace)
                 return
-    with store.write() as unit:
-        unit.work.hold(claim)
-        unit.work.done(claim, again_at=now)
+            going = _next(unit, claim, now)
+            parent = _parent(unit, going)
 
 
 def resume(unit: Unit, *, now: datetime) -> None:
@@ -96,8 +94,10 @@ def _gathering(unit: Unit, owed: OwedNotice, now: datetime) -> OwedNotice:
     return waits
 
 
-def _parent(unit: Unit, owed: OwedNotice) -> str | None:
-    notice = owed.notice
+def _parent(unit: Unit, going: Sequence[OwedNotice]) -> str | None:
+    if not going:
+        return None
+    notice = as_one(going).notice
     if notice.thread is None or notice.key.startswith(notice.thread):
         return None
     return unit.outbox.receipt(notice.channel, notice.thread)

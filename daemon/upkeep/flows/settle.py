@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from upkeep.domain import changesets, events, notices, schemas, specs
 from upkeep.domain.ages import age
 from upkeep.domain.bundles import Part
-from upkeep.domain.changesets import Proposal, ProposalState
+from upkeep.domain.changesets import ProposalState
 from upkeep.domain.deployments import (
     ROLLBACK_FAILED,
     ROLLED_BACK,
@@ -37,7 +38,7 @@ from upkeep.domain.tags import stack_tags
 from upkeep.domain.versions import TemplateVersion
 from upkeep.domain.work import Claim
 from upkeep.flows import preview
-from upkeep.flows.compose import compose
+from upkeep.flows.compose import Composer, Composition, compose
 from upkeep.flows.measure import lag_of
 from upkeep.flows.ports import Provisioner, Renderer, Request, Store, Unit
 
@@ -115,7 +116,11 @@ class _Wait:
 
 @dataclass(frozen=True, slots=True)
 class _Settling:
-    """One DEPLOY work being done, by whoever holds its claim."""
+    """One DEPLOY work being done, by whoever holds its claim.
+
+    `taken` are steps that the next transaction writes down with what it has to say itself. Only those wait there that
+    may be made twice: whoever goes on from the row alone asks again and gets the same.
+    """
 
     store: Store
     renderer: Renderer
@@ -124,6 +129,7 @@ class _Settling:
     routing: Routing
     terms: Terms
     now: datetime
+    taken: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> None:
         seen: DeploymentStatus | None = None
@@ -157,45 +163,42 @@ class _Settling:
 
     def _begun(self) -> Deployment | None:
         """The deployment, rendered and marked as begun; None when there is nothing more to do for now."""
+        with self.store.read() as unit:
+            deployment = self._found(unit)
+            goes_on = deployment.status.under_way and deployment.stall is None
+            if goes_on and deployment.begun_at is not None and deployment.deadline_at is not None:
+                return deployment
+            begins = goes_on and deployment.begun_at is None
+            waits = begins and _wait(unit, deployment) is not None
+            composition = _composition(unit, deployment) if begins and not waits else None
+        rendered = self.renderer.render(composition.template, composition.namespace) if composition else ""
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._found(unit)
             if not deployment.status.under_way or deployment.stall is not None:
                 unit.work.done(self.claim)
                 return None
-            if deployment.begun_at is not None:
-                if deployment.deadline_at is None:
-                    deployment = replace(deployment, deadline_at=self.now + self.terms.settled_within)
-                    unit.deployments.save(deployment)
-                return deployment
-            resource = unit.fleet.get(deployment.resource)
-            wait = _wait(unit, deployment, resource)
-            if wait is not None and wait.fault:
-                close(unit, deployment, DeploymentStatus.CANCELLED, wait.reason, DAEMON, self.now)
-                unit.work.done(self.claim)
+            if waits:
+                self._wait_for_others(unit, deployment)
                 return None
-            if wait is not None:
-                unit.deployments.save(replace(deployment, message=wait.reason))
-                unit.work.done(self.claim, again_at=self.now + LOOK_AGAIN_AFTER)
-                return None
-            composition = None
-            if deployment.action is not Action.DELETE and not _customer_managed(unit, deployment):
-                composition = compose(unit, resource, deployment.target)
-        rendered = self.renderer.render(composition.template, composition.namespace) if composition else ""
-        with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            plan = unit.plans.approved_by(self.claim.subject)
-            if plan is not None and unit.plans.rendered(plan.id) != rendered:
-                raise CallerError(f"the rendered template is {_NOT_AS_APPROVED}", cure=_CHECK_AGAIN)
-            deployment = unit.deployments.get(self.claim.subject)
-            if not deployment.status.under_way:
-                unit.work.done(self.claim)
-                return None
-            deadline_at = self.now + self.terms.settled_within
-            deployment = replace(deployment, begun_at=self.now, deadline_at=deadline_at, message=None)
-            unit.deployments.keep_rendered(deployment.id, rendered)
+            deployment = replace(deployment, deadline_at=self.now + self.terms.settled_within)
+            if begins:
+                plan = unit.plans.approved_by(deployment.id)
+                if plan is not None and unit.plans.rendered(plan.id) != rendered:
+                    raise CallerError(f"the rendered template is {_NOT_AS_APPROVED}", cure=_CHECK_AGAIN)
+                deployment = replace(deployment, begun_at=self.now, message=None)
+                unit.deployments.keep_rendered(deployment.id, rendered)
             unit.deployments.save(deployment)
             return deployment
+
+    def _wait_for_others(self, unit: Unit, deployment: Deployment) -> None:
+        """Look again later, or give it up when what it waits for will never come."""
+        wait = _wait(unit, deployment)
+        if wait is not None and wait.fault:
+            close(unit, deployment, DeploymentStatus.CANCELLED, wait.reason, DAEMON, self.now)
+            unit.work.done(self.claim)
+            return
+        unit.deployments.save(replace(deployment, message=wait.reason if wait else None))
+        unit.work.done(self.claim, again_at=self.now + (LOOK_AGAIN_AFTER if wait else timedelta()))
 
     # ------------------------------------------------------------------------------------------------- the calls
 
@@ -216,15 +219,14 @@ class _Settling:
                 self._discard(self.provisioner.propose(request))
             self._close_cancelled()
             return None
-        if deployment.handle is None:
-            handle = self.provisioner.propose(request)
-            deployment = self._save(lambda found: replace(found, handle=handle))
-        handle = deployment.handle or ""
+        handle = deployment.handle
+        if handle is None:
+            handle = self.taken["handle"] = self.provisioner.propose(request)
         if deployment.executed_at is None and deployment.status is not DeploymentStatus.CANCELLING:
-            outcome = self._proposed(deployment, handle)
-            if outcome is not None:
-                return outcome
-            deployment = self._save(self._executing)
+            decided = self._proposed(deployment, handle)
+            if isinstance(decided, Progress):
+                return decided
+            deployment = decided
         if deployment.executed_at is None:
             self._discard(handle)
             self._close_cancelled()
@@ -236,7 +238,7 @@ class _Settling:
                 if deployment.action is Action.DELETE:
                     raise
                 return self._anew(handle)
-            deployment = self._save(lambda found: replace(found, accepted_at=self.now))
+            self.taken["accepted_at"] = self.now
         if deployment.status is DeploymentStatus.CANCELLING and deployment.cancelled_at is None:
             # What cannot be cancelled any more is followed to its end like everything else.
             with suppress(Conflict):
@@ -261,14 +263,16 @@ class _Settling:
         # It is another stack's story: what becomes of the deployment's own is not told yet.
         return Progress(progress.state, progress.reason, events=progress.events)
 
-    def _proposed(self, deployment: Deployment, handle: str) -> Progress | None:
-        """How it ends or goes on without being executed; None once it may be."""
+    def _proposed(self, deployment: Deployment, handle: str) -> Progress | Deployment:
+        """How it ends or goes on without being executed; once it may be, the deployment marked so, unless it is being
+        cancelled: which of the two came first is decided in one transaction."""
         if deployment.action is Action.DELETE:
-            return None
+            return self._save(self._executing)
         proposal = None
         if deployment.proposed_at is not None:
             with self.store.read() as unit:
                 proposal = unit.deployments.proposal(deployment.id)
+        fresh = proposal is None
         if proposal is None:
             try:
                 proposal = self.provisioner.proposal(handle)
@@ -278,10 +282,17 @@ class _Settling:
                 raise _stalled_by(fault) from fault
             if proposal.state is ProposalState.WORKING:
                 return Progress(ProgressState.RUNNING)
-            self._keep(proposal)
-        with self.store.read() as unit:
-            plan = unit.plans.approved_by(deployment.id)
-        if plan is not None and plan.proposal is not None and not same_changes(plan.proposal, proposal):
+        with self.store.write() as unit:
+            found = self._found(unit)
+            if fresh:
+                unit.deployments.keep_proposal(found.id, proposal)
+                found = replace(found, proposed_at=self.now, stack=proposal.stack or found.stack)
+            plan = unit.plans.approved_by(found.id)
+            as_approved = plan is None or plan.proposal is None or same_changes(plan.proposal, proposal)
+            if as_approved and proposal.state is ProposalState.READY:
+                found = self._executing(found)
+            unit.deployments.save(found)
+        if not as_approved:
             self._discard(handle)
             raise CallerError(f"what would change in the stack is {_NOT_AS_APPROVED}", cure=_CHECK_AGAIN)
         match proposal.state:
@@ -296,17 +307,17 @@ class _Settling:
                 return Progress(
                     ProgressState.SUCCEEDED, NOTHING_CHANGED, outputs, progress.stack or proposal.stack, progress.status
                 )
-        return None
+        return found
 
     def _anew(self, handle: str) -> Progress:
         """What was proposed is gone, or its stack has moved since: nothing was executed, and it is proposed anew."""
         self._discard(handle)
+        self.taken.clear()
         self._save(lambda found: replace(found, handle=None, proposed_at=None, executed_at=None))
         return Progress(ProgressState.RUNNING)
 
     def _executing(self, deployment: Deployment) -> Deployment:
-        """Marked as executed before it is, unless it is being cancelled: which of the two came first is decided in
-        one transaction."""
+        """Marked as executed before it is, unless it is being cancelled."""
         if deployment.status is DeploymentStatus.CANCELLING:
             return deployment
         return replace(deployment, executed_at=self.now)
@@ -337,33 +348,28 @@ class _Settling:
 
     # -------------------------------------------------------------------------------------------------- the rows
 
+    def _found(self, unit: Unit) -> Deployment:
+        """The row as it is now, for as long as the claim holds, with the steps that are not written down yet."""
+        unit.work.hold(self.claim)
+        return replace(unit.deployments.get(self.claim.subject), **self.taken)
+
     def _save(self, change: Callable[[Deployment], Deployment]) -> Deployment:
         """Write one step down, on the row as it is now."""
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            changed = change(unit.deployments.get(self.claim.subject))
+            changed = change(self._found(unit))
             unit.deployments.save(changed)
             return changed
 
-    def _keep(self, proposal: Proposal) -> None:
-        with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            unit.deployments.keep_proposal(self.claim.subject, proposal)
-            found = unit.deployments.get(self.claim.subject)
-            unit.deployments.save(replace(found, proposed_at=self.now, stack=proposal.stack or found.stack))
-
     def _close_cancelled(self) -> None:
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._found(unit)
             close(unit, deployment, DeploymentStatus.CANCELLED, deployment.message, DAEMON, self.now)
             unit.work.done(self.claim)
 
     def _look(self, progress: Progress) -> Deployment:
         """Write down what the provisioner told, and decide whether that is the end."""
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._found(unit)
             unit.deployments.keep_events(deployment.id, progress.events)
             deployment = self._with_stack(unit, deployment, progress)
             if progress.state is ProgressState.RUNNING:
@@ -414,14 +420,14 @@ class _Settling:
             if self._late(deployment):
                 self._stall(f"until its deadline there was no answer: {fault.message}", _TRY_AGAIN, seen)
                 return True
-            if deployment.status is not DeploymentStatus.CANCELLING:
-                self._save(lambda found: replace(found, message=f"is tried again: {fault.message}"))
+            cancelling = deployment.status is DeploymentStatus.CANCELLING
+            told = deployment.message if cancelling else f"is tried again: {fault.message}"
+            self._save(lambda found: replace(found, message=told))
         return False
 
     def _stall(self, reason: str, cure: str, seen: DeploymentStatus | None) -> None:
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._found(unit)
             if seen is not None and deployment.status is not seen:
                 # Somebody cancelled it meanwhile, which may lead on.
                 unit.work.done(self.claim, again_at=self.now)
@@ -503,11 +509,12 @@ def _stalled_by(fault: CallerError) -> StalledError:
     return StalledError(fault.message, where=fault.where, cure=fault.cure)
 
 
-def _wait(unit: Unit, deployment: Deployment, resource: Resource) -> _Wait | None:
+def _wait(unit: Unit, deployment: Deployment) -> _Wait | None:
     """A first deployment waits for what its template reads: an instance for its environment, a pipeline for its
     instances. Proton cancels the pipeline when an instance fails, in these words."""
     if deployment.action is not Action.CREATE:
         return None
+    resource = unit.fleet.get(deployment.resource)
     if resource.key.kind is ResourceKind.INSTANCE and resource.environment is not None:
         home = unit.fleet.get(environment_key(resource.environment))
         if home.version is None:
@@ -544,13 +551,18 @@ def _moved(unit: Unit, resource: Resource, deployment: Deployment, outputs: Outp
     )
 
 
+def _composition(unit: Unit, deployment: Deployment) -> Composition | None:
+    """What its stack is rendered from; None when nothing is made."""
+    if deployment.action is Action.DELETE or _customer_managed(unit, deployment):
+        return None
+    return compose(unit, unit.fleet.get(deployment.resource), deployment.target)
+
+
 def _customer_managed(unit: Unit, deployment: Deployment) -> bool:
     """Whether the environment is made by others: its bundle has a schema and no infrastructure."""
     if deployment.resource.kind is not ResourceKind.ENVIRONMENT:
         return False
-    version = _target_version(unit, deployment)
-    folder = Part.ENVIRONMENT.folder + "/"
-    return not any(file.path.startswith(folder) for file in unit.registry.bundle(version.tree).files)
+    return Composer(unit).is_customer_managed(unit.fleet.get(deployment.resource), deployment.target.version)
 
 
 def _stated_outputs(unit: Unit, deployment: Deployment) -> Outputs:

@@ -100,9 +100,9 @@ class Worker:
         free = [kind for kind in self._works if running[kind] < self._places[kind]]
         now = self._clock()
         with self._store.read() as unit:
-            due_at = unit.work.next_due_at()
+            due_at = unit.work.next_due_at(free)
         claim = None
-        if free and due_at is not None and due_at <= now:
+        if due_at is not None and due_at <= now:
             with self._store.write() as unit:
                 claim = unit.work.claim(free, now, self._lease_for)
         if claim is not None:

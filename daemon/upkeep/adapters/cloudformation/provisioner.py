@@ -36,8 +36,9 @@ _TOLD_BEFORE = ("TokenAlreadyExistsException",)
 _BUSY_FOR = timedelta(seconds=15)
 """So long a stack is left alone on which somebody else is at work."""
 
-_REMEMBERED = 64
-"""The events of so many stacks are remembered, so that each is asked for once."""
+_REMEMBERED = 128
+"""The events of so many stacks are remembered, so that each is asked for once: more than there are in flight, which are
+looked at in turns."""
 
 _DRIFT = "drift"
 

@@ -39,15 +39,13 @@ class Deployments:
         )
 
     def get(self, deployment_id: str) -> Deployment:
-        query = sa.select(deployments).where(deployments.c.id == deployment_id)
-        row = self._transaction.row(self._transaction.kept(query))
+        row = self._transaction.row(self._transaction.kept(_ONE), deployment=deployment_id)
         if row is None:
             raise _unknown(deployment_id)
         return deployment_of(row)
 
     def save(self, deployment: Deployment) -> None:
-        where = deployments.c.id == deployment.id
-        if not self._transaction.change(deployments, where, deployment_values(deployment)):
+        if not self._transaction.rewrite(deployments.c.id, deployment.id, deployment_values(deployment)):
             raise _unknown(deployment.id)
 
     def of_resource(self, key: ResourceKey, limit: int, before: str | None = None) -> Sequence[Deployment]:
@@ -98,31 +96,32 @@ class Deployments:
         return tuple(deployment_of(row) for row in self._transaction.rows(query))
 
     def under_way(self, key: ResourceKey) -> Deployment | None:
-        query = sa.select(deployments).where(deployments.c.resource == str(key), deployments.c.status.in_(UNDER_WAY))
         # Not kept: whoever asks holds the resource's row, and a worker that settles holds the deployment's and waits
         # for the resource's. Each waiting for the other, one of the two would be given up.
-        row = self._transaction.row(query)
+        row = self._transaction.row(_UNDER_WAY, resource=str(key))
         return None if row is None else deployment_of(row)
 
     def keep_rendered(self, deployment_id: str, rendered: str) -> None:
         self._transaction.put(renders, {"deployment": deployment_id, "rendered": rendered})
 
     def rendered(self, deployment_id: str) -> str | None:
-        row = self._transaction.row(sa.select(renders.c.rendered).where(renders.c.deployment == deployment_id))
+        row = self._transaction.row(_RENDERED, deployment=deployment_id)
         return None if row is None else str(row.rendered)
 
     def keep_proposal(self, deployment_id: str, proposal: Proposal) -> None:
         self._transaction.put(proposals, proposal_values(deployment_id, proposal))
 
     def proposal(self, deployment_id: str) -> Proposal | None:
-        row = self._transaction.row(sa.select(proposals).where(proposals.c.deployment == deployment_id))
+        row = self._transaction.row(_PROPOSAL, deployment=deployment_id)
         return None if row is None else proposal_of(row)
 
     def keep_events(self, deployment_id: str, events: Iterable[StackEvent]) -> int:
-        known_ids = sa.select(stack_events.c.id).where(stack_events.c.deployment == deployment_id)
-        known = {row.id for row in self._transaction.rows(known_ids)}
-        fresh = [event for event in events if event.id not in known]
-        return sum(self._transaction.insert(stack_events, stack_event_values(deployment_id, event)) for event in fresh)
+        known = {row.id for row in self._transaction.rows(_TOLD, deployment=deployment_id)}
+        fresh = {event.id: event for event in events if event.id not in known}
+        self._transaction.insert_all(
+            stack_events, [stack_event_values(deployment_id, event) for event in fresh.values()]
+        )
+        return len(fresh)
 
     def told(self, deployment_id: str) -> int:
         query = sa.select(sa.func.count()).where(stack_events.c.deployment == deployment_id)
@@ -155,6 +154,15 @@ class Deployments:
         )
         row = self._transaction.row(query)
         return None if row is None else deployment_of(row)
+
+
+_ONE = sa.select(deployments).where(deployments.c.id == sa.bindparam("deployment"))
+_UNDER_WAY = sa.select(deployments).where(
+    deployments.c.resource == sa.bindparam("resource"), deployments.c.status.in_(UNDER_WAY)
+)
+_RENDERED = sa.select(renders.c.rendered).where(renders.c.deployment == sa.bindparam("deployment"))
+_PROPOSAL = sa.select(proposals).where(proposals.c.deployment == sa.bindparam("deployment"))
+_TOLD = sa.select(stack_events.c.id).where(stack_events.c.deployment == sa.bindparam("deployment"))
 
 
 def _unknown(deployment_id: str) -> NotFound:

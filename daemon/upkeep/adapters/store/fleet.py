@@ -128,12 +128,11 @@ class Fleet:
         return found
 
     def find(self, key: ResourceKey) -> Resource | None:
-        query = self._transaction.kept(sa.select(resources).where(resources.c.key == str(key)))
-        row = self._transaction.row(query)
+        row = self._transaction.row(self._transaction.kept(_ONE), key=str(key))
         return None if row is None else resource_of(row)
 
     def save(self, resource: Resource) -> None:
-        if not self._transaction.change(resources, resources.c.key == str(resource.key), _row_values(resource)):
+        if not self._transaction.rewrite(resources.c.key, str(resource.key), _row_values(resource)):
             raise _no_resource(resource.key)
 
     def remove(self, key: ResourceKey) -> None:
@@ -336,6 +335,9 @@ def _steps(column: sa.Column[Any]) -> sa.Select[Any]:
     steps = steps.union_all(sa.select(following).where(steps.c.value.is_not(None)))
     at_most = sa.bindparam("at_most", type_=sa.Integer)
     return sa.select(steps.c.value).where(steps.c.value.is_not(None)).limit(at_most)
+
+
+_ONE = sa.select(resources).where(resources.c.key == sa.bindparam("key"))
 
 
 def _row_values(resource: Resource) -> Values:

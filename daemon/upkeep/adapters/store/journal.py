@@ -24,19 +24,16 @@ class Journal:
         self._transaction = transaction
 
     def record(self, event: Event, actor: Actor, at: datetime) -> int:
-        statement = (
-            self._transaction.inserting(journal)
-            .values(
-                at=at,
-                kind=kind_of(event),
-                subject=event.subject,
-                actor=actor.name,
-                via=actor.via,
-                facts=facts_of(event) | ({} if actor.token is None else {"token": actor.token}),
-            )
-            .returning(journal.c.id)
-        )
-        return int(self._transaction.connection.execute(statement).scalar_one())
+        self._transaction.require_writing()
+        recorded = {
+            "at": at,
+            "kind": kind_of(event),
+            "subject": event.subject,
+            "actor": actor.name,
+            "via": actor.via,
+            "facts": facts_of(event) | ({} if actor.token is None else {"token": actor.token}),
+        }
+        return int(self._transaction.connection.execute(_RECORDED, recorded).scalar_one())
 
     def entries(
         self,
@@ -64,6 +61,9 @@ class Journal:
         values = {name: value for name, value in given.items() if value is not None}
         rows = self._transaction.rows(_entries(tuple(values)), **values, at_most=limit)
         return tuple(entry_of(row) for row in rows)
+
+
+_RECORDED = sa.insert(journal).returning(journal.c.id)
 
 
 def _id_at(at: sa.ColumnElement[bool], nearest: sa.UnaryExpression[Any]) -> sa.ScalarSelect[int]:

@@ -28,13 +28,7 @@ class Outbox:
         return True
 
     def unsent(self, channel: str, limit: int) -> Sequence[OwedNotice]:
-        query = (
-            sa.select(outbox)
-            .where(outbox.c.channel == channel, outbox.c.sent_at.is_(None), outbox.c.given_up_at.is_(None))
-            .order_by(outbox.c.id)
-            .limit(limit)
-        )
-        return tuple(owed_of(row) for row in self._transaction.rows(query))
+        return tuple(owed_of(row) for row in self._transaction.rows(_UNSENT, channel=channel, at_most=limit))
 
     def save(self, owed: OwedNotice) -> None:
         values = {
@@ -45,7 +39,7 @@ class Outbox:
             "not_before": owed.not_before,
             "given_up_at": owed.given_up_at,
         }
-        if not self._transaction.change(outbox, outbox.c.id == owed.id, values):
+        if not self._transaction.rewrite(outbox.c.id, owed.id, values):
             raise NotFound(f"there is no notice {owed.id}")
 
     def receipt(self, channel: str, thread: str) -> str | None:
@@ -61,3 +55,11 @@ class Outbox:
     def recent(self, limit: int) -> Sequence[OwedNotice]:
         query = sa.select(outbox).order_by(outbox.c.id.desc()).limit(limit)
         return tuple(owed_of(row) for row in self._transaction.rows(query))
+
+
+_UNSENT = (
+    sa.select(outbox)
+    .where(outbox.c.channel == sa.bindparam("channel"), outbox.c.sent_at.is_(None), outbox.c.given_up_at.is_(None))
+    .order_by(outbox.c.id)
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)

@@ -19,6 +19,7 @@ from upkeep.domain.plans import Grounds, Plan, outlook
 from upkeep.domain.resources import Placement
 
 _TOLD = [column for column in plans.c if column.name != "rendered"]
+_APPROVED = sa.select(*_TOLD).where(plans.c.deployment == sa.bindparam("deployment"))
 
 
 class Plans:
@@ -58,7 +59,7 @@ class Plans:
         return None if row is None else row.rendered
 
     def approved_by(self, deployment_id: str) -> Plan | None:
-        row = self._transaction.row(sa.select(*_TOLD).where(plans.c.deployment == deployment_id))
+        row = self._transaction.row(_APPROVED, deployment=deployment_id)
         return None if row is None else _plan_of(row)
 
     def latest(self, template: TemplateName, version: Version) -> Mapping[ResourceKey, Plan]:

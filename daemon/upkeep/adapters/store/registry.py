@@ -145,8 +145,7 @@ class Registry:
         return tuple(major_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def find_major(self, template: TemplateName, major: int) -> Major | None:
-        query = sa.select(majors).where(majors.c.template == template, majors.c.major == major)
-        row = self._transaction.row(self._transaction.kept(query))
+        row = self._transaction.row(self._transaction.kept(_MAJOR), template=template, major=major)
         return None if row is None else major_of(row)
 
     def save_major(self, major: Major) -> None:
@@ -165,8 +164,8 @@ class Registry:
         return found
 
     def find_version(self, template: TemplateName, version: Version) -> TemplateVersion | None:
-        query = sa.select(versions).where(_is(versions, template, version))
-        row = self._transaction.row(self._transaction.kept(query))
+        query = self._transaction.kept(_VERSION)
+        row = self._transaction.row(query, template=template, major=version.major, minor=version.minor)
         return None if row is None else version_of(row)
 
     def versions(
@@ -210,14 +209,8 @@ class Registry:
         return None if row is None else version_of(row)
 
     def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
-        query = (
-            sa.select(versions.c.major, versions.c.minor, versions.c.published_at)
-            .where(versions.c.template == template, versions.c.state == VersionState.PUBLISHED)
-            .order_by(versions.c.major, versions.c.minor)
-        )
-        return tuple(
-            PublishedVersion(Version(row.major, row.minor), row.published_at) for row in self._transaction.rows(query)
-        )
+        rows = self._transaction.rows(_PUBLISHED, template=template)
+        return tuple(PublishedVersion(Version(row.major, row.minor), row.published_at) for row in rows)
 
     def drafts(self, template: TemplateName | None = None, limit: int | None = None) -> Sequence[VersionKey]:
         given = {"template": template, "at_most": limit}
@@ -327,6 +320,17 @@ class Registry:
 _TEMPLATE = sa.select(templates).where(templates.c.name == sa.bindparam("name"))
 _NAMES = sa.select(templates.c.name).order_by(templates.c.name).limit(sa.bindparam("at_most", type_=sa.Integer))
 _MAJORS = sa.select(majors).where(majors.c.template == sa.bindparam("template")).order_by(majors.c.major)
+_MAJOR = sa.select(majors).where(majors.c.template == sa.bindparam("template"), majors.c.major == sa.bindparam("major"))
+_VERSION = sa.select(versions).where(
+    versions.c.template == sa.bindparam("template"),
+    versions.c.major == sa.bindparam("major"),
+    versions.c.minor == sa.bindparam("minor"),
+)
+_PUBLISHED = (
+    sa.select(versions.c.major, versions.c.minor, versions.c.published_at)
+    .where(versions.c.template == sa.bindparam("template"), versions.c.state == VersionState.PUBLISHED)
+    .order_by(versions.c.major, versions.c.minor)
+)
 _COUNT_VERSIONS = sa.select(sa.func.count()).where(versions.c.template == sa.bindparam("template"))
 
 _ON = (resources.c.major, resources.c.minor)

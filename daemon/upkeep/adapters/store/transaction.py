@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,7 +38,7 @@ class Transaction:
 
         SQLite has one writer at a time anyway and ignores the clause.
         """
-        return query.with_for_update(key_share=True) if self.writing else query
+        return _keeping(query) if self.writing else query
 
     def insert(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Add a row; False when one with its keys is there already."""
@@ -64,6 +64,17 @@ class Transaction:
         """The number that a sequence gave last; 0 before the first."""
         return int(self.connection.execute(_LAST_NUMBER, {"name": name}).scalar() or 0)
 
+    def insert_all(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows that are known to be new."""
+        self.require_writing()
+        if rows:
+            self.connection.execute(_adding(table, self.connection.dialect.name), rows)
+
+    def rewrite(self, key: sa.Column[Any], value: object, values: Mapping[str, Any]) -> bool:
+        """Write columns of the row that has this value in a column of its own; False when there is none."""
+        self.require_writing()
+        return self.connection.execute(_rewriting(key), {_KEY: value, **values}).rowcount > 0
+
     def change(self, table: sa.Table, where: sa.ColumnElement[bool], values: Mapping[str, Any]) -> int:
         """Change rows; returns how many."""
         self.require_writing()
@@ -87,6 +98,20 @@ class Transaction:
 
 
 # What follows is kept, because putting a statement together takes longer than having it done.
+
+
+_KEY = "the row"
+"""No column is called so: the others in the values of an update are the columns that it writes."""
+
+
+@lru_cache(maxsize=256)
+def _keeping(query: sa.Select[Any]) -> sa.Select[Any]:
+    return query.with_for_update(key_share=True)
+
+
+@cache
+def _rewriting(key: sa.Column[Any]) -> sa.Update:
+    return sa.update(key.table).where(key == sa.bindparam(_KEY))
 
 
 @cache

@@ -63,7 +63,8 @@ class Work:
         self._held(claim)
 
     def renew(self, claim: Claim, leased_until: datetime) -> bool:
-        return self._transaction.change(work, _of(claim), {"due_at": leased_until}) > 0
+        renewed = self._transaction.connection.execute(_RENEWED, {**_parameters(claim), "till": leased_until})
+        return renewed.rowcount > 0
 
     def done(self, claim: Claim, again_at: datetime | None = None) -> None:
         row = self._held(claim)
@@ -78,8 +79,8 @@ class Work:
         soonest = due_at if row.again_at is None else min(due_at, row.again_at)
         self._free(claim, soonest, attempts=row.attempts, failure=failure)
 
-    def next_due_at(self) -> datetime | None:
-        row = self._transaction.row(_SOONEST)
+    def next_due_at(self, kinds: Iterable[WorkKind] = tuple(WorkKind)) -> datetime | None:
+        row = self._transaction.row(_SOONEST, kinds=tuple(kinds))
         return None if row is None else row.due_at
 
     def find(self, kind: WorkKind, subject: str) -> DueWork | None:
@@ -122,23 +123,17 @@ def _parameters(claim: Claim) -> dict[str, Any]:
     return {"of": claim.kind, "what": claim.subject, "by": claim.token}
 
 
-def _row(kind: WorkKind, subject: str) -> sa.ColumnElement[bool]:
-    return sa.and_(work.c.kind == kind, work.c.subject == subject)
-
-
-def _of(claim: Claim) -> sa.ColumnElement[bool]:
-    return sa.and_(_row(claim.kind, claim.subject), work.c.token == claim.token)
-
-
 # Every piece of work asks these, and putting them together takes longer than having them done.
 _NAMED = sa.and_(work.c.kind == sa.bindparam("of"), work.c.subject == sa.bindparam("what"))
 _OWN = sa.and_(_NAMED, work.c.token == sa.bindparam("by"))
 _HELD = sa.select(work).where(_OWN)
 _GONE = sa.delete(work).where(_OWN)
-_SOONEST = sa.select(work.c.due_at).order_by(work.c.due_at).limit(1)
+_RENEWED = sa.update(work).where(_OWN).values(due_at=sa.bindparam("till"))
+_OF_KINDS = work.c.kind.in_(sa.bindparam("kinds", expanding=True))
+_SOONEST = sa.select(work.c.due_at).where(_OF_KINDS).order_by(work.c.due_at).limit(1)
 _DUE = (
     sa.select(work)
-    .where(work.c.due_at <= sa.bindparam("now"), work.c.kind.in_(sa.bindparam("kinds", expanding=True)))
+    .where(work.c.due_at <= sa.bindparam("now"), _OF_KINDS)
     .order_by(work.c.due_at, work.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
