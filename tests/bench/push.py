@@ -20,6 +20,7 @@ from tests.bench.processes import cpu, upkeep
 from tests.bench.repositories import Floor, Remote
 from tests.databases import Databases
 from upkeep.adapters.store import open_store
+from upkeep.domain.work import WorkKind
 
 GIVEN_UP_AFTER = 600.0
 PUSHES = 4
@@ -65,6 +66,8 @@ def _pushes(templates: int, size: Size, report: Report, folder: Path) -> Mapping
         database = folder / "daemon" / "state" / "upkeep.db"
         report.say(f"its first sync, and {size.rounds} rounds of {PUSHES} pushes")
         _await(database, "SELECT 1 FROM sources WHERE synced_commit = ?", remote.head)
+        # An idle machine has worked out what the new drafts would change as well.
+        _await(database, "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM work WHERE kind = ?)", WorkKind.PREVIEW)
 
         def ours() -> float:
             before, began = cpu(process.pid), time.perf_counter()
@@ -107,12 +110,12 @@ def _post(port: int, body: bytes) -> None:
         raise RuntimeError(f"a push was answered {answer[:300]!r}")
 
 
-def _await(database: Path, query: str, commit: str) -> None:
+def _await(database: Path, query: str, about: str) -> None:
     until = time.monotonic() + GIVEN_UP_AFTER
     with closing(sqlite3.connect(database, timeout=30)) as connection:
-        while connection.execute(query, (commit,)).fetchone() is None:
+        while connection.execute(query, (about,)).fetchone() is None:
             if time.monotonic() > until:
-                raise RuntimeError(f"{commit} did not arrive within {GIVEN_UP_AFTER:g} s")
+                raise RuntimeError(f"{query} of {about} gave nothing within {GIVEN_UP_AFTER:g} s")
             time.sleep(0.0005)
 
 

@@ -4,6 +4,7 @@ plans it over a fleet of some thousand."""
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.multitude import BUSY
 from upkeep.adapters.clock import now
 from upkeep.adapters.store import SqlStore, open_store
 from upkeep.adapters.store.tables import metadata
+from upkeep.domain.work import WorkKind
 
 RESOURCES, TEMPLATES = 6000, 60
 
@@ -180,3 +182,31 @@ def test_no_page_reads_through_what_it_does_not_show(
 def test_a_page_asks_a_bounded_number_of_questions(explained: dict[str, list[tuple[str, set[str]]]], path: str) -> None:
     at_most = 120 if path.endswith(".csv") or ".csv?" in path else 30
     assert len(explained[path]) <= at_most, "\n".join(statement for statement, _ in explained[path])
+
+
+def test_what_waits_of_one_kind_is_not_read_for_another(each_store: SqlStore) -> None:
+    at = now()
+    with each_store.write() as unit:
+        for number in range(300):
+            unit.work.ask(WorkKind.PREVIEW, f"env/1.{number}", at)
+        unit.work.ask(WorkKind.SYNC, "templates", at)
+    kinds = tuple(kind for kind in WorkKind if kind is not WorkKind.PREVIEW)
+
+    def claim() -> None:
+        with each_store.write() as unit:
+            assert unit.work.next_due_at(kinds) == at
+            claimed = unit.work.claim(kinds, at, timedelta(minutes=1))
+            assert claimed is not None
+            assert claimed.kind is WorkKind.SYNC
+
+    statements = [(text, values) for text, values in asked(each_store, claim) if "FROM work" in text]
+    assert len(statements) == 3
+    with each_store._database.transaction(writing=False) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        for text, values in statements:
+            explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+            plan = "\n".join(str(row) for row in connection.exec_driver_sql(f"{explain} {text}", values))
+            assert "ix_work_due" in plan
+            assert re.search(r"\(kind=\?|Index Cond: \(+kind", plan), plan
+            assert not re.search(r"SCAN work|Sort|TEMP B-TREE", plan), plan

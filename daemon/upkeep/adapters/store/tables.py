@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index,
 
 from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that leads here."""
 
 metadata = sa.MetaData(
@@ -456,7 +456,7 @@ work = Table(
     sa.UniqueConstraint("kind", "subject"),
     sqlite_autoincrement=True,
 )
-Index("ix_work_due_at", work.c.due_at, work.c.id)
+Index("ix_work_due", work.c.kind, work.c.due_at, work.c.id)
 
 numbers = Table(
     "numbers",

@@ -1,12 +1,13 @@
 """The queue in the store.
 
 One row for each kind and subject. While nobody holds it, `due_at` says when it may be claimed; while somebody
-does, it is the end of the lease, after which it may be claimed as well. So there is one index to look at, and
-a worker that was killed needs nobody to tidy up after it. What is asked for while the row is held stands in
-`again_at` and is forgotten at the next claim, not at the end of the work.
+does, it is the end of the lease, after which it may be claimed as well. So there is one index to look at, and a worker
+that was killed needs nobody to tidy up after it. Each kind has a stretch of its own there: what waits of one, however
+much, is not read for another. What is asked for while the row is held stands in `again_at` and is forgotten at the
+next claim, not at the end of the work.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -48,7 +49,10 @@ class Work:
         self.rang = True
 
     def claim(self, kinds: Iterable[WorkKind], now: datetime, lease_for: timedelta) -> Claim | None:
-        row = self._transaction.row(_DUE, now=now, kinds=list(kinds))
+        longest = sorted((at, kind) for kind, at in self._next_due(kinds).items() if at <= now)
+        # Of a kind whose rows other workers are claiming there may be none left, and of the next one there is.
+        found = (self._transaction.row(_DUE, now=now, kind=kind) for _, kind in longest)
+        row = next((row for row in found if row is not None), None)
         if row is None:
             return None
         # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its old
@@ -80,8 +84,7 @@ class Work:
         self._free(claim, soonest, attempts=row.attempts, failure=failure)
 
     def next_due_at(self, kinds: Iterable[WorkKind] = tuple(WorkKind)) -> datetime | None:
-        row = self._transaction.row(_SOONEST, kinds=tuple(kinds))
-        return None if row is None else row.due_at
+        return min(self._next_due(kinds).values(), default=None)
 
     def find(self, kind: WorkKind, subject: str) -> DueWork | None:
         row = self._transaction.row(_FOUND, kind=kind, subject=subject)
@@ -90,6 +93,12 @@ class Work:
     def list(self, limit: int) -> Sequence[DueWork]:
         query = sa.select(work).order_by(work.c.due_at, work.c.id).limit(limit)
         return tuple(due_work_of(row) for row in self._transaction.rows(query))
+
+    def _next_due(self, kinds: Iterable[WorkKind]) -> Mapping[WorkKind, datetime]:
+        """When the earliest row of each kind is due, of kinds that have any."""
+        wanted = tuple(kinds)
+        row = self._transaction.row(_soonest(wanted)) if wanted else None
+        return {kind: at for kind, at in zip(wanted, row or (), strict=False) if at is not None}
 
     def _held(self, claim: Claim) -> sa.Row[Any]:
         row = self._transaction.row(self._transaction.kept(_HELD), **_parameters(claim))
@@ -119,6 +128,18 @@ def _asking(dialect: str) -> "postgresql.Insert | sqlite.Insert":
     )
 
 
+@cache
+def _soonest(kinds: tuple[WorkKind, ...]) -> sa.Select[Any]:
+    """When the earliest row of each kind is due. One look into the index for each kind: asked for all kinds at once,
+    a database would read through whatever waits of a kind that has no place free."""
+    return sa.select(
+        *(
+            sa.select(work.c.due_at).where(work.c.kind == kind).order_by(work.c.due_at).limit(1).scalar_subquery()
+            for kind in kinds
+        )
+    )
+
+
 def _parameters(claim: Claim) -> dict[str, Any]:
     return {"of": claim.kind, "what": claim.subject, "by": claim.token}
 
@@ -129,11 +150,9 @@ _OWN = sa.and_(_NAMED, work.c.token == sa.bindparam("by"))
 _HELD = sa.select(work).where(_OWN)
 _GONE = sa.delete(work).where(_OWN)
 _RENEWED = sa.update(work).where(_OWN).values(due_at=sa.bindparam("till"))
-_OF_KINDS = work.c.kind.in_(sa.bindparam("kinds", expanding=True))
-_SOONEST = sa.select(work.c.due_at).where(_OF_KINDS).order_by(work.c.due_at).limit(1)
 _DUE = (
     sa.select(work)
-    .where(work.c.due_at <= sa.bindparam("now"), _OF_KINDS)
+    .where(work.c.kind == sa.bindparam("kind"), work.c.due_at <= sa.bindparam("now"))
     .order_by(work.c.due_at, work.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
