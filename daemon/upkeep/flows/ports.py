@@ -767,8 +767,9 @@ class Repositories(Protocol):
         """The commit at the branch's head, asked of the remote. TransientError when it does not answer,
         StalledError when it is gone, forbidden, or has no such branch."""
 
-    def fetch(self, source: Source) -> AbstractContextManager["Mirror"]:
-        """Bring the mirror up to the branch's head and open it. Errors as for `head`."""
+    def fetch(self, source: Source, at_most: int | None = None) -> AbstractContextManager["Mirror"]:
+        """Bring the mirror up to the branch's head and open it. Of more than `at_most` commits at once, `steps` tells
+        nothing. Errors as for `head`."""
 
 
 class Mirror(Protocol):
@@ -781,11 +782,11 @@ class Mirror(Protocol):
     def commit(self, commit_id: str) -> Commit:
         """NotFound when the repository does not have it."""
 
-    def steps(self, after: str, until: str, subdirectory: str, at_most: int | None = None) -> Iterator[Step] | None:
+    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
         """The first-parent commits behind `after` up to `until`, oldest first, one git process for all.
 
-        None when `after` is not on the first-parent line of `until`, or more than `at_most` commits behind: then only
-        trees can be compared.
+        None when `after` is not on the first-parent line of `until`, or more commits behind than were to be told at
+        once: then only trees can be compared.
         """
 
     def distance(self, after: str, until: str) -> int:

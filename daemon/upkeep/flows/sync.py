@@ -78,7 +78,7 @@ def sync(
         if claim.cause == Cause.POLL and not _unsettled(source) and repositories.head(source) == source.synced_commit:
             run.finish(source.synced_commit, source.findings, None)
             return
-        with repositories.fetch(source) as mirror:
+        with repositories.fetch(source, limits.commits) as mirror:
             _Reading(run, mirror).bring_up()
     except LostLease:
         raise
@@ -140,7 +140,7 @@ class _Reading:
         skipped: tuple[Finding, ...] = ()
         if source.synced_commit is not None:
             limit = self.run.limits.commits
-            steps = self.mirror.steps(source.synced_commit, head, source.subdirectory, limit)
+            steps = self.mirror.steps(source.synced_commit, head, source.subdirectory)
             if steps is None and (count := self.mirror.distance(source.synced_commit, head)) > limit:
                 skipped = (_too_many(count, limit),)
         if steps is None:
