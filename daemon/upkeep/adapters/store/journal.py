@@ -13,6 +13,7 @@ from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.events import Event, JournalEntry, facts_of, kind_of
 from upkeep.domain.people import Actor, Via
 
+_RECORDING = sa.insert(journal).returning(journal.c.id)
 _OVERLAP = timedelta(hours=1)
 """No transaction lasts as long."""
 
@@ -24,19 +25,16 @@ class Journal:
         self._transaction = transaction
 
     def record(self, event: Event, actor: Actor, at: datetime) -> int:
-        statement = (
-            self._transaction.inserting(journal)
-            .values(
-                at=at,
-                kind=kind_of(event),
-                subject=event.subject,
-                actor=actor.name,
-                via=actor.via,
-                facts=facts_of(event) | ({} if actor.token is None else {"token": actor.token}),
-            )
-            .returning(journal.c.id)
-        )
-        return int(self._transaction.connection.execute(statement).scalar_one())
+        self._transaction.require_writing()
+        entry = {
+            "at": at,
+            "kind": kind_of(event),
+            "subject": event.subject,
+            "actor": actor.name,
+            "via": actor.via,
+            "facts": facts_of(event) | ({} if actor.token is None else {"token": actor.token}),
+        }
+        return int(self._transaction.connection.execute(_RECORDING, entry).scalar_one())
 
     def entries(
         self,

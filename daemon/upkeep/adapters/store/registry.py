@@ -145,8 +145,7 @@ class Registry:
         return tuple(major_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def find_major(self, template: TemplateName, major: int) -> Major | None:
-        query = sa.select(majors).where(majors.c.template == template, majors.c.major == major)
-        row = self._transaction.row(self._transaction.kept(query))
+        row = self._transaction.row(self._transaction.kept(_MAJOR), template=template, major=major)
         return None if row is None else major_of(row)
 
     def save_major(self, major: Major) -> None:
@@ -196,18 +195,8 @@ class Registry:
     def latest(
         self, template: TemplateName, major: int, states: Iterable[VersionState] = tuple(VersionState)
     ) -> TemplateVersion | None:
-        query = (
-            sa.select(versions)
-            .where(
-                versions.c.template == template,
-                versions.c.major == major,
-                versions.c.state.in_(list(states)),
-            )
-            .order_by(versions.c.minor.desc())
-            .limit(1)
-        )
-        row = self._transaction.row(query)
-        return None if row is None else version_of(row)
+        rows = self._transaction.rows(_LATEST, template=template, major=major, states=list(states))
+        return version_of(rows[0]) if rows else None
 
     def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
         query = (
@@ -260,8 +249,7 @@ class Registry:
 
     def keep_bundle(self, bundle: Bundle) -> None:
         while not self._transaction.insert(bundles, {"tree": bundle.tree}):
-            held = sa.select(bundles).where(bundles.c.tree == bundle.tree)
-            if self._transaction.row(self._transaction.kept(held)) is not None:
+            if self._transaction.row(self._transaction.kept(_BUNDLE), tree=bundle.tree) is not None:
                 return
         digests = [None if file.content is None else hashlib.sha256(file.content).digest() for file in bundle.files]
         kept = {
@@ -269,27 +257,28 @@ class Registry:
             for digest, file in zip(digests, bundle.files, strict=True)
             if digest is not None and file.content is not None
         }
-        for digest, content in sorted(kept.items()):
-            self._transaction.insert(contents, {"digest": digest, "content": content})
-        if bundle.files:
-            self._transaction.connection.execute(
-                self._transaction.inserting(bundle_files),
-                [
-                    {
-                        "tree": bundle.tree,
-                        "position": position,
-                        "path": file.path,
-                        "mode": file.mode,
-                        "blob": file.blob,
-                        "size": file.size,
-                        "digest": digest,
-                    }
-                    for position, (digest, file) in enumerate(zip(digests, bundle.files, strict=True))
-                ],
-            )
+        # In one order, so that no two transactions wait for each other's rows.
+        self._transaction.insert_missing(
+            contents, [{"digest": digest, "content": content} for digest, content in sorted(kept.items())]
+        )
+        self._transaction.insert_missing(
+            bundle_files,
+            [
+                {
+                    "tree": bundle.tree,
+                    "position": position,
+                    "path": file.path,
+                    "mode": file.mode,
+                    "blob": file.blob,
+                    "size": file.size,
+                    "digest": digest,
+                }
+                for position, (digest, file) in enumerate(zip(digests, bundle.files, strict=True))
+            ],
+        )
 
     def bundle(self, tree: str) -> Bundle:
-        if self._transaction.row(sa.select(bundles).where(bundles.c.tree == tree)) is None:
+        if self._transaction.row(_BUNDLE, tree=tree) is None:
             raise NotFound(f"there is no bundle with tree {tree}", cure="sync its source again")
         query = (
             sa.select(bundle_files, contents.c.content)
@@ -327,6 +316,18 @@ class Registry:
 _TEMPLATE = sa.select(templates).where(templates.c.name == sa.bindparam("name"))
 _NAMES = sa.select(templates.c.name).order_by(templates.c.name).limit(sa.bindparam("at_most", type_=sa.Integer))
 _MAJORS = sa.select(majors).where(majors.c.template == sa.bindparam("template")).order_by(majors.c.major)
+_MAJOR = sa.select(majors).where(majors.c.template == sa.bindparam("template"), majors.c.major == sa.bindparam("major"))
+_LATEST = (
+    sa.select(versions)
+    .where(
+        versions.c.template == sa.bindparam("template"),
+        versions.c.major == sa.bindparam("major"),
+        versions.c.state.in_(sa.bindparam("states", expanding=True)),
+    )
+    .order_by(versions.c.minor.desc())
+    .limit(1)
+)
+_BUNDLE = sa.select(bundles).where(bundles.c.tree == sa.bindparam("tree"))
 _COUNT_VERSIONS = sa.select(sa.func.count()).where(versions.c.template == sa.bindparam("template"))
 
 _ON = (resources.c.major, resources.c.minor)

@@ -70,8 +70,8 @@ class Sources:
         # read keeps a sync and a poll of the same source from undoing each other's columns.
         before = self._read.get(source.name, {})
         changed = {key: value for key, value in source_values(source).items() if before.get(key, ...) != value}
-        changed.setdefault("name", source.name)
-        if not self._transaction.change(sources, sources.c.name == source.name, changed):
+        changed["name"] = source.name
+        if not self._transaction.save(sources, changed):
             raise _unknown(source.name)
         if not changed.keys() <= _COURSE:
             self._transaction.next_number(_EDITION)
