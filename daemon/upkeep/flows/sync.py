@@ -306,14 +306,16 @@ class _Run:
     def register(self, registrable: _Registrable) -> None:
         """Write one commit."""
         with self.store.write() as unit:
-            source = self._held(unit)
+            unit.work.hold(self.claim)
+            source = self._current(unit)
             self._write(unit, registrable)
             unit.sources.save(replace(source, synced_commit=registrable.commit.id, synced_at=self.now))
 
     def finish(self, head: str, findings: tuple[Finding, ...], registrable: _Registrable | None) -> None:
         """Write the last commit, if there is one, and that the registry is up to the head."""
         with self.store.write() as unit:
-            source = self._held(unit)
+            unit.work.done(self.claim)
+            source = self._current(unit)
             if registrable is not None:
                 self._write(unit, registrable)
             if source.stall is not None:
@@ -339,7 +341,6 @@ class _Run:
                     DAEMON,
                     self.now,
                 )
-            unit.work.done(self.claim)
 
     def fail(self, failure: TransientError) -> None:
         """Write down that the source could not be read this time."""
@@ -374,9 +375,8 @@ class _Run:
                 receive.settle(unit, source.name, self.now, str(stalled), self.now)
             unit.work.done(self.claim)
 
-    def _held(self, unit: Unit) -> Source:
-        """The source as it is now, under the claim."""
-        unit.work.hold(self.claim)
+    def _current(self, unit: Unit) -> Source:
+        """The source as it is now, if it still is what was read."""
         source = _find(unit, self.source.name)
         if source is None or _place(source) != _place(self.source):
             raise _Overtaken

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from upkeep.adapters.store.columns import Moment, Name
 from upkeep.adapters.store.rows import delivery_of, delivery_values
 from upkeep.adapters.store.tables import deliveries, delivery_sources
-from upkeep.adapters.store.transaction import Transaction
+from upkeep.adapters.store.transaction import Transaction, written
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.names import SourceName
 
@@ -20,7 +20,7 @@ _OPEN = (
     sa.select(deliveries)
     .join(delivery_sources, delivery_sources.c.delivery == deliveries.c.id)
     .where(
-        deliveries.c.status.in_((DeliveryStatus.RECEIVED, DeliveryStatus.FAILED)),
+        deliveries.c.status.in_(written((DeliveryStatus.RECEIVED, DeliveryStatus.FAILED))),
         deliveries.c.received_at <= sa.bindparam("before"),
         delivery_sources.c.source == sa.bindparam("source"),
     )

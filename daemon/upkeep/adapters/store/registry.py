@@ -31,7 +31,7 @@ from upkeep.adapters.store.tables import (
     templates,
     versions,
 )
-from upkeep.adapters.store.transaction import Transaction
+from upkeep.adapters.store.transaction import Transaction, written
 from upkeep.domain.bundles import Bundle, BundleFile
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import Conflict, NotFound
@@ -195,7 +195,7 @@ class Registry:
     def latest(
         self, template: TemplateName, major: int, states: Iterable[VersionState] = tuple(VersionState)
     ) -> TemplateVersion | None:
-        rows = self._transaction.rows(_LATEST, template=template, major=major, states=list(states))
+        rows = self._transaction.rows(_latest(frozenset(states)), template=template, major=major)
         return version_of(rows[0]) if rows else None
 
     def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
@@ -317,16 +317,6 @@ _TEMPLATE = sa.select(templates).where(templates.c.name == sa.bindparam("name"))
 _NAMES = sa.select(templates.c.name).order_by(templates.c.name).limit(sa.bindparam("at_most", type_=sa.Integer))
 _MAJORS = sa.select(majors).where(majors.c.template == sa.bindparam("template")).order_by(majors.c.major)
 _MAJOR = sa.select(majors).where(majors.c.template == sa.bindparam("template"), majors.c.major == sa.bindparam("major"))
-_LATEST = (
-    sa.select(versions)
-    .where(
-        versions.c.template == sa.bindparam("template"),
-        versions.c.major == sa.bindparam("major"),
-        versions.c.state.in_(sa.bindparam("states", expanding=True)),
-    )
-    .order_by(versions.c.minor.desc())
-    .limit(1)
-)
 _BUNDLE = sa.select(bundles).where(bundles.c.tree == sa.bindparam("tree"))
 _COUNT_VERSIONS = sa.select(sa.func.count()).where(versions.c.template == sa.bindparam("template"))
 
@@ -344,11 +334,18 @@ _MOVING = (
         # What is under way is few, what runs the template many: the condition is written as the partial index has it,
         # and the template so that no index serves.
         resources.c.template.concat("") == sa.bindparam("template"),
-        deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY]),
+        deployments.c.status.in_(written(UNDER_WAY)),
         sa.or_(resources.c.major.is_(None), sa.tuple_(*_ON) != sa.tuple_(*_TO)),
     )
     .group_by(*_TO)
 )
+
+
+@cache
+def _latest(states: frozenset[VersionState]) -> sa.Select[Any]:
+    of_major = (versions.c.template == sa.bindparam("template"), versions.c.major == sa.bindparam("major"))
+    query = sa.select(versions).where(*of_major, versions.c.state.in_(written(states)))
+    return query.order_by(versions.c.minor.desc()).limit(1)
 
 
 @cache

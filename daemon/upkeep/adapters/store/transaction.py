@@ -1,7 +1,8 @@
 """What the books say to the database: the few statements they are made of."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -135,6 +136,12 @@ def _putting(table: sa.Table, columns: tuple[str, ...], dialect: str) -> "postgr
 def inserting(table: sa.Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
     """An insert in a dialect of its own, which knows ON CONFLICT."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def written(words: Iterable[StrEnum]) -> list[sa.ColumnClause[str]]:
+    """Words of ours as they stand in a statement that is kept: as values, their number would be counted and the
+    statement completed each time that it is asked."""
+    return [sa.literal_column(f"'{word}'") for word in words]
 
 
 _LAST_NUMBER = sa.select(numbers.c.last).where(numbers.c.name == sa.bindparam("name"))

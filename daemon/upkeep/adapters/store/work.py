@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from upkeep.adapters.store.rows import due_work_of
 from upkeep.adapters.store.tables import work
-from upkeep.adapters.store.transaction import Transaction, inserting
+from upkeep.adapters.store.transaction import Transaction, inserting, written
 from upkeep.domain.errors import LostLease
 from upkeep.domain.work import Claim, DueWork, WorkKind
 
@@ -48,7 +48,7 @@ class Work:
         self.rang = True
 
     def claim(self, kinds: Iterable[WorkKind], now: datetime, lease_for: timedelta) -> Claim | None:
-        row = self._transaction.row(_DUE, now=now, kinds=list(kinds))
+        row = self._transaction.row(_due(tuple(kinds)), now=now)
         if row is None:
             return None
         # Not a number of the row: rows come and go, and a worker that slept through all of it must not find its old
@@ -119,6 +119,18 @@ def _asking(dialect: str) -> "postgresql.Insert | sqlite.Insert":
     )
 
 
+@cache
+def _due(kinds: tuple[WorkKind, ...]) -> sa.Select[Any]:
+    """What of these kinds has been due longest."""
+    return (
+        sa.select(work)
+        .where(work.c.due_at <= sa.bindparam("now"), work.c.kind.in_(written(kinds)))
+        .order_by(work.c.due_at, work.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
 def _parameters(claim: Claim) -> dict[str, Any]:
     return {"of": claim.kind, "what": claim.subject, "by": claim.token}
 
@@ -137,13 +149,6 @@ _OWN = sa.and_(_NAMED, work.c.token == sa.bindparam("by"))
 _HELD = sa.select(work).where(_OWN)
 _GONE = sa.delete(work).where(_OWN, work.c.again_at.is_(None))
 _SOONEST = sa.select(work.c.due_at).order_by(work.c.due_at).limit(1)
-_DUE = (
-    sa.select(work)
-    .where(work.c.due_at <= sa.bindparam("now"), work.c.kind.in_(sa.bindparam("kinds", expanding=True)))
-    .order_by(work.c.due_at, work.c.id)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
 _CLAIMED = (
     sa.update(work)
     .where(_NAMED)
