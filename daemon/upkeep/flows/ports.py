@@ -135,7 +135,14 @@ class SourceBook(Protocol):
     def edition(self) -> int:
         """A number that is another one whenever a source came, went, or reads something else by other secrets."""
 
+    def named(self, names: Collection[str]) -> Sequence[Source]:
+        """Those of these names that there are, by name."""
+
     def save(self, source: Source) -> None: ...
+    def heard(self, answered: Sequence[Source], at: datetime) -> None:
+        """Note that these answered and had nothing new. One that reads something else by now, or came to read more,
+        stalled or failed, is left as it is."""
+
     def remove(self, name: SourceName) -> None:
         """Its templates stay and belong to no source any more."""
 

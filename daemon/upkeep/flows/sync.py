@@ -62,10 +62,9 @@ def sync(
 ) -> None:
     """Do one SYNC work: read what is new on the source's branch and register it.
 
-    A poll asks for the head first and fetches only when it moved. A sync that a person asked for also puts right
-    what does not follow from new commits: it registers version folders the registry lost, and makes a new minor of a
-    folder whose last version was deleted, as AWS Proton did on every sync; doing that unasked would bring back each
-    draft that somebody discards.
+    A sync that a person asked for also puts right what does not follow from new commits: it registers version folders
+    the registry lost, and makes a new minor of a folder whose last version was deleted, as AWS Proton did on every
+    sync; doing that unasked would bring back each draft that somebody discards.
     """
     with store.read() as unit:
         source = _find(unit, claim.subject)
@@ -75,9 +74,6 @@ def sync(
         return
     run = _Run(store, renderer, claim, routing, source, limits, now)
     try:
-        if claim.cause == Cause.POLL and not _unsettled(source) and repositories.head(source) == source.synced_commit:
-            run.finish(source.synced_commit, source.findings, None)
-            return
         with repositories.fetch(source, limits.commits) as mirror:
             _Reading(run, mirror).bring_up()
     except LostLease:
@@ -99,7 +95,7 @@ def _find(unit: Unit, name: str) -> Source | None:
         return None
 
 
-def _unsettled(source: Source) -> bool:
+def unsettled(source: Source) -> bool:
     """Whether another source may have let go of a name meanwhile, which no commit of this one tells."""
     return any(finding.slug == NAME_HELD_ELSEWHERE for finding in source.findings)
 
@@ -153,7 +149,7 @@ class _Reading:
             for step in steps:
                 self._note(step.commit, self._moves(step.folders, before))
                 before = step.commit.id
-            if asked or _unsettled(source):
+            if asked or unsettled(source):
                 self._compare(head, anew=asked, synced=True)
         self.run.finish(head, (*skipped, *self._findings()), self.pending)
 
