@@ -161,6 +161,9 @@ class DeliveryBook(Protocol):
     def save(self, *deliveries: Delivery) -> None:
         """Add each, or replace the one with its id."""
 
+    def settle(self, deliveries: Iterable[Delivery]) -> None:
+        """Write down what became of these, and nothing else of them."""
+
     def recent(
         self,
         limit: int,

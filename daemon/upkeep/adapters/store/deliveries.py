@@ -1,6 +1,6 @@
 """Deliveries in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -15,6 +15,12 @@ from upkeep.domain.names import SourceName
 _IDS: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
 _THOSE = sa.select(deliveries).where(deliveries.c.id.in_(_IDS)).order_by(deliveries.c.id)
 _WITHOUT_SOURCES = sa.delete(delivery_sources).where(delivery_sources.c.delivery.in_(_IDS))
+
+_SETTLED = (
+    sa.update(deliveries)
+    .where(deliveries.c.id == sa.bindparam("of"))
+    .values(status=sa.bindparam("became"), reason=sa.bindparam("why"), settled_at=sa.bindparam("at"))
+)
 
 _OPEN = (
     sa.select(deliveries)
@@ -55,6 +61,14 @@ class Deliveries:
                 for source in dict.fromkeys(delivery.sources)
             ),
         )
+
+    def settle(self, settled: Iterable[Delivery]) -> None:
+        self._transaction.require_writing()
+        # In one order, so that no two transactions wait for each other's rows.
+        ordered = sorted(settled, key=lambda delivery: delivery.id)
+        became = [{"of": d.id, "became": d.status, "why": d.reason, "at": d.settled_at} for d in ordered]
+        if became:
+            self._transaction.connection.execute(_SETTLED, became)
 
     def recent(
         self,
