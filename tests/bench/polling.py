@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
@@ -21,13 +22,12 @@ from tests.bench.load import drive, numbered
 from tests.bench.processes import cpu, upkeep
 from tests.bench.repositories import Remote
 from upkeep.adapters.git import GitRepositories
-from upkeep.adapters.jinja import JinjaRenderer
 from upkeep.adapters.secrets import KeptSecrets
 from upkeep.adapters.store import SqlStore, migrate, open_store
-from upkeep.domain.notices import Routing
-from upkeep.domain.sources import Cause, Source
+from upkeep.domain.sources import Source
 from upkeep.domain.work import WorkKind
-from upkeep.flows.sync import sync
+from upkeep.flows import follow
+from upkeep.flows.poll import poll
 
 POLLS = 10
 DELIVERIES_A_SECOND = 20
@@ -39,7 +39,8 @@ def measure(size: Size, report: Report) -> None:
     with tempfile.TemporaryDirectory() as place:
         remote = Remote(Path(place) / "remote.git")
         remote.fill(10)
-        _one(size, report, Path(place), remote)
+        _few(size, report, Path(place) / "few", remote, follow.POLLED_TOGETHER)
+        _few(size, report, Path(place) / "one", remote, 1)
         _many(size, report, Path(place), remote)
 
 
@@ -50,44 +51,51 @@ def _quiet(remote: Remote, number: int) -> Source:
     return builders.a_source(f"quiet-{number:04}", url=remote.url, branch=f"b{number}", poll_every_for=A_DAY, **known)
 
 
-def _one(size: Size, report: Report, folder: Path, remote: Remote) -> None:
-    report.say(f"{size.rounds} rounds of {POLLS} polls")
-    state = folder / "one"
+def _few(size: Size, report: Report, state: Path, remote: Remote, together: int) -> None:
+    """Polls of so many sources that are due at once, each beside one `git ls-remote` as a person types it."""
+    report.say(f"{size.rounds} rounds of {POLLS} polls, {together} due at once")
     url = f"sqlite:///{state / 'upkeep.db'}"
     state.mkdir()
     migrate(url, state=state)
     store = open_store(url, state=state)
     repositories = GitRepositories(state / "git", KeptSecrets(), timeout_for=timedelta(seconds=60), allow_local=True)
     with store.write() as unit:
-        unit.sources.add(_quiet(remote, 0))
+        for number in range(together):
+            unit.sources.add(_quiet(remote, number))
+    # Each round of polls finds them due again: times are arguments.
+    days = count(1)
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     used: dict[str, list[float]] = {"ours": [], "floor": []}
 
-    with JinjaRenderer() as renderer:
+    def ours() -> None:
+        now = datetime.now(UTC) + 2 * A_DAY * next(days)
+        with store.write() as unit:
+            assert follow.poll(unit, jitter=0.5, now=now) == together
+        with store.write() as unit:
+            claim = unit.work.claim([WorkKind.POLL], now, timedelta(minutes=1))
+        assert claim is not None
+        poll(store, repositories, claim, now=now)
 
-        def ours() -> None:
-            now = datetime.now(UTC)
-            with store.write() as unit:
-                unit.work.ask(WorkKind.SYNC, "quiet-0000", now, Cause.POLL)
-                claim = unit.work.claim([WorkKind.SYNC], now, timedelta(minutes=1))
-            assert claim is not None
-            sync(store, repositories, renderer, claim, routing=Routing(), now=now)
-
-        def floor() -> None:
-            command = ["git", "ls-remote", "--", remote.url, "refs/heads/b0"]
+    def floor() -> None:
+        for number in range(together):
+            command = ["git", "ls-remote", "--", remote.url, f"refs/heads/b{number}"]
             subprocess.run(command, check=True, capture_output=True, env=environment)
 
-        def once(kind: str, act: Callable[[], None]) -> float:
-            before, began = _processor(), time.perf_counter()
-            for _ in range(POLLS):
-                act()
-            used[kind].append((_processor() - before) * 1000 / POLLS)
-            return (time.perf_counter() - began) * 1000 / POLLS
+    def once(kind: str, act: Callable[[], None]) -> float:
+        before, began = _processor(), time.perf_counter()
+        for _ in range(POLLS // together):
+            act()
+        used[kind].append((_processor() - before) * 1000 / POLLS)
+        return (time.perf_counter() - began) * 1000 / POLLS
 
-        ours()
-        took = in_turns(size.rounds, {"ours": lambda: once("ours", ours), "floor": lambda: once("floor", floor)})
+    ours()
+    took = in_turns(size.rounds, {"ours": lambda: once("ours", ours), "floor": lambda: once("floor", floor)})
+    with store.read() as unit:
+        # Every one of them was polled in the last round, and none had to be synced.
+        assert len({source.checked_at for source in unit.sources.list()}) == 1 and not unit.work.list(1)
     store.close()
-    report.compare("asking a quiet source", "ms", took["ours"], took["floor"], "git ls-remote", at_most=1.5)
+    what = "asking a quiet source" + (f", {together} due at once" if together > 1 else ", alone")
+    report.compare(what, "ms", took["ours"], took["floor"], "git ls-remote", at_most=1.5)
     report.compare("processor time of it, git included", "ms", used["ours"], used["floor"], "git ls-remote")
     report.add("processor time of it, git included", "ms", median(used["ours"]), at_most=10.0)
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import resource
 import shutil
 import stat
 import subprocess
@@ -659,7 +660,7 @@ def _noise(megabytes: int) -> dict[str, bytes]:
     return {"noise": random.Random(megabytes).randbytes(megabytes << 20)}
 
 
-bounded = pytest.mark.skipif(shutil.which("prlimit") is None, reason="there is no prlimit (util-linux)")
+bounded = pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can bound another process")
 
 
 @bounded
@@ -689,6 +690,29 @@ def test_git_that_takes_more_memory_than_is_allowed_stalls(tmp_path: Path, histo
     with pytest.raises(StalledError, match="32 MB of memory") as stalled, small.fetch(source):
         pass
     assert "`git.memory`" in (stalled.value.cure or "")
+
+
+@bounded
+def test_a_fetch_is_told_what_to_fetch_only_when_all_that_it_starts_is_bounded(
+    tmp_path: Path, source: Source, repositories: GitRepositories, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with repositories.fetch(source):
+        pass
+    bin_folder, said = tmp_path / "bin", tmp_path / "said"
+    bin_folder.mkdir()
+    script = f'#!/bin/sh\ncase "$*" in *" fetch "*) cat > {said}; cat /proc/self/limits >> {said};; esac\n'
+    (bin_folder / "git").write_text(script)
+    (bin_folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    small = replace(repositories, memory_bytes=123 << 20, fetch_bytes=45 << 20)
+    with pytest.raises(UpkeepError), small.fetch(source):
+        pass
+    told, *limits = said.read_text().splitlines()
+    assert told == "+refs/heads/main:refs/upkeep/head"
+    assert [line.split()[3:5] for line in limits if line.startswith(("Max data size", "Max file size"))] == [
+        [str(45 << 20)] * 2,
+        [str(123 << 20)] * 2,
+    ]
 
 
 def test_git_is_told_nothing_of_our_environment_that_could_be_a_secret(

@@ -10,9 +10,9 @@ from upkeep.domain.work import WorkKind
 from upkeep.flows import follow
 
 
-def work(store):
+def work(store, kind=WorkKind.SYNC):
     with store.read() as unit:
-        return [due.subject for due in unit.work.list(10) if due.kind is WorkKind.SYNC]
+        return [due.subject for due in unit.work.list(10) if due.kind is kind]
 
 
 def test_a_new_source_is_asked_to_sync_at_once(store, now):
@@ -55,9 +55,21 @@ def test_the_timer_asks_only_sources_whose_time_has_come(store, now):
         unit.sources.add(a_source("later", next_poll_at=now + timedelta(seconds=1)))
         unit.sources.add(a_source("stalled", next_poll_at=now, stall=Stall("gone", "", now)))
         assert follow.poll(unit, jitter=0.5, now=now) == 1
-    assert work(store) == ["due"]
+    assert work(store, WorkKind.POLL) == ["due"]
     with store.read() as unit:
         assert unit.sources.get("due").next_poll_at == now + timedelta(minutes=5)
+
+
+def test_sources_that_are_due_at_once_are_polled_a_few_by_each_work(store, now):
+    names = [f"s{number:02}" for number in range(follow.POLLED_TOGETHER + 3)]
+    with store.write() as unit:
+        for name in names:
+            unit.sources.add(a_source(name, next_poll_at=now))
+        assert follow.poll(unit, jitter=0.5, now=now) == len(names)
+        assert follow.poll(unit, jitter=0.5, now=now) == 0
+    asked = [subject.split(" ") for subject in work(store, WorkKind.POLL)]
+    assert [len(few) for few in asked] == [follow.POLLED_TOGETHER, 3]
+    assert sorted(name for few in asked for name in few) == names
 
 
 def test_failures_in_a_row_double_the_interval_up_to_an_hour(now):

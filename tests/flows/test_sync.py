@@ -547,19 +547,6 @@ def test_a_draft_asks_for_its_preview_and_tells_its_channel_once(stage: Stage) -
     assert not any(work.startswith("sync") for work in stage.work())
 
 
-def test_a_poll_fetches_only_when_the_head_moved(stage: Stage, tmp_path: Path) -> None:
-    stage.push(net())
-    stage.sync()
-    shutil.rmtree(tmp_path / "mirrors" / "templates.git")
-    stage.sync(Cause.POLL)
-    assert not (tmp_path / "mirrors" / "templates.git").exists()
-    assert stage.source().checked_at == stage.now
-    assert len(stage.events("source_synced")) == 1
-    stage.push(net(note="2"))
-    stage.sync(Cause.POLL)
-    assert stage.versions() == {"net": ["1.0 DRAFT", "1.1 DRAFT"]}
-
-
 def test_deliveries_are_worked_by_the_sync_they_asked_for(stage: Stage) -> None:
     stage.push(net())
     stage.deliver("early")

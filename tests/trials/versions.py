@@ -30,6 +30,7 @@ from upkeep.domain.notices import Routing
 from upkeep.domain.sources import Credential, Source
 from upkeep.domain.work import WorkKind
 from upkeep.flows import follow
+from upkeep.flows.poll import poll
 from upkeep.flows.ports import Renderer, Unit
 from upkeep.flows.receive import Arrival, Readers, receive
 from upkeep.flows.sync import sync
@@ -110,13 +111,16 @@ class World:
         mortal = Mortal(self.store, self.dice, self.risk if risk is None else risk)
         for _ in range(50):
             with self.store.write() as unit:
-                claim = unit.work.claim([WorkKind.SYNC], self.now, LEASE)
+                claim = unit.work.claim([WorkKind.POLL, WorkKind.SYNC], self.now, LEASE)
             if claim is None:
                 return
             try:
-                sync(mortal, self.repositories, self.renderer, claim, routing=Routing(), now=self.now)
+                if claim.kind is WorkKind.POLL:
+                    poll(mortal, self.repositories, claim, now=self.now)
+                else:
+                    sync(mortal, self.repositories, self.renderer, claim, routing=Routing(), now=self.now)
             except Killed:
-                self.met["died in a sync"] += 1
+                self.met[f"died in a {claim.kind}"] += 1
                 self.repositories = self._opened()
                 self.now += LEASE * 2
             except TransientError as failure:

@@ -21,14 +21,14 @@ from upkeep.worker import schedule
 from upkeep.worker.schedule import Schedule
 
 
-def test_a_source_whose_time_has_come_is_asked_to_sync_once(store: SqlStore, now: datetime) -> None:
+def test_a_source_whose_time_has_come_is_polled_once(store: SqlStore, now: datetime) -> None:
     with store.write() as unit:
         unit.sources.add(builders.a_source("due", next_poll_at=now))
         unit.sources.add(builders.a_source("later", next_poll_at=now + timedelta(minutes=1)))
     schedule.poll(store, now)
     schedule.poll(store, now)
     with store.read() as unit:
-        assert [(row.kind, row.subject) for row in unit.work.list(10)] == [(WorkKind.SYNC, "due")]
+        assert [(row.kind, row.subject) for row in unit.work.list(10)] == [(WorkKind.POLL, "due")]
         next_poll_at = unit.sources.get("due").next_poll_at
     assert next_poll_at is not None
     assert now + timedelta(minutes=4) < next_poll_at < now + timedelta(minutes=6)

@@ -6,9 +6,10 @@ from enum import StrEnum
 
 
 class WorkKind(StrEnum):
-    """SYNC a source, PREVIEW a draft, REGISTER an upload, DEPLOY a deployment, RELAY a channel's notices, compare a
-    resource for its DRIFT, advance a ROLLOUT, PRUNE old records. The subject names which."""
+    """POLL sources, SYNC one, PREVIEW a draft, REGISTER an upload, DEPLOY a deployment, RELAY a channel's notices,
+    compare a resource for its DRIFT, advance a ROLLOUT, PRUNE old records. The subject names which."""
 
+    POLL = "poll"
     SYNC = "sync"
     PREVIEW = "preview"
     REGISTER = "register"

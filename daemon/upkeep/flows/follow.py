@@ -14,6 +14,9 @@ from upkeep.flows.ports import Unit
 
 _DECLARED = ("url", "branch", "subdirectory", "credential", "webhook_secret", "drafts", "poll_every_for")
 
+POLLED_TOGETHER = 10
+"""Sources that one work polls: one after the other, and with two transactions for all of them."""
+
 LONGEST_BACK_OFF = timedelta(hours=1)
 """A repository that keeps failing is asked at least this often."""
 
@@ -99,16 +102,18 @@ def ask(unit: Unit, name: str, *, actor: Actor, now: datetime) -> None:
 
 
 def poll(unit: Unit, *, jitter: float, now: datetime, limit: int = 200) -> int:
-    """Ask for a sync of every source whose time has come; returns how many.
+    """Ask for a poll of every source whose time has come; returns how many.
 
-    The next time is set here already, so that a worker that dies meanwhile costs one interval. `jitter`, from 0
+    The next time is set here already, so that nobody asks again meanwhile. `jitter`, from 0
     to 1, moves it by up to a tenth of the interval; failures in a row double the interval, up to an hour or the
     interval itself if that is longer.
     """
     due = unit.sources.due(now, limit)
     for source in due:
         unit.sources.save(replace(source, next_poll_at=next_poll_at(source, jitter, now)))
-        unit.work.ask(WorkKind.SYNC, source.name, now, Cause.POLL)
+    names = sorted(source.name for source in due)
+    for first in range(0, len(names), POLLED_TOGETHER):
+        unit.work.ask(WorkKind.POLL, " ".join(names[first : first + POLLED_TOGETHER]), now)
     return len(due)
 
 

@@ -135,7 +135,14 @@ class SourceBook(Protocol):
     def edition(self) -> int:
         """A number that is another one whenever a source came, went, or reads something else by other secrets."""
 
+    def named(self, names: Collection[str]) -> Sequence[Source]:
+        """Those of these names that there are, by name."""
+
     def save(self, source: Source) -> None: ...
+    def heard(self, answered: Sequence[Source], at: datetime) -> None:
+        """Note that these answered and had nothing new. One that reads something else by now, or came to read more,
+        stalled or failed, is left as it is."""
+
     def remove(self, name: SourceName) -> None:
         """Its templates stay and belong to no source any more."""
 
@@ -153,6 +160,9 @@ class DeliveryBook(Protocol):
 
     def save(self, *deliveries: Delivery) -> None:
         """Add each, or replace the one with its id."""
+
+    def settle(self, deliveries: Iterable[Delivery]) -> None:
+        """Write down what became of these, and nothing else of them."""
 
     def recent(
         self,
@@ -767,8 +777,9 @@ class Repositories(Protocol):
         """The commit at the branch's head, asked of the remote. TransientError when it does not answer,
         StalledError when it is gone, forbidden, or has no such branch."""
 
-    def fetch(self, source: Source) -> AbstractContextManager["Mirror"]:
-        """Bring the mirror up to the branch's head and open it. Errors as for `head`."""
+    def fetch(self, source: Source, at_most: int | None = None) -> AbstractContextManager["Mirror"]:
+        """Bring the mirror up to the branch's head and open it. Of more than `at_most` commits at once, `steps` tells
+        nothing. Errors as for `head`."""
 
 
 class Mirror(Protocol):
@@ -781,11 +792,11 @@ class Mirror(Protocol):
     def commit(self, commit_id: str) -> Commit:
         """NotFound when the repository does not have it."""
 
-    def steps(self, after: str, until: str, subdirectory: str, at_most: int | None = None) -> Iterator[Step] | None:
+    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
         """The first-parent commits behind `after` up to `until`, oldest first, one git process for all.
 
-        None when `after` is not on the first-parent line of `until`, or more than `at_most` commits behind: then only
-        trees can be compared.
+        None when `after` is not on the first-parent line of `until`, or more commits behind than were to be told at
+        once: then only trees can be compared.
         """
 
     def distance(self, after: str, until: str) -> int:

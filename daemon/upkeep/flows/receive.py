@@ -103,15 +103,9 @@ def _delivery(
 
 def settle(unit: Unit, source: SourceName, asked_before: datetime, failure: str | None, now: datetime) -> None:
     """Write the outcome of a sync on the deliveries that asked for it and came before it began."""
-    for delivery in unit.deliveries.open(source, asked_before):
-        unit.deliveries.save(
-            replace(
-                delivery,
-                status=DeliveryStatus.FAILED if failure else DeliveryStatus.WORKED,
-                reason=failure,
-                settled_at=now,
-            )
-        )
+    status = DeliveryStatus.FAILED if failure else DeliveryStatus.WORKED
+    waiting = unit.deliveries.open(source, asked_before)
+    unit.deliveries.settle(replace(each, status=status, reason=failure, settled_at=now) for each in waiting)
 
 
 def _put_off(waits: Mapping[SourceName, timedelta]) -> str | None:

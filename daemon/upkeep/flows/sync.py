@@ -62,10 +62,9 @@ def sync(
 ) -> None:
     """Do one SYNC work: read what is new on the source's branch and register it.
 
-    A poll asks for the head first and fetches only when it moved. A sync that a person asked for also puts right
-    what does not follow from new commits: it registers version folders the registry lost, and makes a new minor of a
-    folder whose last version was deleted, as AWS Proton did on every sync; doing that unasked would bring back each
-    draft that somebody discards.
+    A sync that a person asked for also puts right what does not follow from new commits: it registers version folders
+    the registry lost, and makes a new minor of a folder whose last version was deleted, as AWS Proton did on every
+    sync; doing that unasked would bring back each draft that somebody discards.
     """
     with store.read() as unit:
         source = _find(unit, claim.subject)
@@ -75,10 +74,7 @@ def sync(
         return
     run = _Run(store, renderer, claim, routing, source, limits, now)
     try:
-        if claim.cause == Cause.POLL and not _unsettled(source) and repositories.head(source) == source.synced_commit:
-            run.finish(source.synced_commit, source.findings, None)
-            return
-        with repositories.fetch(source) as mirror:
+        with repositories.fetch(source, limits.commits) as mirror:
             _Reading(run, mirror).bring_up()
     except LostLease:
         raise
@@ -99,7 +95,7 @@ def _find(unit: Unit, name: str) -> Source | None:
         return None
 
 
-def _unsettled(source: Source) -> bool:
+def unsettled(source: Source) -> bool:
     """Whether another source may have let go of a name meanwhile, which no commit of this one tells."""
     return any(finding.slug == NAME_HELD_ELSEWHERE for finding in source.findings)
 
@@ -140,7 +136,7 @@ class _Reading:
         skipped: tuple[Finding, ...] = ()
         if source.synced_commit is not None:
             limit = self.run.limits.commits
-            steps = self.mirror.steps(source.synced_commit, head, source.subdirectory, limit)
+            steps = self.mirror.steps(source.synced_commit, head, source.subdirectory)
             if steps is None and (count := self.mirror.distance(source.synced_commit, head)) > limit:
                 skipped = (_too_many(count, limit),)
         if steps is None:
@@ -153,7 +149,7 @@ class _Reading:
             for step in steps:
                 self._note(step.commit, self._moves(step.folders, before))
                 before = step.commit.id
-            if asked or _unsettled(source):
+            if asked or unsettled(source):
                 self._compare(head, anew=asked, synced=True)
         self.run.finish(head, (*skipped, *self._findings()), self.pending)
 
@@ -306,14 +302,16 @@ class _Run:
     def register(self, registrable: _Registrable) -> None:
         """Write one commit."""
         with self.store.write() as unit:
-            source = self._held(unit)
+            unit.work.hold(self.claim)
+            source = self._current(unit)
             self._write(unit, registrable)
             unit.sources.save(replace(source, synced_commit=registrable.commit.id, synced_at=self.now))
 
     def finish(self, head: str, findings: tuple[Finding, ...], registrable: _Registrable | None) -> None:
         """Write the last commit, if there is one, and that the registry is up to the head."""
         with self.store.write() as unit:
-            source = self._held(unit)
+            unit.work.done(self.claim)
+            source = self._current(unit)
             if registrable is not None:
                 self._write(unit, registrable)
             if source.stall is not None:
@@ -339,7 +337,6 @@ class _Run:
                     DAEMON,
                     self.now,
                 )
-            unit.work.done(self.claim)
 
     def fail(self, failure: TransientError) -> None:
         """Write down that the source could not be read this time."""
@@ -374,9 +371,8 @@ class _Run:
                 receive.settle(unit, source.name, self.now, str(stalled), self.now)
             unit.work.done(self.claim)
 
-    def _held(self, unit: Unit) -> Source:
-        """The source as it is now, under the claim."""
-        unit.work.hold(self.claim)
+    def _current(self, unit: Unit) -> Source:
+        """The source as it is now, if it still is what was read."""
         source = _find(unit, self.source.name)
         if source is None or _place(source) != _place(self.source):
             raise _Overtaken

@@ -96,7 +96,7 @@ class Schedule:
 
 
 def poll(store: Store, now: datetime) -> None:
-    """Ask for a sync of the sources whose time has come. Writes only when there are any."""
+    """Ask for polls of the sources whose time has come. Writes only when there are any."""
     with store.read() as unit:
         if not unit.sources.due(now, 1):
             return

@@ -17,6 +17,7 @@ from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows.drift import compare
 from upkeep.flows.foresee import foresee
 from upkeep.flows.plan import ask_for_draft
+from upkeep.flows.poll import poll
 from upkeep.flows.ports import Channels, Provisioner, Renderer, Repositories, Store, Unit, Uploaded
 from upkeep.flows.preview import preview
 from upkeep.flows.prune import prune
@@ -34,6 +35,7 @@ _DELIVERIES_NAMED = 10
 """So many of the deliveries that asked for a sync stand in its lines."""
 
 _CALLED = {
+    WorkKind.POLL: "sources",
     WorkKind.SYNC: "source",
     WorkKind.PLAN: "plan",
     WorkKind.DEPLOY: "deployment",
@@ -96,6 +98,7 @@ def works(
         foresee(store, renderer, provisioner, claim, terms=terms, now=clock())
 
     return {
+        WorkKind.POLL: lambda claim: poll(store, repositories, claim, now=clock()),
         WorkKind.SYNC: sync_source,
         WorkKind.PREVIEW: lambda claim: preview(store, renderer, claim, now=clock(), then=check),
         WorkKind.REGISTER: lambda claim: register(

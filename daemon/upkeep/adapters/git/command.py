@@ -7,14 +7,13 @@ block, leads a process group of its own, and is killed with that group when the 
 import contextlib
 import os
 import re
+import resource
 import select
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from time import monotonic
 
@@ -82,6 +81,10 @@ _SETTINGS = (
 )
 
 
+Begin = Callable[[bytes], Iterator[bytes]]
+"""Tells a command that waits what it is to do, once; what it prints comes back in chunks."""
+
+
 class CommandFailed(TransientError):
     """A git command ended with an error. `complaint` is what it wrote, to be translated by who asked."""
 
@@ -104,7 +107,10 @@ class GitCommand:
 
     `protocols` are the transports it may use, `extra` more environment variables, which is where secrets go because
     other users cannot read them there; `held` are descriptors that its processes keep open. `memory_bytes` bounds what
-    each process may hold beside the files it maps, `file_bytes` each file it writes; without `prlimit`, nothing does.
+    each process may hold beside the files it maps, `file_bytes` each file it writes; only Linux knows how.
+
+    What a command is told on its standard input, it is told once its bounds stand. A fetch gets to know in this way
+    what to fetch, so that whatever it starts for that is bounded as well.
     """
 
     folder: Path
@@ -116,12 +122,15 @@ class GitCommand:
     memory_bytes: int | None = None
     file_bytes: int | None = None
 
-    def run(self, *arguments: str) -> bytes:
-        """Everything the command prints. Raises CommandFailed, also when that is far too much, or CommandTimedOut."""
+    def run(self, *arguments: str, told: bytes = b"", meanwhile: Callable[[], None] = lambda: None) -> bytes:
+        """Everything the command prints. Raises CommandFailed, also when that is far too much, or CommandTimedOut.
+        `meanwhile` is done while it works."""
         deadline = monotonic() + self.seconds
         printed = bytearray()
         # By the command's name alone: what follows it holds addresses and paths.
-        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
+        with watch.stretch("git", arguments[0]), self._started(arguments) as process:
+            _tell(process, told)
+            meanwhile()
             for chunk in self._output(process, arguments[0], deadline):
                 printed += chunk
                 if len(printed) > _MOST_PRINTED:
@@ -131,17 +140,30 @@ class GitCommand:
     @contextmanager
     def stream(self, *arguments: str) -> Iterator[Iterator[bytes]]:
         """What the command prints, in chunks as they come; iterating raises like `run`. Leaving early ends it."""
-        with watch.stretch("git", arguments[0]), self._started(arguments, talk=False) as process:
-            yield self._output(process, arguments[0], None)
+        with self.ready(*arguments) as begin:
+            yield begin(b"")
+
+    @contextmanager
+    def ready(self, *arguments: str) -> Iterator["Begin"]:
+        """A command that has started and waits, as long as the block lasts, for what it is to be told. Telling it
+        gives what it prints, as `stream` does."""
+
+        def begin(told: bytes) -> Iterator[bytes]:
+            with watch.stretch("git", arguments[0]):
+                _tell(process, told)
+                yield from self._output(process, arguments[0], None)
+
+        with self._started(arguments) as process:
+            yield begin
 
     @contextmanager
     def converse(self, *arguments: str) -> Iterator["Conversation"]:
         """A command that answers what is written to it, until the block ends."""
-        with self._started(arguments, talk=True) as process:
+        with self._started(arguments) as process:
             yield Conversation(process, arguments[0], self.seconds)
 
     @contextmanager
-    def _started(self, arguments: Sequence[str], talk: bool) -> Iterator["subprocess.Popen[bytes]"]:
+    def _started(self, arguments: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
         repository = [f"--git-dir={self.git_dir}"] if self.git_dir else []
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
         environment = {
@@ -153,8 +175,8 @@ class GitCommand:
         prefix, emptied = _forgetting(environment)
         try:
             started = git.Git(self.folder).execute(
-                [*self._bounded(), *prefix, "git", "--no-pager", *repository, *settings, *arguments],
-                istream=subprocess.PIPE if talk else None,
+                [*prefix, "git", "--no-pager", *repository, *settings, *arguments],
+                istream=subprocess.PIPE,
                 as_process=True,
                 env={**emptied, **environment},
                 start_new_session=True,
@@ -167,15 +189,26 @@ class GitCommand:
         process = started.proc
         assert process is not None
         try:
+            self._bound(process.pid)
             yield process
         finally:
             _end(process)
 
-    def _bounded(self) -> list[str]:
-        """A prefix that bounds the processes of git, before the first of them begins."""
-        bounds = {"data": self.memory_bytes, "fsize": self.file_bytes, "core": 0}
-        given = [f"--{name}={value}" for name, value in bounds.items() if value is not None]
-        return ["prlimit", *given] if len(given) > 1 and _has_prlimit() else []
+    def _bound(self, process: int) -> None:
+        """Bound what has started and waits to be told what to do. To start it bounded would take a fork of this
+        process, which has threads, or a program in between, which takes as long as git itself."""
+        bounds = {resource.RLIMIT_DATA: self.memory_bytes, resource.RLIMIT_FSIZE: self.file_bytes}
+        given = {which: most for which, most in bounds.items() if most is not None}
+        if not given or not hasattr(resource, "prlimit"):
+            return
+        try:
+            for which, most in (given | {resource.RLIMIT_CORE: 0}).items():
+                # Where we are bounded more narrowly ourselves, git was from its start.
+                inherited = resource.getrlimit(which)[1]
+                bound = most if inherited == resource.RLIM_INFINITY else min(most, inherited)
+                resource.prlimit(process, which, (bound, bound))
+        except OSError as refused:
+            raise TransientError(f"git's memory could not be bounded: {refused.strerror}") from refused
 
     def _output(self, process: "subprocess.Popen[bytes]", name: str, deadline: float | None) -> Iterator[bytes]:
         assert process.stdout is not None and process.stderr is not None
@@ -265,10 +298,11 @@ class Conversation:
         return CommandFailed(self._name, complaint.decode("utf-8", "replace"))
 
 
-@cache
-def _has_prlimit() -> bool:
-    """Whether util-linux is here: https://man7.org/linux/man-pages/man1/prlimit.1.html."""
-    return shutil.which("prlimit") is not None
+def _tell(process: "subprocess.Popen[bytes]", told: bytes) -> None:
+    """Tell a command all that it is told. One that has ended already says why with its last words."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(told)
 
 
 def _forgetting(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
-from upkeep.adapters.git.command import CommandFailed, Conversation, GitCommand
+from upkeep.adapters.git.command import Begin, CommandFailed, Conversation, GitCommand
 from upkeep.domain.bundles import Bundle, BundleFile
 from upkeep.domain.changes import FolderChange, Step
 from upkeep.domain.errors import BundleError, CallerError, NotFound, StalledError
@@ -29,6 +29,26 @@ _FOLDER_MODE = b"040000"
 _PLAIN_MODES = (b"100644", b"100755", b"100664")
 _FIELDS = 6
 _FORMAT = "%x01%H%x00%P%x00%an%x00%ae%x00%ct%x00%B"
+_LOG = (
+    "--stdin",
+    "--first-parent",
+    "-m",
+    "--reverse",
+    # Commits that change nothing below a subdirectory stay, so that the line has no gaps.
+    "--sparse",
+    "--raw",
+    "-r",
+    "-t",
+    "-z",
+    "--no-renames",
+    "--no-abbrev",
+    "--no-color",
+    "--no-decorate",
+    "--no-notes",
+    "--no-ext-diff",
+    "--encoding=UTF-8",
+    f"--format={_FORMAT}",
+)
 _ASKED_AT_ONCE = 256
 _KEPT_OBJECTS = 8_192
 _KEPT_BYTES = 32 * 1024 * 1024
@@ -40,18 +60,28 @@ _LAST_SECOND = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 
 @dataclass(slots=True)
 class GitMirror:
-    """A bare or other repository, opened for reading. Implements flows.ports.Mirror. Close it."""
+    """A bare or other repository, opened for reading. Implements flows.ports.Mirror. Close it.
+
+    Of more than `at_most` commits at once, `steps` tells nothing.
+    """
 
     command: GitCommand
     head_revision: str
     limits: BundleLimits = LIMITS.bundle
+    at_most: int | None = None
     _open: ExitStack = field(default_factory=ExitStack, repr=False)
     _objects: "_Objects | None" = None
+    _ready: Begin | None = None
     _head: str | None = None
+
+    def prepare(self) -> None:
+        """Start what reads contents and steps, so that it is ready by the time there is something to read."""
+        self._contents()
+        self._ready = self._stepping()
 
     def close(self) -> None:
         """End its processes."""
-        self._objects = None
+        self._objects = self._ready = None
         self._open.close()
 
     @property
@@ -102,14 +132,15 @@ class GitMirror:
             raise NotFound(f"the repository has no commit `{commit_id}`")
         return _parse_commit(full, content)
 
-    def steps(self, after: str, until: str, subdirectory: str, at_most: int | None = None) -> Iterator[Step] | None:
+    def steps(self, after: str, until: str, subdirectory: str) -> Iterator[Step] | None:
         try:
             base, last = self.resolve(after), self.resolve(until)
         except NotFound:
             return None
         if base == last:
             return iter(())
-        steps = self._log(f"{base}..{last}", subdirectory, *([] if at_most is None else [f"--max-count={at_most}"]))
+        begin, self._ready = self._ready or self._stepping(), None
+        steps = self._log(begin, f"{base}..{last}", subdirectory)
         # Behind `..` stand the commits of the first-parent line that `after` does not reach. The oldest of them has
         # `after` as its first parent exactly when `after` is on the line, and git left out no older one.
         oldest = next(steps, None)
@@ -128,7 +159,7 @@ class GitMirror:
         return int(self.command.run("rev-list", "--count", "--first-parent", f"{base}..{last}", "--"))
 
     def history(self, until: str, subdirectory: str) -> Iterator[Step]:
-        return (step for step, _ in self._log(self.resolve(until), subdirectory))
+        return (step for step, _ in self._log(self._logging(), self.resolve(until), subdirectory))
 
     def folders(self, commit_id: str, subdirectory: str) -> Mapping[str, str]:
         below = ("--", f"{subdirectory}/") if subdirectory else ()
@@ -156,8 +187,17 @@ class GitMirror:
             )
         return self._objects
 
-    def _log(self, commits: str, subdirectory: str, *options: str) -> "_Log":
-        log = _log(self.command, commits, subdirectory, options)
+    def _stepping(self) -> Begin:
+        return self._logging(*([] if self.at_most is None else [f"--max-count={self.at_most}"]))
+
+    def _logging(self, *options: str) -> Begin:
+        """A `git log` that waits to be told of which commits."""
+        return self._open.enter_context(self.command.ready("log", *_LOG, *options))
+
+    def _log(self, begin: Begin, commits: str, subdirectory: str) -> "_Log":
+        told = f"{commits}\n--\n" + (f"{subdirectory}\n" if subdirectory else "")
+        printed = begin(told.encode("utf-8", "surrogateescape"))
+        log = _parse_log(_tokens(printed), f"{subdirectory}/" if subdirectory else "")
         # A reader that stops halfway leaves the process to be ended with the mirror.
         self._open.callback(log.close)
         return log
@@ -197,33 +237,6 @@ def _git_dir(folder: Path) -> Path:
 
 _Log = Generator[tuple[Step, str], None, None]
 """Steps, each with the id of its first parent, empty for a root."""
-
-
-def _log(command: GitCommand, commits: str, subdirectory: str, options: Sequence[str]) -> _Log:
-    # `--sparse` keeps the commits that change nothing below the subdirectory, so that the line has no gaps.
-    below = ("--sparse", "--", subdirectory) if subdirectory else ("--",)
-    with command.stream(
-        "log",
-        "--first-parent",
-        "-m",
-        "--reverse",
-        "--raw",
-        "-r",
-        "-t",
-        "-z",
-        "--no-renames",
-        "--no-abbrev",
-        "--no-color",
-        "--no-decorate",
-        "--no-notes",
-        "--no-ext-diff",
-        "--encoding=UTF-8",
-        f"--format={_FORMAT}",
-        *options,
-        commits,
-        *below,
-    ) as chunks:
-        yield from _parse_log(_tokens(chunks), f"{subdirectory}/" if subdirectory else "")
 
 
 def _parse_log(tokens: Iterator[bytes], below: str) -> _Log:

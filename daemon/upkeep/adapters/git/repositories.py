@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -57,11 +57,8 @@ class GitRepositories:
         self._check(source)
         self.folder.mkdir(parents=True, exist_ok=True)
         reference = f"refs/heads/{source.branch}"
-        # Nothing is done as often as this, and the process that bounds memory would be a fifth of it. What it prints,
-        # and how long it takes, is bounded all the same.
-        command = replace(self._command(source), memory_bytes=None)
         try:
-            listed = command.run("ls-remote", "--", source.url, reference)
+            listed = self._command(source).run("ls-remote", "--", source.url, reference)
         except CommandFailed as failed:
             raise faults.of_remote(failed, source.url, source.branch) from failed
         for line in listed.decode("utf-8", "replace").splitlines():
@@ -71,14 +68,14 @@ class GitRepositories:
         raise faults.no_branch(source.url, source.branch)
 
     @contextmanager
-    def fetch(self, source: Source) -> Iterator[GitMirror]:
+    def fetch(self, source: Source, at_most: int | None = None) -> Iterator[GitMirror]:
         """See flows.ports.Repositories. One process at a time works on a mirror; a damaged one is fetched anew."""
         self._check(source)
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self._place(source.name)
         with _alone(place.with_suffix(".lock"), min(_LOCK_WAIT, self.timeout_for.total_seconds())) as lock:
             command = self._command(source, git_dir=place, held=(lock,))
-            mirror = self._fetched(source, command, place)
+            mirror = self._fetched(source, command, place, at_most)
             try:
                 yield mirror
             except CommandFailed as failed:
@@ -107,14 +104,15 @@ class GitRepositories:
     def _place(self, name: SourceName) -> Path:
         return self.folder / f"{name}.git"
 
-    def _fetched(self, source: Source, command: GitCommand, place: Path) -> GitMirror:
+    def _fetched(self, source: Source, command: GitCommand, place: Path, at_most: int | None) -> GitMirror:
         for attempt in (1, 2):
             if not (place / "HEAD").exists():
                 self._create(place)
-            mirror = GitMirror(command, _HEAD, self.limits)
+            mirror = GitMirror(command, _HEAD, self.limits, at_most)
             _sweep(place, "objects/pack/tmp_*")
             try:
-                self._bring_up(source, replace(command, file_bytes=self.fetch_bytes))
+                # What reads the mirror is started while it is brought up, because starting takes longer than reading.
+                self._bring_up(source, replace(command, file_bytes=self.fetch_bytes), mirror.prepare)
                 if mirror.head:
                     return mirror
             except CommandFailed as failed:
@@ -148,7 +146,7 @@ class GitRepositories:
                 f"the mirror {place} cannot be made: {refused.strerror}", cure="check the state folder"
             ) from refused
 
-    def _bring_up(self, source: Source, command: GitCommand) -> None:
+    def _bring_up(self, source: Source, command: GitCommand, meanwhile: Callable[[], None]) -> None:
         command.run(
             "fetch",
             "--quiet",
@@ -157,9 +155,11 @@ class GitRepositories:
             "--no-recurse-submodules",
             "--no-show-forced-updates",
             "--update-head-ok",
+            "--stdin",
             "--",
             source.url,
-            f"+refs/heads/{source.branch}:{_HEAD}",
+            told=f"+refs/heads/{source.branch}:{_HEAD}\n".encode("utf-8", "surrogateescape"),
+            meanwhile=meanwhile,
         )
 
     def _check(self, source: Source) -> None:

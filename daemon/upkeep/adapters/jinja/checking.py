@@ -32,7 +32,7 @@ def check(environment: Environment, path: str, text: str, part: Part, declared: 
     walk.all(tree.body, _Scope({name: _Value(shape, name) for name, shape in SHAPES[part].items()}))
     if not has_errors(walk.findings):
         try:
-            environment.compile(text)
+            environment.compile(tree)
         except TemplateSyntaxError as fault:
             return [_syntax(path, fault)]
         except SyntaxError as fault:

@@ -1,6 +1,6 @@
 """Deliveries in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from upkeep.adapters.store.columns import Moment, Name
 from upkeep.adapters.store.rows import delivery_of, delivery_values
 from upkeep.adapters.store.tables import deliveries, delivery_sources
-from upkeep.adapters.store.transaction import Transaction
+from upkeep.adapters.store.transaction import Transaction, written
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.names import SourceName
 
@@ -16,11 +16,17 @@ _IDS: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
 _THOSE = sa.select(deliveries).where(deliveries.c.id.in_(_IDS)).order_by(deliveries.c.id)
 _WITHOUT_SOURCES = sa.delete(delivery_sources).where(delivery_sources.c.delivery.in_(_IDS))
 
+_SETTLED = (
+    sa.update(deliveries)
+    .where(deliveries.c.id == sa.bindparam("of"))
+    .values(status=sa.bindparam("became"), reason=sa.bindparam("why"), settled_at=sa.bindparam("at"))
+)
+
 _OPEN = (
     sa.select(deliveries)
     .join(delivery_sources, delivery_sources.c.delivery == deliveries.c.id)
     .where(
-        deliveries.c.status.in_((DeliveryStatus.RECEIVED, DeliveryStatus.FAILED)),
+        deliveries.c.status.in_(written((DeliveryStatus.RECEIVED, DeliveryStatus.FAILED))),
         deliveries.c.received_at <= sa.bindparam("before"),
         delivery_sources.c.source == sa.bindparam("source"),
     )
@@ -55,6 +61,14 @@ class Deliveries:
                 for source in dict.fromkeys(delivery.sources)
             ),
         )
+
+    def settle(self, settled: Iterable[Delivery]) -> None:
+        self._transaction.require_writing()
+        # In one order, so that no two transactions wait for each other's rows.
+        ordered = sorted(settled, key=lambda delivery: delivery.id)
+        became = [{"of": d.id, "became": d.status, "why": d.reason, "at": d.settled_at} for d in ordered]
+        if became:
+            self._transaction.connection.execute(_SETTLED, became)
 
     def recent(
         self,

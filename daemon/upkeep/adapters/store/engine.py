@@ -59,14 +59,16 @@ class SqliteDatabase:
         """The engine of this process: a fork shares no connection with its parent."""
         return _of_this_process(self._engines, self._make_engine)
 
-    def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> AbstractContextManager[sa.Connection]:
+    @contextmanager
+    def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> Iterator[sa.Connection]:
         """One transaction, committed when its block ends well. A reading one sees a single state. TransientError when
         its turn has not come after `patience`."""
         # The one connection of a database in memory can be in one transaction only, also for reading.
         alone = writing or self.path is None
         turn = self.turn(patience) if alone else nullcontext()
-        options = {"upkeep_writing": writing, "upkeep_patience": min(patience, _FOREIGNERS_FOR)}
-        return _transaction(self.name, turn, self.engine, options)
+        with _transaction(self.name, turn, self.engine, {}) as connection:
+            begin_sqlite(connection, writing=writing, patience=min(patience, _FOREIGNERS_FOR))
+            yield connection
 
     def trial(self, patience: timedelta) -> AbstractContextManager[sa.Connection]:
         """A writing transaction that tells soon whether it can be had."""
@@ -115,7 +117,6 @@ class SqliteDatabase:
             )
         _tell_statements(engine)
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
 
 
@@ -256,8 +257,11 @@ def open_database(url: str) -> Database:
 def _transaction(
     name: str, turn: AbstractContextManager[None], engine: sa.Engine, options: Mapping[str, Any]
 ) -> Iterator[sa.Connection]:
-    with translated(name), turn, engine.connect() as connection, connection.execution_options(**options).begin():
-        yield connection
+    with translated(name), turn, engine.connect() as connection:
+        if options:
+            connection.execution_options(**options)
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
@@ -358,10 +362,10 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    options = connection.get_execution_options()
-    writing, patience = options["upkeep_writing"], options["upkeep_patience"]
-    # By the driver itself: SQLAlchemy's way is ten times as long, and nothing begins more often.
+def begin_sqlite(connection: sa.Connection, *, writing: bool, patience: timedelta) -> None:
+    """Say BEGIN, which neither the driver nor SQLAlchemy does for us: the first thing in every transaction."""
+    # By the driver itself: SQLAlchemy's way is ten times as long, and nothing begins more often. Nor is it told of by
+    # an event of SQLAlchemy's: as soon as there is one, each statement asks for listeners to all others.
     cursor = connection.connection.cursor()
     wanted = {"busy_timeout": _milliseconds(patience), "query_only": int(not writing)}
     for name, value in wanted.items():

@@ -13,6 +13,7 @@ from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.events import Event, JournalEntry, facts_of, kind_of
 from upkeep.domain.people import Actor, Via
 
+_RECORDING = sa.insert(journal).returning(journal.c.id)
 _OVERLAP = timedelta(hours=1)
 """No transaction lasts as long."""
 
@@ -25,7 +26,7 @@ class Journal:
 
     def record(self, event: Event, actor: Actor, at: datetime) -> int:
         self._transaction.require_writing()
-        recorded = {
+        entry = {
             "at": at,
             "kind": kind_of(event),
             "subject": event.subject,
@@ -33,7 +34,7 @@ class Journal:
             "via": actor.via,
             "facts": facts_of(event) | ({} if actor.token is None else {"token": actor.token}),
         }
-        return int(self._transaction.connection.execute(_RECORDED, recorded).scalar_one())
+        return int(self._transaction.connection.execute(_RECORDING, entry).scalar_one())
 
     def entries(
         self,
@@ -61,9 +62,6 @@ class Journal:
         values = {name: value for name, value in given.items() if value is not None}
         rows = self._transaction.rows(_entries(tuple(values)), **values, at_most=limit)
         return tuple(entry_of(row) for row in rows)
-
-
-_RECORDED = sa.insert(journal).returning(journal.c.id)
 
 
 def _id_at(at: sa.ColumnElement[bool], nearest: sa.UnaryExpression[Any]) -> sa.ScalarSelect[int]:

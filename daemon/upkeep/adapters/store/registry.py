@@ -31,7 +31,7 @@ from upkeep.adapters.store.tables import (
     templates,
     versions,
 )
-from upkeep.adapters.store.transaction import Transaction
+from upkeep.adapters.store.transaction import Transaction, written
 from upkeep.domain.bundles import Bundle, BundleFile
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import Conflict, NotFound
@@ -195,18 +195,8 @@ class Registry:
     def latest(
         self, template: TemplateName, major: int, states: Iterable[VersionState] = tuple(VersionState)
     ) -> TemplateVersion | None:
-        query = (
-            sa.select(versions)
-            .where(
-                versions.c.template == template,
-                versions.c.major == major,
-                versions.c.state.in_(list(states)),
-            )
-            .order_by(versions.c.minor.desc())
-            .limit(1)
-        )
-        row = self._transaction.row(query)
-        return None if row is None else version_of(row)
+        rows = self._transaction.rows(_latest(frozenset(states)), template=template, major=major)
+        return version_of(rows[0]) if rows else None
 
     def published(self, template: TemplateName) -> Sequence[PublishedVersion]:
         rows = self._transaction.rows(_PUBLISHED, template=template)
@@ -253,8 +243,7 @@ class Registry:
 
     def keep_bundle(self, bundle: Bundle) -> None:
         while not self._transaction.insert(bundles, {"tree": bundle.tree}):
-            held = sa.select(bundles).where(bundles.c.tree == bundle.tree)
-            if self._transaction.row(self._transaction.kept(held)) is not None:
+            if self._transaction.row(self._transaction.kept(_BUNDLE), tree=bundle.tree) is not None:
                 return
         digests = [None if file.content is None else hashlib.sha256(file.content).digest() for file in bundle.files]
         kept = {
@@ -262,27 +251,28 @@ class Registry:
             for digest, file in zip(digests, bundle.files, strict=True)
             if digest is not None and file.content is not None
         }
-        for digest, content in sorted(kept.items()):
-            self._transaction.insert(contents, {"digest": digest, "content": content})
-        if bundle.files:
-            self._transaction.connection.execute(
-                self._transaction.inserting(bundle_files),
-                [
-                    {
-                        "tree": bundle.tree,
-                        "position": position,
-                        "path": file.path,
-                        "mode": file.mode,
-                        "blob": file.blob,
-                        "size": file.size,
-                        "digest": digest,
-                    }
-                    for position, (digest, file) in enumerate(zip(digests, bundle.files, strict=True))
-                ],
-            )
+        # In one order, so that no two transactions wait for each other's rows.
+        self._transaction.insert_missing(
+            contents, [{"digest": digest, "content": content} for digest, content in sorted(kept.items())]
+        )
+        self._transaction.insert_missing(
+            bundle_files,
+            [
+                {
+                    "tree": bundle.tree,
+                    "position": position,
+                    "path": file.path,
+                    "mode": file.mode,
+                    "blob": file.blob,
+                    "size": file.size,
+                    "digest": digest,
+                }
+                for position, (digest, file) in enumerate(zip(digests, bundle.files, strict=True))
+            ],
+        )
 
     def bundle(self, tree: str) -> Bundle:
-        if self._transaction.row(sa.select(bundles).where(bundles.c.tree == tree)) is None:
+        if self._transaction.row(_BUNDLE, tree=tree) is None:
             raise NotFound(f"there is no bundle with tree {tree}", cure="sync its source again")
         query = (
             sa.select(bundle_files, contents.c.content)
@@ -331,6 +321,7 @@ _PUBLISHED = (
     .where(versions.c.template == sa.bindparam("template"), versions.c.state == VersionState.PUBLISHED)
     .order_by(versions.c.major, versions.c.minor)
 )
+_BUNDLE = sa.select(bundles).where(bundles.c.tree == sa.bindparam("tree"))
 _COUNT_VERSIONS = sa.select(sa.func.count()).where(versions.c.template == sa.bindparam("template"))
 
 _ON = (resources.c.major, resources.c.minor)
@@ -347,11 +338,18 @@ _MOVING = (
         # What is under way is few, what runs the template many: the condition is written as the partial index has it,
         # and the template so that no index serves.
         resources.c.template.concat("") == sa.bindparam("template"),
-        deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY]),
+        deployments.c.status.in_(written(UNDER_WAY)),
         sa.or_(resources.c.major.is_(None), sa.tuple_(*_ON) != sa.tuple_(*_TO)),
     )
     .group_by(*_TO)
 )
+
+
+@cache
+def _latest(states: frozenset[VersionState]) -> sa.Select[Any]:
+    of_major = (versions.c.template == sa.bindparam("template"), versions.c.major == sa.bindparam("major"))
+    query = sa.select(versions).where(*of_major, versions.c.state.in_(written(states)))
+    return query.order_by(versions.c.minor.desc()).limit(1)
 
 
 @cache

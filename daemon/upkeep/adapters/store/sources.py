@@ -1,6 +1,6 @@
 """Sources in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -22,6 +22,29 @@ _COURSE = {"name", "synced_commit", "synced_at", "checked_at", "next_poll_at", "
 """Columns that only tell how reading a source goes, and not what is read."""
 
 _ONE = sa.select(sources).where(sources.c.name == sa.bindparam("name"))
+_NAMED = sa.select(sources).where(sources.c.name.in_(sa.bindparam("names", expanding=True))).order_by(sources.c.name)
+_DUE = (
+    sa.select(sources)
+    .where(
+        sources.c.stalled_at.is_(None),
+        sa.or_(sources.c.next_poll_at.is_(None), sources.c.next_poll_at <= sa.bindparam("now")),
+    )
+    .order_by(sources.c.next_poll_at.asc().nulls_first(), sources.c.name)
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_DUE_ALONE = _DUE.with_for_update(key_share=True, skip_locked=True)
+_HEARD = (
+    sa.update(sources)
+    .where(
+        sources.c.name == sa.bindparam("of"),
+        sources.c.url == sa.bindparam("at"),
+        sources.c.branch == sa.bindparam("along"),
+        sources.c.synced_commit == sa.bindparam("until"),
+        sources.c.failures == 0,
+        sources.c.stalled_at.is_(None),
+    )
+    .values(checked_at=sa.bindparam("now"))
+)
 
 
 class Sources:
@@ -44,6 +67,10 @@ class Sources:
 
     def list(self) -> Sequence[Source]:
         rows = self._transaction.rows(sa.select(sources).order_by(sources.c.name))
+        return tuple(self._noted(source_of(row)) for row in rows)
+
+    def named(self, names: Collection[str]) -> Sequence[Source]:
+        rows = self._transaction.rows(_NAMED, names=list(names))
         return tuple(self._noted(source_of(row)) for row in rows)
 
     def page(self, after: str, limit: int) -> Sequence[Source]:
@@ -70,12 +97,20 @@ class Sources:
         # read keeps a sync and a poll of the same source from undoing each other's columns.
         before = self._read.get(source.name, {})
         changed = {key: value for key, value in source_values(source).items() if before.get(key, ...) != value}
-        changed.setdefault("name", source.name)
-        if not self._transaction.change(sources, sources.c.name == source.name, changed):
+        changed["name"] = source.name
+        if not self._transaction.save(sources, changed):
             raise _unknown(source.name)
         if not changed.keys() <= _COURSE:
             self._transaction.next_number(_EDITION)
         self._noted(source)
+
+    def heard(self, answered: Sequence[Source], at: datetime) -> None:
+        self._transaction.require_writing()
+        # In one order, so that no two transactions wait for each other's rows.
+        ordered = sorted(answered, key=lambda source: source.name)
+        read = [{"of": s.name, "at": s.url, "along": s.branch, "until": s.synced_commit} for s in ordered]
+        if read:
+            self._transaction.connection.execute(_HEARD, [each | {"now": at} for each in read])
 
     def remove(self, name: SourceName) -> None:
         if not self._transaction.remove(sources, sources.c.name == name):
@@ -86,18 +121,8 @@ class Sources:
         self._transaction.remove(work_table, sa.and_(work_table.c.kind == WorkKind.SYNC, work_table.c.subject == name))
 
     def due(self, now: datetime, limit: int) -> Sequence[Source]:
-        query = (
-            sa.select(sources)
-            .where(
-                sources.c.stalled_at.is_(None),
-                sa.or_(sources.c.next_poll_at.is_(None), sources.c.next_poll_at <= now),
-            )
-            .order_by(sources.c.next_poll_at.asc().nulls_first(), sources.c.name)
-            .limit(limit)
-        )
-        if self._transaction.writing:
-            query = query.with_for_update(key_share=True, skip_locked=True)
-        return tuple(self._noted(source_of(row)) for row in self._transaction.rows(query))
+        query = _DUE_ALONE if self._transaction.writing else _DUE
+        return tuple(self._noted(source_of(row)) for row in self._transaction.rows(query, now=now, at_most=limit))
 
     def _noted(self, source: Source) -> Source:
         self._read[source.name] = source_values(source)

@@ -1,7 +1,8 @@
 """What the books say to the database: the few statements they are made of."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any
 
@@ -36,9 +37,10 @@ class Transaction:
     def kept(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """The same query; in a writing transaction nobody else changes its rows before the end.
 
-        SQLite has one writer at a time anyway and ignores the clause.
+        SQLite has one writer at a time anyway, and would ignore what makes a new statement of one that is kept.
         """
-        return _keeping(query) if self.writing else query
+        locking = self.writing and self.connection.dialect.name == "postgresql"
+        return _keeping(query) if locking else query
 
     def insert(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Add a row; False when one with its keys is there already."""
@@ -46,6 +48,12 @@ class Transaction:
         statement = _adding(table, self.connection.dialect.name)
         done = self.connection.execute(statement, dict(values), execution_options={"preserve_rowcount": True})
         return done.rowcount > 0
+
+    def insert_missing(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add those rows whose keys are not there yet. All of them have the same columns."""
+        self.require_writing()
+        if rows:
+            self.connection.execute(_adding(table, self.connection.dialect.name), list(rows))
 
     def put(self, table: sa.Table, *rows: Mapping[str, Any]) -> None:
         """Add rows, or write each over the one with its primary key. All of them have the same columns."""
@@ -79,6 +87,12 @@ class Transaction:
         """Change rows; returns how many."""
         self.require_writing()
         return self.connection.execute(sa.update(table).where(where).values(**values)).rowcount
+
+    def save(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
+        """Change the row that has the primary key among these values; False when there is none."""
+        self.require_writing()
+        keys = {f"of_{column.name}": values[column.name] for column in table.primary_key}
+        return self.connection.execute(_saving(table, tuple(values)), dict(values) | keys).rowcount > 0
 
     def remove(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
         """Remove rows; returns how many."""
@@ -127,6 +141,12 @@ def _counting(dialect: str) -> sa.Executable:
 
 
 @cache
+def _saving(table: sa.Table, columns: tuple[str, ...]) -> sa.Update:
+    own = (column == sa.bindparam(f"of_{column.name}") for column in table.primary_key)
+    return sa.update(table).where(*own).values({name: sa.bindparam(name) for name in columns})
+
+
+@cache
 def _putting(table: sa.Table, columns: tuple[str, ...], dialect: str) -> "postgresql.Insert | sqlite.Insert":
     statement = inserting(table, dialect)
     keys = [column.name for column in table.primary_key]
@@ -141,6 +161,12 @@ def _putting(table: sa.Table, columns: tuple[str, ...], dialect: str) -> "postgr
 def inserting(table: sa.Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
     """An insert in a dialect of its own, which knows ON CONFLICT."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def written(words: Iterable[StrEnum]) -> list[sa.ColumnClause[str]]:
+    """Words of ours as they stand in a statement that is kept: as values, their number would be counted and the
+    statement completed each time that it is asked."""
+    return [sa.literal_column(f"'{word}'") for word in words]
 
 
 _LAST_NUMBER = sa.select(numbers.c.last).where(numbers.c.name == sa.bindparam("name"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import OID
 
-from upkeep.adapters.store.engine import Database, PostgresDatabase, SqliteDatabase, open_database
+from upkeep.adapters.store.engine import Database, PostgresDatabase, SqliteDatabase, begin_sqlite, open_database
 from upkeep.adapters.store.faults import translated
 from upkeep.adapters.store.tables import REVISION
 from upkeep.domain.errors import Conflict, SettingsError, TransientError
@@ -170,30 +170,29 @@ def _building_sqlite(database: SqliteDatabase, waits: Waits, alone: bool) -> Ite
                 where=str(path),
                 cure=f"it is tried again; `fuser {path}.lock` names that process",
             ) from error
-        with translated(database.name):
-            engine = database.engine.execution_options(upkeep_writing=True, upkeep_patience=waits.lock_for)
-            with engine.connect() as connection:
-                driver = connection.connection.driver_connection
-                assert driver is not None
-                driver.execute(f"PRAGMA busy_timeout={int(waits.lock_for.total_seconds() * 1000)}")
-                if alone:
-                    try:
-                        # Whoever is connected keeps the file from leaving WAL.
-                        driver.execute("PRAGMA journal_mode=DELETE")
-                    except sqlite3.OperationalError as error:
-                        raise _in_use(database, f"another process (`fuser {path}` names it)") from error
-                # Kept in the file, and only changeable outside transactions: https://sqlite.org/wal.html
-                driver.execute("PRAGMA journal_mode=WAL")
-                # SQLite changes a column by making the table anew, and dropping the old one would take all rows along
-                # that refer to it. Only changeable outside transactions:
-                # https://sqlite.org/lang_altertable.html#otheralter
-                driver.execute("PRAGMA foreign_keys=OFF")
+        with translated(database.name), database.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute(f"PRAGMA busy_timeout={int(waits.lock_for.total_seconds() * 1000)}")
+            if alone:
                 try:
-                    with connection.begin():
-                        yield connection
-                        _require_whole(connection)
-                finally:
-                    driver.execute("PRAGMA foreign_keys=ON")
+                    # Whoever is connected keeps the file from leaving WAL.
+                    driver.execute("PRAGMA journal_mode=DELETE")
+                except sqlite3.OperationalError as error:
+                    raise _in_use(database, f"another process (`fuser {path}` names it)") from error
+            # Kept in the file, and only changeable outside transactions: https://sqlite.org/wal.html
+            driver.execute("PRAGMA journal_mode=WAL")
+            # SQLite changes a column by making the table anew, and dropping the old one would take all rows along
+            # that refer to it. Only changeable outside transactions:
+            # https://sqlite.org/lang_altertable.html#otheralter
+            driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    begin_sqlite(connection, writing=True, patience=waits.lock_for)
+                    yield connection
+                    _require_whole(connection)
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
 
 
 def _require_whole(connection: sa.Connection) -> None:

@@ -71,12 +71,13 @@ class Work:
         return renewed.rowcount > 0
 
     def done(self, claim: Claim, again_at: datetime | None = None) -> None:
+        self._transaction.require_writing()
+        if again_at is None and self._transaction.connection.execute(_GONE, _parameters(claim)).rowcount:
+            return
+        # It is to be done once more, or is somebody else's by now.
         row = self._held(claim)
         wanted = [at for at in (row.again_at, again_at) if at is not None]
-        if wanted:
-            self._free(claim, min(wanted), attempts=0, failure=None)
-        else:
-            self._transaction.connection.execute(_GONE, _parameters(claim))
+        self._free(claim, min(wanted), attempts=0, failure=None)
 
     def retry(self, claim: Claim, due_at: datetime, failure: str) -> None:
         row = self._held(claim)
@@ -148,7 +149,7 @@ def _parameters(claim: Claim) -> dict[str, Any]:
 _NAMED = sa.and_(work.c.kind == sa.bindparam("of"), work.c.subject == sa.bindparam("what"))
 _OWN = sa.and_(_NAMED, work.c.token == sa.bindparam("by"))
 _HELD = sa.select(work).where(_OWN)
-_GONE = sa.delete(work).where(_OWN)
+_GONE = sa.delete(work).where(_OWN, work.c.again_at.is_(None))
 _RENEWED = sa.update(work).where(_OWN).values(due_at=sa.bindparam("till"))
 _DUE = (
     sa.select(work)
