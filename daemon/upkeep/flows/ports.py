@@ -17,6 +17,7 @@ from upkeep.domain.changes import Step
 from upkeep.domain.changesets import Drift, Proposal, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
+from upkeep.domain.errors import BundleError, CallerError
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
 from upkeep.domain.gauges import Gauges
@@ -804,6 +805,13 @@ class Mirror(Protocol):
 # ------------------------------------------------------------------- rendering, provisioning and channels
 
 
+Rendering = tuple[TemplateFile, Mapping[str, Any]]
+"""A template, and the namespace to render it with."""
+
+Rendered = str | BundleError | CallerError
+"""The text of a template, or why there is none."""
+
+
 class Renderer(Protocol):
     """Jinja, behind limits of time and memory."""
 
@@ -818,6 +826,9 @@ class Renderer(Protocol):
 
     def render(self, template: TemplateFile, namespace: Mapping[str, Any]) -> str:
         """The text. BundleError naming file, line and cause when the template fails or breaks a limit."""
+
+    def render_each(self, asked: Sequence[Rendering]) -> Sequence[Rendered]:
+        """As `render`, for several at once: for each its text, or its error as a value. The limits are each one's."""
 
 
 @dataclass(frozen=True, slots=True)
