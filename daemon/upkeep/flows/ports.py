@@ -375,6 +375,12 @@ class FleetBook(Protocol):
     def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
         """Those of each of the templates, or of all, that have resources."""
 
+    def scattered(self) -> bool:
+        """Whether what counters are added up from has grown since it was gathered."""
+
+    def gather(self) -> None:
+        """Bring what counters are added up from to its fewest rows."""
+
     def owners(self, at_most: int) -> Sequence[str]:
         """The first of those who own something, by name."""
 

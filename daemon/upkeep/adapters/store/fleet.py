@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
@@ -17,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from upkeep.adapters.store.columns import Moment, Name
+from upkeep.adapters.store.headcounts import Headcounts, Place
 from upkeep.adapters.store.registry import UNDER_WAY
 from upkeep.adapters.store.rows import (
     Values,
@@ -27,7 +29,7 @@ from upkeep.adapters.store.rows import (
     snooze_values,
     version_in,
 )
-from upkeep.adapters.store.tables import deployments, majors, resources, services, templates, work
+from upkeep.adapters.store.tables import deployments, headcounts, majors, resources, services, templates, work
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict, NotFound
@@ -84,6 +86,7 @@ class Fleet:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+        self._headcounts = Headcounts(transaction)
 
     def add_service(self, service: Service) -> None:
         if not self._transaction.insert(services, service_values(service)):
@@ -118,8 +121,10 @@ class Fleet:
             raise _no_service(name)
 
     def add(self, resource: Resource) -> None:
-        if not self._transaction.insert(resources, _row_values(resource)):
+        values = _row_values(resource)
+        if not self._transaction.insert(resources, values):
             raise Conflict(f"{resource.key} exists already", cure="choose another name")
+        self._headcounts.move({Place.of(values): 1})
 
     def get(self, key: ResourceKey) -> Resource:
         found = self.find(key)
@@ -133,12 +138,19 @@ class Fleet:
         return None if row is None else resource_of(row)
 
     def save(self, resource: Resource) -> None:
-        if not self._transaction.change(resources, resources.c.key == str(resource.key), _row_values(resource)):
+        before, values = self._headcounts.standing_at(str(resource.key)), _row_values(resource)
+        if before is None:
             raise _no_resource(resource.key)
+        self._transaction.change(resources, resources.c.key == str(resource.key), values)
+        if before != (after := Place.of(values)):
+            self._headcounts.move({before: -1, after: 1})
 
     def remove(self, key: ResourceKey) -> None:
-        if not self._transaction.remove(resources, resources.c.key == str(key)):
+        before = self._headcounts.standing_at(str(key))
+        if before is None:
             raise _no_resource(key)
+        self._transaction.remove(resources, resources.c.key == str(key))
+        self._headcounts.move({before: -1})
 
     def of_services(self, names: Collection[ResourceName]) -> Sequence[Listed]:
         return tuple(_listed_of(row) for row in self._transaction.rows(_OF_SERVICES, names=names)) if names else ()
@@ -246,19 +258,31 @@ class Fleet:
         return _counters(self._transaction.rows(_COUNTERS_OF, template=template))
 
     def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
-        columns = (resources.c.template, resources.c.standing, resources.c.failed)
-        query = sa.select(*columns, sa.func.count().label("resources")).group_by(*columns)
+        columns = (headcounts.c.template, headcounts.c.standing, headcounts.c.failed)
+        query = sa.select(*columns, _ADDED_UP).group_by(*columns)
         if templates is not None:
-            query = query.where(resources.c.template.in_(templates))
+            query = query.where(headcounts.c.template.in_(templates))
         found: dict[TemplateName, list[Any]] = {}
         for row in self._transaction.rows(query):
             found.setdefault(TemplateName(row.template), []).append(row)
-        return {template: _counters(rows) for template, rows in found.items()}
+        counted = ((template, _counters(rows)) for template, rows in found.items())
+        return {template: counters for template, counters in counted if counters.total}
+
+    def scattered(self) -> bool:
+        return self._headcounts.scattered()
+
+    def gather(self) -> None:
+        self._headcounts.gather()
 
     def owners(self, at_most: int) -> Sequence[str]:
         return tuple(self._different(resources.c.owner, at_most))
 
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
+        moved: Counter[Place] = Counter()
+        for place, number in self._headcounts.standing_on(template, running.major, running.minor).items():
+            moved[place] -= number
+            moved[place._replace(standing=lag.standing)] += number
+        self._headcounts.move(moved)
         height = _length(lag) if lag.behind else 0
         awake = sa.case((resources.c.snoozed_at.is_(None), _big(height + _AWAKE)), else_=_big(height))
         return self._transaction.change(
@@ -311,13 +335,7 @@ class Fleet:
         self._transaction.change(resources, sa.and_(of_version, lower), snooze_values(None))
 
     def running_versions(self, template: TemplateName) -> Sequence[Version]:
-        query = (
-            sa.select(resources.c.major, resources.c.minor)
-            .where(resources.c.template == template, resources.c.major.is_not(None))
-            .distinct()
-            .order_by(resources.c.major, resources.c.minor)
-        )
-        return tuple(Version(row.major, row.minor) for row in self._transaction.rows(query))
+        return tuple(Version(row.major, row.minor) for row in self._transaction.rows(_RUNNING, template=template))
 
     def _different(self, column: sa.Column[Any], at_most: int) -> Iterator[Any]:
         """The different values of a column, one step in its index for each: none of what they stand on is read."""
@@ -454,11 +472,18 @@ _OF_SERVICES = (
     _told_of(resources).where(resources.c.service.in_(sa.bindparam("names", expanding=True))).order_by(resources.c.key)
 )
 
-# The columns of one index, so that no resource itself is read.
-_COUNTERS = sa.select(resources.c.standing, resources.c.failed, sa.func.count().label("resources")).group_by(
-    resources.c.standing, resources.c.failed
+_ADDED_UP = sa.func.sum(headcounts.c.resources).label("resources")
+_COUNTERS = sa.select(headcounts.c.standing, headcounts.c.failed, _ADDED_UP).group_by(
+    headcounts.c.standing, headcounts.c.failed
 )
-_COUNTERS_OF = _COUNTERS.where(resources.c.template == sa.bindparam("template"))
+_COUNTERS_OF = _COUNTERS.where(headcounts.c.template == sa.bindparam("template"))
+_RUNNING = (
+    sa.select(headcounts.c.major, headcounts.c.minor)
+    .where(headcounts.c.template == sa.bindparam("template"), headcounts.c.major.is_not(None))
+    .group_by(headcounts.c.major, headcounts.c.minor)
+    .having(sa.func.sum(headcounts.c.resources) > 0)
+    .order_by(headcounts.c.major, headcounts.c.minor)
+)
 
 
 class _Part(Enum):

@@ -25,6 +25,7 @@ from upkeep.adapters.store.tables import (
     bundles,
     contents,
     deployments,
+    headcounts,
     majors,
     previews,
     resources,
@@ -331,9 +332,10 @@ _COUNT_VERSIONS = sa.select(sa.func.count()).where(versions.c.template == sa.bin
 
 _ON = (resources.c.major, resources.c.minor)
 _RUNNING = (
-    sa.select(*_ON, sa.func.count().label("users"))
-    .where(resources.c.template == sa.bindparam("template"), resources.c.major.is_not(None))
-    .group_by(*_ON)
+    sa.select(headcounts.c.major, headcounts.c.minor, sa.func.sum(headcounts.c.resources).label("users"))
+    .where(headcounts.c.template == sa.bindparam("template"), headcounts.c.major.is_not(None))
+    .group_by(headcounts.c.major, headcounts.c.minor)
+    .having(sa.func.sum(headcounts.c.resources) > 0)
 )
 _TO = (deployments.c.target_major, deployments.c.target_minor)
 _MOVING = (

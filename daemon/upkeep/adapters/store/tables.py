@@ -5,7 +5,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index,
 
 from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that leads here."""
 
 metadata = sa.MetaData(
@@ -244,8 +244,6 @@ Index("ix_resources_owner", resources.c.owner, resources.c.urgency, resources.c.
 Index("ix_resources_kind", resources.c.kind, resources.c.urgency, resources.c.id)
 Index("ix_resources_template", resources.c.template, resources.c.urgency, resources.c.id)
 Index("ix_resources_version", resources.c.template, resources.c.major, resources.c.minor)
-Index("ix_resources_counted", resources.c.template, resources.c.standing, resources.c.failed)
-Index("ix_resources_standings", resources.c.standing, resources.c.failed)
 Index("ix_resources_search", resources.c.search, resources.c.id)
 Index("ix_resources_label", resources.c.label, resources.c.id)
 Index("ix_resources_kind_label", resources.c.kind, resources.c.label, resources.c.id)
@@ -256,6 +254,22 @@ _SNOOZED = resources.c.snoozed_until.is_not(None)
 Index("ix_resources_snoozed", resources.c.snoozed_until, sqlite_where=_SNOOZED, postgresql_where=_SNOOZED)
 Index("ix_resources_service", resources.c.service)
 Index("ix_resources_environment", resources.c.environment, resources.c.urgency, resources.c.id)
+
+headcounts = Table(
+    "headcounts",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("template", Name, nullable=False),
+    Column("major", Integer),
+    Column("minor", Integer),
+    Column("standing", Name, nullable=False),
+    Column("failed", Integer, nullable=False),
+    # So many more, or fewer, than the other rows of this place say.
+    Column("resources", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+# All of it, so that adding up reads nothing else.
+Index("ix_headcounts_place", *(column for column in headcounts.c if column.name != "number"))
 
 deployments = Table(
     "deployments",
