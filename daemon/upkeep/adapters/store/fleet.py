@@ -8,7 +8,6 @@ import base64
 import binascii
 import json
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
@@ -143,7 +142,7 @@ class Fleet:
             raise _no_resource(resource.key)
         self._transaction.change(resources, resources.c.key == str(resource.key), values)
         if before != (after := Place.of(values)):
-            self._headcounts.move({before: -1, after: 1})
+            self._headcounts.move({before: -1}, {after: 1})
 
     def remove(self, key: ResourceKey) -> None:
         before = self._headcounts.standing_at(str(key))
@@ -278,26 +277,17 @@ class Fleet:
         return tuple(self._different(resources.c.owner, at_most))
 
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
-        moved: Counter[Place] = Counter()
-        for place, number in self._headcounts.standing_on(template, running.major, running.minor).items():
-            moved[place] -= number
-            moved[place._replace(standing=lag.standing)] += number
-        self._headcounts.move(moved)
-        height = _length(lag) if lag.behind else 0
-        awake = sa.case((resources.c.snoozed_at.is_(None), _big(height + _AWAKE)), else_=_big(height))
-        return self._transaction.change(
-            resources,
-            sa.and_(
-                resources.c.template == template,
-                resources.c.major == running.major,
-                resources.c.minor == running.minor,
-            ),
-            {
-                **_lag_values(lag),
-                "replaces": False,
-                "urgency": (awake if lag.behind else _big(0)) + resources.c.failed * _big(_FAILED),
-            },
-        )
+        # Each statement moves what stands at one place, so that the headcounts get the very number that it moved. What
+        # stands there already comes first, or what was moved there would be moved again.
+        measured = 0
+        places = self._headcounts.on(template, running)
+        for place in sorted(places, key=lambda place: place.standing != lag.standing):
+            moved = self._transaction.change(
+                resources, _stands(place), {**_lag_values(lag), "replaces": False, "urgency": _measured(lag, place)}
+            )
+            self._headcounts.move({place: -moved}, {place._replace(standing=lag.standing): moved})
+            measured += moved
+        return measured
 
     def warn(self, keys: Collection[ResourceKey]) -> None:
         awake = sa.case((resources.c.snoozed_at.is_(None), _big(_REPLACES)), else_=_big(0))
@@ -365,6 +355,17 @@ def _row_values(resource: Resource) -> Values:
             resource.lag, failed=failed, replaces=resource.replaces, snoozed=resource.snooze is not None
         ),
     }
+
+
+def _stands(place: Place) -> sa.ColumnElement[bool]:
+    return sa.and_(*(resources.c[name] == value for name, value in place._asdict().items()))
+
+
+def _measured(lag: Lag, place: Place) -> sa.ColumnElement[int]:
+    """The urgency of what stands there and was measured."""
+    failed = bool(place.failed)
+    asleep, awake = (_big(urgency(lag, failed=failed, snoozed=snoozed)) for snoozed in (True, False))
+    return sa.case((resources.c.snoozed_at.is_(None), awake), else_=asleep)
 
 
 def _counters(rows: Sequence[Any]) -> Counters:

@@ -5,13 +5,14 @@ that writers never wait for each other here, and gathered into one for each plac
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
 
 from upkeep.adapters.store.tables import headcounts, resources
 from upkeep.adapters.store.transaction import Transaction
+from upkeep.domain.names import Version
 
 
 class Place(NamedTuple):
@@ -40,16 +41,15 @@ class Headcounts:
         row = self._transaction.row(self._transaction.kept(_ONE), key=key)
         return None if row is None else Place.of(row._mapping)
 
-    def standing_on(self, template: str, major: int, minor: int) -> Mapping[Place, int]:
-        """How many of those that run a version stand where, counted from them while nobody else moves one."""
-        found = self._transaction.kept(_ON).subquery()
-        query = sa.select(*found.c, sa.func.count().label("resources")).group_by(*found.c)
-        rows = self._transaction.rows(query, template=template, major=major, minor=minor)
-        return {Place.of(row._mapping): row.resources for row in rows}
+    def on(self, template: str, running: Version) -> Sequence[Place]:
+        """The places of a version where resources can stand now: a deployment may fail or succeed at any moment."""
+        rows = self._transaction.rows(_ON, template=template, major=running.major, minor=running.minor)
+        version = (template, running.major, running.minor)
+        return tuple(Place(*version, row.standing, failed) for row in rows for failed in (0, 1))
 
-    def move(self, moved: Mapping[Place, int]) -> None:
+    def move(self, *moved: Mapping[Place, int]) -> None:
         """Add these numbers, which are below 0 for places that are left."""
-        rows = [{**place._asdict(), "resources": number} for place, number in moved.items() if number]
+        rows = [{**place._asdict(), "resources": number} for each in moved for place, number in each.items() if number]
         if rows:
             self._transaction.connection.execute(sa.insert(headcounts), rows)
 
@@ -69,7 +69,6 @@ class Headcounts:
 _PLACE = tuple(headcounts.c[name] for name in Place._fields)
 _THERE = sa.select(*(resources.c[name] for name in Place._fields))
 _ONE = _THERE.where(resources.c.key == sa.bindparam("key"))
-_ON = _THERE.where(
-    *(resources.c[name] == sa.bindparam(name, type_=resources.c[name].type) for name in ("template", "major", "minor"))
-)
+_ON = sa.select(headcounts.c.standing).distinct()
+_ON = _ON.where(*(headcounts.c[name] == sa.bindparam(name) for name in ("template", "major", "minor")))
 _SCATTERED = sa.select(headcounts.c.template).group_by(*_PLACE).having(sa.func.count() > 1)

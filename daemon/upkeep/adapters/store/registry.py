@@ -338,14 +338,15 @@ _RUNNING = (
     .having(sa.func.sum(headcounts.c.resources) > 0)
 )
 _TO = (deployments.c.target_major, deployments.c.target_minor)
+_STATUSES = [sa.literal_column(f"'{status}'") for status in UNDER_WAY]
 _MOVING = (
     sa.select(_TO[0].label("major"), _TO[1].label("minor"), sa.func.count().label("users"))
     .join(deployments, deployments.c.resource == resources.c.key)
     .where(
-        # What is under way is few, what runs the template many: the condition is written as the partial index has it,
-        # and the template so that no index serves.
-        resources.c.template.concat("") == sa.bindparam("template"),
-        deployments.c.status.in_([sa.literal_column(f"'{status}'") for status in UNDER_WAY]),
+        # Both conditions are written as the partial indexes have them.
+        resources.c.template == sa.bindparam("template"),
+        resources.c.status.in_(_STATUSES),
+        deployments.c.status.in_(_STATUSES),
         sa.or_(resources.c.major.is_(None), sa.tuple_(*_ON) != sa.tuple_(*_TO)),
     )
     .group_by(*_TO)

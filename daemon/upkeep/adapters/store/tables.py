@@ -252,6 +252,8 @@ Index("ix_resources_owner_label", resources.c.owner, resources.c.label, resource
 Index("ix_resources_since", resources.c.since, resources.c.id)
 _SNOOZED = resources.c.snoozed_until.is_not(None)
 Index("ix_resources_snoozed", resources.c.snoozed_until, sqlite_where=_SNOOZED, postgresql_where=_SNOOZED)
+_UNDER_WAY = sa.text("status IN ('IN_PROGRESS', 'DELETE_IN_PROGRESS', 'CANCELLING')")
+Index("ix_resources_under_way", resources.c.template, sqlite_where=_UNDER_WAY, postgresql_where=_UNDER_WAY)
 Index("ix_resources_service", resources.c.service)
 Index("ix_resources_environment", resources.c.environment, resources.c.urgency, resources.c.id)
 
@@ -307,7 +309,6 @@ deployments = Table(
     Column("continue_token", Name),
     sqlite_autoincrement=True,
 )
-_UNDER_WAY = sa.text("status IN ('IN_PROGRESS', 'DELETE_IN_PROGRESS', 'CANCELLING')")
 Index(
     "ix_deployments_under_way",
     deployments.c.resource,

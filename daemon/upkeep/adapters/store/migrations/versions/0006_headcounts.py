@@ -9,6 +9,7 @@ down_revision = "0005"
 
 NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+UNDER_WAY = sa.text("status IN ('IN_PROGRESS', 'DELETE_IN_PROGRESS', 'CANCELLING')")
 PLACE = ("template", "major", "minor", "standing", "failed")
 
 
@@ -32,3 +33,6 @@ def upgrade() -> None:
     op.create_index("ix_headcounts_place", "headcounts", [*PLACE, "resources"], unique=False)
     op.drop_index("ix_resources_counted", "resources")
     op.drop_index("ix_resources_standings", "resources")
+    op.create_index(
+        "ix_resources_under_way", "resources", ["template"], sqlite_where=UNDER_WAY, postgresql_where=UNDER_WAY
+    )
