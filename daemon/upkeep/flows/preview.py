@@ -71,8 +71,10 @@ def preview(
         changes = list(pool.map(lambda comparison: _change(store, renderer, comparison), pending))
     groups = _grouped(template, version, changes)
     with store.write() as unit:
+        # The template's row before that of the work: in this order goes whoever asks for previews.
+        drafted = _is_draft(unit, template, version)
         unit.work.hold(claim)
-        if _is_draft(unit, template, version):
+        if drafted:
             unit.registry.save_preview(Preview(template, version, now, groups))
             then(unit, template, version)
         unit.work.done(claim)

@@ -158,8 +158,7 @@ class _Settling:
     def _begun(self) -> Deployment | None:
         """The deployment, rendered and marked as begun; None when there is nothing more to do for now."""
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._held(unit)
             if not deployment.status.under_way or deployment.stall is not None:
                 unit.work.done(self.claim)
                 return None
@@ -183,11 +182,10 @@ class _Settling:
                 composition = compose(unit, resource, deployment.target)
         rendered = self.renderer.render(composition.template, composition.namespace) if composition else ""
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            plan = unit.plans.approved_by(self.claim.subject)
+            deployment = self._held(unit)
+            plan = unit.plans.approved_by(deployment.id)
             if plan is not None and unit.plans.rendered(plan.id) != rendered:
                 raise CallerError(f"the rendered template is {_NOT_AS_APPROVED}", cure=_CHECK_AGAIN)
-            deployment = unit.deployments.get(self.claim.subject)
             if not deployment.status.under_way:
                 unit.work.done(self.claim)
                 return None
@@ -337,33 +335,36 @@ class _Settling:
 
     # -------------------------------------------------------------------------------------------------- the rows
 
+    def _held(self, unit: Unit) -> Deployment:
+        """The deployment, as long as this is its worker. Its row is taken before that of the work: in this order goes
+        whoever cancels it, and would else be waited for while it waits."""
+        deployment = unit.deployments.get(self.claim.subject)
+        unit.work.hold(self.claim)
+        return deployment
+
     def _save(self, change: Callable[[Deployment], Deployment]) -> Deployment:
         """Write one step down, on the row as it is now."""
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            changed = change(unit.deployments.get(self.claim.subject))
+            changed = change(self._held(unit))
             unit.deployments.save(changed)
             return changed
 
     def _keep(self, proposal: Proposal) -> None:
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            unit.deployments.keep_proposal(self.claim.subject, proposal)
-            found = unit.deployments.get(self.claim.subject)
+            found = self._held(unit)
+            unit.deployments.keep_proposal(found.id, proposal)
             unit.deployments.save(replace(found, proposed_at=self.now, stack=proposal.stack or found.stack))
 
     def _close_cancelled(self) -> None:
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._held(unit)
             close(unit, deployment, DeploymentStatus.CANCELLED, deployment.message, DAEMON, self.now)
             unit.work.done(self.claim)
 
     def _look(self, progress: Progress) -> Deployment:
         """Write down what the provisioner told, and decide whether that is the end."""
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._held(unit)
             unit.deployments.keep_events(deployment.id, progress.events)
             deployment = self._with_stack(unit, deployment, progress)
             if progress.state is ProgressState.RUNNING:
@@ -420,8 +421,7 @@ class _Settling:
 
     def _stall(self, reason: str, cure: str, seen: DeploymentStatus | None) -> None:
         with self.store.write() as unit:
-            unit.work.hold(self.claim)
-            deployment = unit.deployments.get(self.claim.subject)
+            deployment = self._held(unit)
             if seen is not None and deployment.status is not seen:
                 # Somebody cancelled it meanwhile, which may lead on.
                 unit.work.done(self.claim, again_at=self.now)

@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from upkeep.adapters.store import turns
 from upkeep.adapters.store.columns import Moment, Name
 from upkeep.adapters.store.headcounts import Headcounts, Place
 from upkeep.adapters.store.registry import UNDER_WAY
@@ -92,6 +93,7 @@ class Fleet:
             raise Conflict(f"a service `{service.name}` exists already", cure="choose another name")
 
     def service(self, name: str) -> Service:
+        turns.for_service(self._transaction, name)
         query = self._transaction.kept(sa.select(services).where(services.c.name == name))
         row = self._transaction.row(query)
         if row is None:
@@ -132,6 +134,7 @@ class Fleet:
         return found
 
     def find(self, key: ResourceKey) -> Resource | None:
+        turns.for_resource(self._transaction, str(key))
         query = self._transaction.kept(sa.select(resources).where(resources.c.key == str(key)))
         row = self._transaction.row(query)
         return None if row is None else resource_of(row)
@@ -155,6 +158,7 @@ class Fleet:
         return tuple(_listed_of(row) for row in self._transaction.rows(_OF_SERVICES, names=names)) if names else ()
 
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
+        turns.for_service(self._transaction, name)
         # `instance/…` sorts before `pipeline/…`.
         query = sa.select(resources).where(resources.c.service == name).order_by(resources.c.key)
         return tuple(resource_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
@@ -306,6 +310,7 @@ class Fleet:
         return self._transaction.row(query) is not None
 
     def wake(self, now: datetime) -> int:
+        turns.for_all(self._transaction, resources.c.snoozed_until <= now)
         height = sa.case((resources.c.replaces, _big(_AWAKE + _REPLACES)), else_=_big(_AWAKE))
         lifted = sa.case((resources.c.standing.in_(_BEHIND), height), else_=_big(0))
         return self._transaction.change(

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from upkeep.adapters.store import turns
 from upkeep.adapters.store.rows import (
     major_of,
     major_values,
@@ -62,7 +63,8 @@ class Registry:
         return found
 
     def find_template(self, name: str) -> Template | None:
-        row = self._transaction.row(self._transaction.kept(_TEMPLATE), name=name)
+        turns.alone(self._transaction, name)
+        row = self._transaction.row(_TEMPLATE, name=name)
         return None if row is None else template_of(row)
 
     def templates(self, source: SourceName | None = None) -> Sequence[Template]:
@@ -134,7 +136,8 @@ class Registry:
             raise _no_template(name)
 
     def majors(self, template: TemplateName) -> Sequence[Major]:
-        rows = self._transaction.rows(self._transaction.kept(_MAJORS), template=template)
+        turns.alone(self._transaction, template)
+        rows = self._transaction.rows(_MAJORS, template=template)
         return tuple(major_of(row) for row in rows)
 
     def majors_of_source(self, source: SourceName) -> Sequence[Major]:
@@ -146,8 +149,9 @@ class Registry:
         return tuple(major_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def find_major(self, template: TemplateName, major: int) -> Major | None:
+        turns.alone(self._transaction, template)
         query = sa.select(majors).where(majors.c.template == template, majors.c.major == major)
-        row = self._transaction.row(self._transaction.kept(query))
+        row = self._transaction.row(query)
         return None if row is None else major_of(row)
 
     def save_major(self, major: Major) -> None:
@@ -166,8 +170,9 @@ class Registry:
         return found
 
     def find_version(self, template: TemplateName, version: Version) -> TemplateVersion | None:
+        turns.alone(self._transaction, template)
         query = sa.select(versions).where(_is(versions, template, version))
-        row = self._transaction.row(self._transaction.kept(query))
+        row = self._transaction.row(query)
         return None if row is None else version_of(row)
 
     def versions(
