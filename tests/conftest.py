@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.databases import Databases
 from tests.emulator.harness import KEY, SECRET, CannotRun, Emulator
+from tests.trials.invariants import HEADCOUNTS
 from upkeep.adapters.store import SqlStore, open_store
 
 TOLD_TOGETHER = "tests/browser/stories/"
@@ -39,6 +41,7 @@ def store(tmp_path: Path) -> Iterator[SqlStore]:
     """An empty store in memory."""
     opened = open_store("sqlite://", state=tmp_path)
     yield opened
+    _require_true_headcounts(opened)
     opened.close()
 
 
@@ -69,6 +72,7 @@ def any_store(database_url: str, tmp_path: Path) -> Iterator[SqlStore]:
     """An empty store on each kind of database."""
     opened = open_store(database_url, state=tmp_path / "state")
     yield opened
+    _require_true_headcounts(opened)
     opened.close()
 
 
@@ -141,6 +145,12 @@ def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+
+
+def _require_true_headcounts(store: SqlStore) -> None:
+    """Whatever a test did, what is kept of its resources is what counting them gives."""
+    with store.read() as unit:
+        assert unit._transaction.connection.execute(sa.text(HEADCOUNTS)).all() == []
 
 
 def _is_ip(text: str) -> bool:

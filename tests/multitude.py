@@ -37,6 +37,7 @@ def fill(connection: sa.Connection, now: datetime, resources: int, templates: in
     _insert(connection, tables.versions, _versions(templates, now))
     _insert(connection, tables.services, _services(resources, templates, now))
     _insert(connection, tables.resources, _resources(resources, templates, now))
+    _count(connection)
     _insert(connection, tables.deployments, _deployments(resources, now))
     _insert(connection, tables.journal, _journal(resources, templates, now))
     _insert(connection, tables.tallies, _tallies(templates, now))
@@ -53,6 +54,13 @@ def _insert(connection: sa.Connection, table: sa.Table, values: Iterator[dict[st
             piece = []
     if piece:
         connection.execute(sa.insert(table), piece)
+
+
+def _count(connection: sa.Connection) -> None:
+    place = [column.name for column in tables.headcounts.c if column.name not in ("number", "resources")]
+    columns = [tables.resources.c[name] for name in place]
+    counted = sa.select(*columns, sa.func.count()).group_by(*columns)
+    connection.execute(sa.insert(tables.headcounts).from_select([*place, "resources"], counted))
 
 
 def _name(number: int) -> TemplateName:

@@ -78,7 +78,7 @@ def _in_bulk(size: Size, report: Report) -> None:
         def ours() -> float:
             began = time.perf_counter()
             for namespace in namespaces:
-                before, after = (renderer.render(template, namespace) for template in templates)
+                before, after = renderer.render_each([(template, namespace) for template in templates])
                 documents.load_template(after, "template")
                 difference(before, after).hunks  # noqa: B018
             return (time.perf_counter() - began) * 1000 / size.rendered
@@ -171,7 +171,7 @@ def _previewed(size: Size, report: Report, store: SqlStore) -> None:
             began = time.perf_counter()
             for number in range(size.rendered):
                 facts = EnvironmentFacts(f"env-{number:04}", None, {**defaults, **_inputs(number)})
-                before, after = (renderer.render(text, environment_namespace(facts)) for text in texts)
+                before, after = renderer.render_each([(text, environment_namespace(facts)) for text in texts])
                 difference(before, after).hunks  # noqa: B018
             return (time.perf_counter() - began) * 1000
 

@@ -340,6 +340,46 @@ def test_the_sandbox_cannot_be_left(renderer, text):
     assert fault(renderer, text).startswith(f"{PATH}:1: ")
 
 
+def each(renderer, *texts):
+    return renderer.render_each([(TemplateFile(PATH, text), INSTANCE) for text in texts])
+
+
+SOUND = ("{{ service.name }}", "checkout")
+
+
+@pytest.mark.parametrize(
+    ("bomb", "limit"), [(SLOW, TIME), BOMBS[3], BOMBS[11], BOMBS[14], ("{{ nothing }}", "nothing")]
+)
+def test_what_is_rendered_together_fails_alone(hasty, bomb, limit):
+    for place in range(3):
+        texts = [SOUND[0]] * 2
+        texts.insert(place, bomb)
+        done = each(hasty, *texts)
+        assert [str(text) for number, text in enumerate(done) if number != place] == [SOUND[1]] * 2
+        assert isinstance(done[place], BundleError) and limit in str(done[place])
+
+
+def test_each_of_those_rendered_together_has_a_time_of_its_own(hasty):
+    busy = "{% for a in range(4500) %}{% for b in range(250) %}{% endfor %}{% endfor %}"
+    assert each(hasty, *[busy] * 12) == [""] * 12
+
+
+def test_those_rendered_together_may_be_longer_than_a_pipe_holds_and_hold_what_no_worker_can_be_told(renderer):
+    long = {"text": "x" * 300_000}
+    template, untellable = TemplateFile(PATH, "{{ text }}"), TemplateFile(PATH, "{{ 1 }}")
+    first, other, last = renderer.render_each([(template, long), (untellable, {"text": object()}), (template, long)])
+    assert first == last == long["text"] and isinstance(other, CallerError)
+
+
+def test_those_rendered_together_survive_a_worker_that_is_killed():
+    before = workers()
+    with JinjaRenderer() as renderer:
+        render(renderer, "x")
+        for pid in workers() - before:
+            os.kill(pid, signal.SIGKILL)
+        assert each(renderer, SOUND[0], "x") == [SOUND[1], "x"]
+
+
 def test_checking_is_limited_too(hasty):
     (finding,) = hasty.check(TemplateFile("t.yaml", "{{ 10**(10**9) }}"), Part.INSTANCE)
     assert finding.slug == "template-limit" and TIME in finding.message

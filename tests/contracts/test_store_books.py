@@ -505,9 +505,10 @@ def test_a_bundle_goes_with_the_last_version_that_has_its_tree(each_store: SqlSt
 def test_in_use_counts_who_runs_a_version_and_who_is_moved_to_it(each_store: SqlStore) -> None:
     with each_store.write() as unit:
         for name, version in (("a", "1.0"), ("b", "1.0"), ("c", None), ("d", "1.1")):
-            resource = an_environment(name, version)
+            moving = {"status": DeploymentStatus.IN_PROGRESS} if name in "bcd" else {}
+            resource = an_environment(name, version, **moving)
             unit.fleet.add(resource)
-            if name in "bcd":
+            if moving:
                 unit.deployments.add(a_deployment(resource, "1.1"))
         unit.fleet.add(an_instance())
         assert unit.registry.in_use(TEMPLATE) == {Version(1, 0): 2, Version(1, 1): 3}

@@ -30,7 +30,7 @@ from upkeep.adapters.store.tables import REVISION, metadata
 from upkeep.domain.deployments import Phase
 from upkeep.domain.errors import SettingsError, TransientError, UpkeepError
 from upkeep.domain.names import environment_key
-from upkeep.domain.resources import Placement
+from upkeep.domain.resources import Counters, Placement
 from upkeep.domain.work import WorkKind
 
 forked = multiprocessing.get_context("fork")
@@ -123,11 +123,13 @@ def test_what_an_older_program_left_under_way_is_followed_after_an_upgrade(
     with store.read() as unit:
         executed, begun = unit.deployments.get("d-test"), unit.deployments.get("d-live")
         resource = unit.fleet.get(environment_key("test"))
+        counters = unit.fleet.counters()
     store.close()
     assert (executed.phase, executed.accepted_at) == (Phase.EXECUTING, executed.begun_at)
     assert (begun.phase, begun.executed_at) == (Phase.PROPOSING, None)
     assert resource.placement == Placement("123456789012")
     assert (resource.tags, resource.drift, resource.stack) == ({}, None, None)
+    assert counters == Counters(total=1, undeployed=1)
 
 
 def test_who_is_signed_in_stays_so_through_an_upgrade(empty_database_url: str, tmp_path: Path) -> None:

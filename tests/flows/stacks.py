@@ -119,6 +119,9 @@ class Texts:
     def render(self, template, namespace):
         return f"{template.path}: {sorted(namespace)}"
 
+    def render_each(self, asked):
+        return [self.render(*each) for each in asked]
+
 
 def fail_with(fault):
     """What a call is told to do when it should fail."""

@@ -39,6 +39,9 @@ class Written:
     def render(self, template, namespace):
         return self.text
 
+    def render_each(self, asked):
+        return [self.text for _ in asked]
+
 
 @pytest.fixture
 def stacks():

@@ -181,7 +181,7 @@ def test_whoever_lost_the_claim_keeps_nothing(fleet, renderer, now):
 
 def test_a_renderer_that_is_out_of_order_leaves_the_work_to_be_tried_again(fleet, now):
     class OutOfOrder:
-        def render(self, template, namespace):
+        def render_each(self, asked):
             raise TransientError("no worker could be started")
 
     with pytest.raises(TransientError):

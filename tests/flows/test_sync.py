@@ -38,7 +38,7 @@ from upkeep.domain.sources import Cause, Credential, Drafts, Source
 from upkeep.domain.versions import TemplateKind
 from upkeep.domain.work import Claim, WorkKind
 from upkeep.flows import follow, register, review
-from upkeep.flows.ports import Renderer, Store, Unit
+from upkeep.flows.ports import Rendered, Renderer, Rendering, Store, Unit
 from upkeep.flows.replay import replay
 from upkeep.flows.sync import sync
 
@@ -489,6 +489,9 @@ class Stumbling:
 
     def render(self, template: TemplateFile, namespace: Any) -> str:
         return self._renderer.render(template, namespace)
+
+    def render_each(self, asked: Sequence[Rendering]) -> Sequence[Rendered]:
+        return self._renderer.render_each(asked)
 
 
 def test_a_bundle_that_upkeep_stumbles_over_blocks_nobody(stage: Stage) -> None:

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 
 _ISSUED = "SELECT template, major, max(minor) AS last FROM versions GROUP BY template, major"
+_PLACE = "template, major, minor, standing, failed"
+_COUNTED = f"SELECT {_PLACE}, count(*) FROM resources GROUP BY {_PLACE}"
+_KEPT = f"SELECT {_PLACE}, sum(resources) FROM headcounts GROUP BY {_PLACE} HAVING sum(resources) <> 0"
+HEADCOUNTS = f"SELECT * FROM ({_COUNTED} EXCEPT {_KEPT}) more UNION ALL SELECT * FROM ({_KEPT} EXCEPT {_COUNTED}) fewer"
 
 INVARIANTS: Mapping[str, str] = {
     "a number can be given again": (
@@ -36,6 +40,7 @@ INVARIANTS: Mapping[str, str] = {
         "SELECT v.template, v.major, v.minor FROM versions v WHERE v.state IN ('DRAFT', 'PUBLISHED')"
         " AND NOT EXISTS (SELECT 1 FROM bundles b WHERE b.tree = v.tree)"
     ),
+    "the headcounts are not those of the resources": HEADCOUNTS,
     "a resource has two deployments under way": (
         "SELECT resource FROM deployments WHERE status IN ('IN_PROGRESS', 'DELETE_IN_PROGRESS', 'CANCELLING')"
         " GROUP BY resource HAVING count(*) > 1"

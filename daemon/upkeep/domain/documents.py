@@ -13,7 +13,7 @@ YAML 1.1 as PyYAML understands it, with these differences, all of them on the sa
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,9 @@ MAX_EXPANSION = 100_000
 """How many values all aliases together may stand for."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_RESOLVER: Any = yaml.resolver.Resolver()
+_RESOLVERS: Mapping[str, Sequence[tuple[str, re.Pattern[str]]]] = yaml.resolver.Resolver.yaml_implicit_resolvers
+"""By their first character: what plain scalars can be besides texts."""
+
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 
 _CORE = "tag:yaml.org,2002:"
@@ -43,7 +45,8 @@ _SCALARS = {
     f"{_CORE}bool": _CONSTRUCTOR.construct_yaml_bool,
     f"{_CORE}null": _CONSTRUCTOR.construct_yaml_null,
 }
-_READ_AS_TEXT = frozenset({_TEXT, f"{_CORE}timestamp", f"{_CORE}value", _MERGE})
+_OF_SCALARS = frozenset({*_SCALARS, _TEXT, f"{_CORE}timestamp", f"{_CORE}value", _MERGE})
+_OF_MAPPINGS, _OF_SEQUENCES = frozenset({_MAPPING}), frozenset({_SEQUENCE})
 
 _FUNCTIONS = {
     "!Ref": "Ref",
@@ -159,16 +162,15 @@ def _read(
     if (unreadable_there := unreadable(text, path)) is not None:
         return None, (unreadable_there,)
     builder = _Builder(path, functions, as_texts=as_texts)
-    events: Any = yaml.parse(text, Loader=_LOADER)
+    loader = _LOADER(text)
     try:
-        for event in events:
-            builder.take(event)
+        builder.take(iter(loader.get_event, None))
     except _Hopeless:
         return None, tuple(builder.faults)
     except yaml.YAMLError as fault:
         return None, (*builder.faults, _syntax_fault(fault, text, path))
     finally:
-        events.close()
+        loader.dispose()
     return Document(builder.root, path, builder.root_places), tuple(builder.faults)
 
 
@@ -201,6 +203,15 @@ def _syntax_fault(fault: yaml.YAMLError, text: str, path: str) -> Finding:
     else:
         cure = "check indentation, quotes and brackets on this line and the one before"
     return error("yaml-syntax", f"this is not YAML: {problem}", path, line, cure)
+
+
+def _tag_of(plain: str) -> str:
+    """What a scalar without quotes or a tag is: `Resolver.resolve` without its way there, which takes as long as the
+    parser does for the scalar."""
+    for tag, looks_so in _RESOLVERS.get(plain[:1], ()):
+        if looks_so.match(plain):
+            return tag
+    return _TEXT
 
 
 class _Hopeless(Exception):
@@ -249,18 +260,19 @@ class _Builder:
         self._documents = 0
         self._expanded = 0
 
-    def take(self, event: Any) -> None:
-        line = event.start_mark.line + 1
-        match event:
-            case yaml.ScalarEvent():
+    def take(self, events: Iterable[Any]) -> None:
+        # By their very types, and what is frequent first: a document is thousands of events.
+        for event in events:
+            line, kind = event.start_mark.line + 1, type(event)
+            if kind is yaml.ScalarEvent:
                 self._scalar(event, line)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._open(event, line)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                 self._close()
-            case yaml.AliasEvent():
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                self._open(event, line, mapping=kind is yaml.MappingStartEvent)
+            elif kind is yaml.AliasEvent:
                 self._alias(str(event.anchor), line)
-            case yaml.DocumentStartEvent():
+            elif kind is yaml.DocumentStartEvent:
                 self._documents += 1
                 if self._documents > 1:
                     self._give_up(
@@ -278,23 +290,25 @@ class _Builder:
         raise _Hopeless
 
     def _awaits_key(self) -> bool:
-        return bool(self._stack) and isinstance(self._stack[-1].value, dict) and self._stack[-1].key is None
+        if not self._stack:
+            return False
+        frame = self._stack[-1]
+        return frame.key is None and type(frame.value) is dict
 
     def _scalar(self, event: Any, line: int) -> None:
         plain = event.implicit[0]
-        tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, (True, False)) if plain else event.tag
+        tag = _tag_of(event.value) if plain else event.tag
         if self._awaits_key():
             self._take_key(event.value, line, merging=plain and tag == _MERGE)
             return
-        function = None
-        if plain or not event.implicit[1]:
-            function = self._function(tag, line, (*_SCALARS, *_READ_AS_TEXT))
         value: Any = event.value
         places: Places = None
-        if function:
-            value, places = self._applied(function, value, None, line)
-        elif tag in _SCALARS and not self._as_texts and (plain or not event.implicit[1]):
-            value = self._number_or_truth(tag, value, line)
+        if plain or not event.implicit[1]:
+            function = self._function(tag, line, _OF_SCALARS)
+            if function:
+                value, places = self._applied(function, value, None, line)
+            elif tag in _SCALARS and not self._as_texts:
+                value = self._number_or_truth(tag, value, line)
         if event.anchor:
             self._anchors[event.anchor] = _Anchored(value, places, 1, 1)
         self._attach(value, places, line, weight=1, height=1)
@@ -314,7 +328,7 @@ class _Builder:
         self._fault("bad-value", f"`{shown}` is no value that can be used", line, "quote it if it is a text")
         return value if value is None else 0.0
 
-    def _function(self, tag: str | None, line: int, accepted: Sequence[str]) -> str | None:
+    def _function(self, tag: str | None, line: int, accepted: frozenset[str]) -> str | None:
         """The long name of a CloudFormation function when the tag is one; a fault for any other unaccepted tag."""
         if tag is None or tag == "!" or tag in accepted:
             return None
@@ -342,8 +356,7 @@ class _Builder:
             first = frame.places[key][0]
             self._fault("duplicate-key", f"the key `{key}` was given in line {first} already", line, "keep one of them")
 
-    def _open(self, event: Any, line: int) -> None:
-        mapping = isinstance(event, yaml.MappingStartEvent)
+    def _open(self, event: Any, line: int, *, mapping: bool) -> None:
         if self._awaits_key():
             self._give_up(
                 "bad-key",
@@ -353,7 +366,7 @@ class _Builder:
             )
         if len(self._stack) >= MAX_DEPTH:
             self._give_up("too-deep", f"lists and mappings nest deeper than {MAX_DEPTH}", line, "flatten the document")
-        function = self._function(event.tag, line, (_MAPPING if mapping else _SEQUENCE,))
+        function = self._function(event.tag, line, _OF_MAPPINGS if mapping else _OF_SEQUENCES)
         if event.anchor:
             self._anchors[event.anchor] = None
         empty: Any = {} if mapping else []
@@ -401,8 +414,9 @@ class _Builder:
             return
         frame = self._stack[-1]
         frame.weight += weight
-        frame.height = max(frame.height, height + 1)
-        if isinstance(frame.value, list):
+        if frame.height <= height:
+            frame.height = height + 1
+        if type(frame.value) is list:
             frame.value.append(value)
             frame.places.append((line, places))
         elif frame.merging:

@@ -17,6 +17,7 @@ from upkeep.domain.changes import Step
 from upkeep.domain.changesets import Drift, Proposal, StackEvent
 from upkeep.domain.deliveries import Delivery, DeliveryStatus
 from upkeep.domain.deployments import Action, Deployment, DeploymentStatus, Progress
+from upkeep.domain.errors import BundleError, CallerError
 from upkeep.domain.events import Event, JournalEntry
 from upkeep.domain.findings import Finding
 from upkeep.domain.gauges import Gauges
@@ -383,6 +384,12 @@ class FleetBook(Protocol):
     def counters(self, template: str | None = None) -> Counters: ...
     def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
         """Those of each of the templates, or of all, that have resources."""
+
+    def scattered(self) -> bool:
+        """Whether what counters are added up from has grown since it was gathered."""
+
+    def gather(self) -> None:
+        """Bring what counters are added up from to its fewest rows."""
 
     def owners(self, at_most: int) -> Sequence[str]:
         """The first of those who own something, by name."""
@@ -815,6 +822,13 @@ class Mirror(Protocol):
 # ------------------------------------------------------------------- rendering, provisioning and channels
 
 
+Rendering = tuple[TemplateFile, Mapping[str, Any]]
+"""A template, and the namespace to render it with."""
+
+Rendered = str | BundleError | CallerError
+"""The text of a template, or why there is none."""
+
+
 class Renderer(Protocol):
     """Jinja, behind limits of time and memory."""
 
@@ -829,6 +843,9 @@ class Renderer(Protocol):
 
     def render(self, template: TemplateFile, namespace: Mapping[str, Any]) -> str:
         """The text. BundleError naming file, line and cause when the template fails or breaks a limit."""
+
+    def render_each(self, asked: Sequence[Rendering]) -> Sequence[Rendered]:
+        """As `render`, for several at once: for each its text, or its error as a value. The limits are each one's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,10 @@ def preview(
         changes = list(pool.map(lambda comparison: _change(store, renderer, comparison), pending))
     groups = _grouped(template, version, changes)
     with store.write() as unit:
+        # The template's row before that of the work: in this order goes whoever asks for previews.
+        drafted = _is_draft(unit, template, version)
         unit.work.hold(claim)
-        if _is_draft(unit, template, version):
+        if drafted:
             unit.registry.save_preview(Preview(template, version, now, groups))
             then(unit, template, version)
         unit.work.done(claim)
@@ -129,20 +131,18 @@ def _change(store: Store, renderer: Renderer, comparison: _Comparison) -> _Chang
         return _Change(comparison.resource, Difference())
     if isinstance(drafted, str):
         return _Change(comparison.resource, Difference(), failure=drafted)
-    try:
-        after = renderer.render(drafted.template, drafted.namespace)
-    except (BundleError, CallerError) as fault:
-        return _Change(comparison.resource, Difference(), failure=str(fault))
-    return _Change(comparison.resource, difference(_before(store, renderer, comparison), after))
+    asked = [composition for composition in (drafted, comparison.running) if composition is not None]
+    after, *before = renderer.render_each([(each.template, each.namespace) for each in asked])
+    if not isinstance(after, str):
+        return _Change(comparison.resource, Difference(), failure=str(after))
+    running = before[0] if before and isinstance(before[0], str) else _as_deployed(store, comparison.resource)
+    return _Change(comparison.resource, difference(running, after))
 
 
-def _before(store: Store, renderer: Renderer, comparison: _Comparison) -> str:
-    """What runs now, rendered anew; where that fails, what was rendered when it was deployed stands in for it."""
-    if comparison.running is not None:
-        with suppress(BundleError, CallerError):
-            return renderer.render(comparison.running.template, comparison.running.namespace)
+def _as_deployed(store: Store, resource: Resource) -> str:
+    """What was rendered when it was deployed, which stands in for what cannot be rendered anew."""
     with store.read() as unit:
-        return unit.deployments.rendered(comparison.resource.last_succeeded_deployment or "") or ""
+        return unit.deployments.rendered(resource.last_succeeded_deployment or "") or ""
 
 
 def _grouped(template: TemplateName, version: Version, changes: Iterable[_Change]) -> tuple[PreviewGroup, ...]:

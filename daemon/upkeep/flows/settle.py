@@ -164,7 +164,7 @@ class _Settling:
     def _begun(self) -> Deployment | None:
         """The deployment, rendered and marked as begun; None when there is nothing more to do for now."""
         with self.store.read() as unit:
-            deployment = self._found(unit)
+            deployment = self._held(unit)
             goes_on = deployment.status.under_way and deployment.stall is None
             if goes_on and deployment.begun_at is not None and deployment.deadline_at is not None:
                 return deployment
@@ -173,7 +173,7 @@ class _Settling:
             composition = _composition(unit, deployment) if begins and not waits else None
         rendered = self.renderer.render(composition.template, composition.namespace) if composition else ""
         with self.store.write() as unit:
-            deployment = self._found(unit)
+            deployment = self._held(unit)
             if not deployment.status.under_way or deployment.stall is not None:
                 unit.work.done(self.claim)
                 return None
@@ -283,7 +283,7 @@ class _Settling:
             if proposal.state is ProposalState.WORKING:
                 return Progress(ProgressState.RUNNING)
         with self.store.write() as unit:
-            found = self._found(unit)
+            found = self._held(unit)
             if fresh:
                 unit.deployments.keep_proposal(found.id, proposal)
                 found = replace(found, proposed_at=self.now, stack=proposal.stack or found.stack)
@@ -348,28 +348,31 @@ class _Settling:
 
     # -------------------------------------------------------------------------------------------------- the rows
 
-    def _found(self, unit: Unit) -> Deployment:
-        """The row as it is now, for as long as the claim holds, with the steps that are not written down yet."""
+    def _held(self, unit: Unit) -> Deployment:
+        """The deployment as it is now, as long as this is its worker, with the steps that are not written down yet. Its
+        row is taken before that of the work: in this order goes whoever cancels it, and would else be waited for while
+        it waits."""
+        deployment = unit.deployments.get(self.claim.subject)
         unit.work.hold(self.claim)
-        return replace(unit.deployments.get(self.claim.subject), **self.taken)
+        return replace(deployment, **self.taken)
 
     def _save(self, change: Callable[[Deployment], Deployment]) -> Deployment:
         """Write one step down, on the row as it is now."""
         with self.store.write() as unit:
-            changed = change(self._found(unit))
+            changed = change(self._held(unit))
             unit.deployments.save(changed)
             return changed
 
     def _close_cancelled(self) -> None:
         with self.store.write() as unit:
-            deployment = self._found(unit)
+            deployment = self._held(unit)
             close(unit, deployment, DeploymentStatus.CANCELLED, deployment.message, DAEMON, self.now)
             unit.work.done(self.claim)
 
     def _look(self, progress: Progress) -> Deployment:
         """Write down what the provisioner told, and decide whether that is the end."""
         with self.store.write() as unit:
-            deployment = self._found(unit)
+            deployment = self._held(unit)
             unit.deployments.keep_events(deployment.id, progress.events)
             deployment = self._with_stack(unit, deployment, progress)
             if progress.state is ProgressState.RUNNING:
@@ -427,7 +430,7 @@ class _Settling:
 
     def _stall(self, reason: str, cure: str, seen: DeploymentStatus | None) -> None:
         with self.store.write() as unit:
-            deployment = self._found(unit)
+            deployment = self._held(unit)
             if seen is not None and deployment.status is not seen:
                 # Somebody cancelled it meanwhile, which may lead on.
                 unit.work.done(self.claim, again_at=self.now)

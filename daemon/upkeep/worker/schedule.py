@@ -108,9 +108,15 @@ def poll(store: Store, now: datetime) -> None:
 def look_at_the_fleet(store: Store, now: datetime) -> None:
     """Write down how the fleet stands. Writes only when something has changed, or is old enough to go."""
     with store.read() as unit:
-        if not tally.changed(unit, now):
+        if not unit.fleet.scattered() and not tally.changed(unit, now):
             return
-    _alone(store, "tally", lambda unit: (tally.write_down(unit, now), tally.thin(unit, now)))
+
+    def write(unit: Unit) -> None:
+        unit.fleet.gather()
+        tally.write_down(unit, now)
+        tally.thin(unit, now)
+
+    _alone(store, "tally", write)
 
 
 def wake(store: Store, now: datetime) -> None:

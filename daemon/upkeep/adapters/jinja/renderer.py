@@ -1,5 +1,6 @@
 """The renderer as the rest of the house sees it: it keeps worker processes, and replaces those that overrun."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from upkeep import watch
-from upkeep.adapters.jinja.frames import HEADER, JSON, LARGEST, READY, TEXT, framed
+from upkeep.adapters.jinja.frames import JSON, PIECE, READY, TEXT, Frames, framed
 from upkeep.domain.errors import BundleError, CallerError, TransientError, UpkeepError
 from upkeep.domain.findings import Finding, Severity, error
 from upkeep.domain.parts import Part
@@ -23,9 +24,13 @@ from upkeep.domain.parts import Part
 if TYPE_CHECKING:
     # The worker imports this package too, and should start without a YAML parser.
     from upkeep.domain.bundles import TemplateFile
+    from upkeep.flows.ports import Rendered, Rendering
 
 _START_FOR = timedelta(seconds=30)
 """How long a worker may take to start, on a machine that has much else to do."""
+
+_SEND_TEXT = {"send": "text"}
+"""What a worker answers that does not know the template by its digest, or not any more."""
 
 
 class _Gone(Exception):
@@ -102,12 +107,59 @@ class JinjaRenderer:
         Raises BundleError naming file, line and cause when the template fails or breaks a limit, CallerError for
         values that JSON has no word for, and TransientError when no worker got to do it.
         """
-        digest = hashlib.sha256(template.text.encode("utf-8", "surrogatepass")).hexdigest()
-        question: dict[str, Any] = {"ask": "render", "digest": digest, "namespace": namespace}
-        answer = self._ask(template, question)
+        answer = self._ask(template, _to_render(template, namespace))
         if isinstance(answer, str):
             return answer
         raise self._broken(template, answer)
+
+    def render_each(self, asked: "Sequence[Rendering]") -> "Sequence[Rendered]":
+        """As `render`, for several: a text or an error for each. They are asked together, which saves the way to the
+        worker and back; each is rendered within limits of its own, and fails alone."""
+        done = self._ask_together(asked)
+        for template, namespace in asked[len(done) :]:
+            try:
+                done.append(self.render(template, namespace))
+            except (BundleError, CallerError) as fault:
+                done.append(fault)
+        return done
+
+    def _ask_together(self, asked: "Sequence[Rendering]") -> "list[Rendered]":
+        """What became of the first of them, up to one that has to be asked for by itself."""
+        done: list[Rendered] = []
+        try:
+            questions = b"".join(framed(_encoded(_to_render(*each))) for each in asked)
+        except CallerError:
+            return done
+        with self._places:
+            worker = self._hire()
+            if len(questions) > worker.room:
+                # To write it would take until the worker has read, which may wait for its answers to be read.
+                self._keep(worker)
+                return done
+            known = True
+            try:
+                worker.tell(questions)
+                for template, _ in asked:
+                    with watch.stretch("render", "render"):
+                        answer = worker.hear()
+                    # What follows is heard all the same, so that the worker can be asked again.
+                    known = known and answer != _SEND_TEXT
+                    if known and isinstance(answer, str):
+                        done.append(answer)
+                    elif known and ("message" in answer or answer.get("limit") == "output"):
+                        done.append(self._broken(template, answer))
+                    elif known:
+                        worker.stop()
+                        return done
+            except _Gone as gone:
+                if gone.returncode is None:
+                    raise self._overrun(template, gone) from gone
+                return [*done, self._too_slow(template)] if gone.returncode == -signal.SIGPROF else done
+            except BaseException:
+                worker.stop()
+                raise
+            self._keep(worker)
+        return done
 
     def _ask(self, template: "TemplateFile", question: Mapping[str, Any]) -> Any:
         with watch.stretch("render", question["ask"]), self._places:
@@ -131,7 +183,7 @@ class JinjaRenderer:
         """Ask a worker, and keep it for the next caller unless it ran into a limit."""
         try:
             answer = worker.ask(_encoded(question))
-            if answer == {"send": "text"}:
+            if answer == _SEND_TEXT:
                 answer = worker.ask(_encoded({**question, "text": template.text}))
         except BaseException:
             worker.stop()
@@ -142,9 +194,12 @@ class JinjaRenderer:
         if isinstance(answer, dict) and answer.get("limit") in ("memory", "recursion"):
             worker.stop()
         else:
-            with self._lock:
-                self._idle.append(worker)
+            self._keep(worker)
         return answer
+
+    def _keep(self, worker: "_Worker") -> None:
+        with self._lock:
+            self._idle.append(worker)
 
     def _hire(self) -> "_Worker":
         with self._lock:
@@ -175,9 +230,17 @@ class JinjaRenderer:
             # Templates cannot sleep: one that used up neither its time nor its memory was not given the processor.
             return TransientError("rendering this template was not given enough processor time", where=template.path)
         if gone.returncode == -signal.SIGPROF:
-            message = f"rendering this template takes more than {self._time_for.total_seconds():g} s of processor time"
-            return BundleError(message, where=template.path, cure="look for loops within loops and huge numbers")
+            return self._too_slow(template)
         return BundleError(f"rendering this template ended its worker ({gone.returncode})", where=template.path)
+
+    def _too_slow(self, template: "TemplateFile") -> BundleError:
+        message = f"rendering this template takes more than {self._time_for.total_seconds():g} s of processor time"
+        return BundleError(message, where=template.path, cure="look for loops within loops and huge numbers")
+
+
+def _to_render(template: "TemplateFile", namespace: Mapping[str, Any]) -> Mapping[str, Any]:
+    digest = hashlib.sha256(template.text.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"ask": "render", "digest": digest, "namespace": namespace}
 
 
 def _encoded(question: Mapping[str, Any]) -> bytes:
@@ -216,6 +279,8 @@ class _Worker:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._questions = self._process.stdin.fileno()
         self._answers = self._process.stdout.fileno()
+        self.room = fcntl.fcntl(self._questions, fcntl.F_GETPIPE_SZ)
+        self._frames = Frames()
         self._poll = select.poll()
         self._poll.register(self._answers, select.POLLIN)
         try:
@@ -226,12 +291,20 @@ class _Worker:
 
     def ask(self, question: bytes) -> Any:
         """The answer: a text, or what the JSON says. Raises _Gone when there is none."""
+        self.tell(framed(question))
+        return self.hear()
+
+    def tell(self, questions: bytes) -> None:
+        """Ask one or more questions, as frames. Raises _Gone when nobody is there to take them."""
         try:
-            left = memoryview(framed(question))
+            left = memoryview(questions)
             while left:
                 left = left[os.write(self._questions, left) :]
         except BrokenPipeError:
             raise self._gone(self._process.wait()) from None
+
+    def hear(self) -> Any:
+        """The answer to the first question that has none yet. Raises _Gone when there is none."""
         answer = self._receive(self._answer_for)
         self.answers += 1
         if answer[:1] == TEXT:
@@ -249,25 +322,20 @@ class _Worker:
 
     def _receive(self, within: timedelta) -> bytes:
         end = time.monotonic() + within.total_seconds()
-        (length,) = HEADER.unpack(self._receive_exactly(HEADER.size, end))
-        if length > LARGEST:
+        try:
+            while (body := self._frames.take()) is None:
+                if not self._poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                    self.stop()
+                    raise self._gone(None)
+                piece = os.read(self._answers, PIECE)
+                if not piece:
+                    self._process.wait()
+                    raise self._gone(self._process.returncode)
+                self._frames.add(piece)
+        except ValueError:
             self.stop()
-            raise self._gone(0)
-        return self._receive_exactly(length, end)
-
-    def _receive_exactly(self, length: int, end: float) -> bytes:
-        chunks = []
-        while length:
-            if not self._poll.poll(max(0.0, end - time.monotonic()) * 1000):
-                self.stop()
-                raise self._gone(None)
-            chunk = os.read(self._answers, length)
-            if not chunk:
-                self._process.wait()
-                raise self._gone(self._process.returncode)
-            chunks.append(chunk)
-            length -= len(chunk)
-        return b"".join(chunks)
+            raise self._gone(0) from None
+        return body
 
     def _gone(self, returncode: int | None) -> _Gone:
         self.stop()

@@ -1,7 +1,8 @@
 """The process that renders: it knows templates and values, and may do nothing but compute.
 
-Started by the renderer as `python -m upkeep.adapters.jinja.worker`, one question at a time over its standard
-streams. It ends when its standard input does, that is with the process that started it.
+Started by the renderer as `python -m upkeep.adapters.jinja.worker`, it answers one question after the other over its
+standard streams, each within limits of its own. It ends when its standard input does, that is with the process that
+started it.
 """
 
 import codecs
@@ -25,7 +26,7 @@ import jinja2.debug
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 
 from upkeep.adapters.jinja.checking import check
-from upkeep.adapters.jinja.frames import HEADER, JSON, READY, TEXT, framed
+from upkeep.adapters.jinja.frames import JSON, PIECE, READY, TEXT, Frames, framed
 from upkeep.adapters.jinja.sandbox import MissingName, Sandbox, TooLong
 from upkeep.domain.parts import Part
 
@@ -59,10 +60,10 @@ class Cache:
 
 def main(memory_bytes: int, seconds: float, output_bytes: int) -> None:
     """Answer questions until there are no more."""
-    sandbox, cache = Sandbox(output_bytes), Cache()
+    sandbox, cache, frames = Sandbox(output_bytes), Cache(), Frames()
     _confine(memory_bytes)
     _write(READY)
-    while (question := _read()) is not None:
+    while (question := _read(frames)) is not None:
         # The default reaction to SIGPROF is death: nothing a template does can delay it.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         answer = _answer(sandbox, cache, question)
@@ -79,20 +80,13 @@ def _confine(memory_bytes: int) -> None:
         resource.setrlimit(limit, (0, 0))
 
 
-def _read() -> bytes | None:
-    header = _read_exactly(HEADER.size)
-    return _read_exactly(HEADER.unpack(header)[0]) if header else None
-
-
-def _read_exactly(length: int) -> bytes | None:
-    chunks = []
-    while length:
-        chunk = os.read(0, length)
-        if not chunk:
+def _read(frames: Frames) -> bytes | None:
+    while (question := frames.take()) is None:
+        piece = os.read(0, PIECE)
+        if not piece:
             return None
-        chunks.append(chunk)
-        length -= len(chunk)
-    return b"".join(chunks)
+        frames.add(piece)
+    return question
 
 
 def _write(body: bytes) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from upkeep.adapters.store import turns
 from upkeep.adapters.store.columns import Moment, Name
+from upkeep.adapters.store.headcounts import Headcounts, Place
 from upkeep.adapters.store.registry import UNDER_WAY
 from upkeep.adapters.store.rows import (
     Values,
@@ -27,7 +29,7 @@ from upkeep.adapters.store.rows import (
     snooze_values,
     version_in,
 )
-from upkeep.adapters.store.tables import deployments, majors, resources, services, templates, work
+from upkeep.adapters.store.tables import deployments, headcounts, majors, resources, services, templates, work
 from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict, NotFound
@@ -84,12 +86,14 @@ class Fleet:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+        self._headcounts = Headcounts(transaction)
 
     def add_service(self, service: Service) -> None:
         if not self._transaction.insert(services, service_values(service)):
             raise Conflict(f"a service `{service.name}` exists already", cure="choose another name")
 
     def service(self, name: str) -> Service:
+        turns.for_service(self._transaction, name)
         query = self._transaction.kept(sa.select(services).where(services.c.name == name))
         row = self._transaction.row(query)
         if row is None:
@@ -118,8 +122,10 @@ class Fleet:
             raise _no_service(name)
 
     def add(self, resource: Resource) -> None:
-        if not self._transaction.insert(resources, _row_values(resource)):
+        values = _row_values(resource)
+        if not self._transaction.insert(resources, values):
             raise Conflict(f"{resource.key} exists already", cure="choose another name")
+        self._headcounts.move({Place.of(values): 1})
 
     def get(self, key: ResourceKey) -> Resource:
         found = self.find(key)
@@ -128,21 +134,30 @@ class Fleet:
         return found
 
     def find(self, key: ResourceKey) -> Resource | None:
+        turns.for_resource(self._transaction, str(key))
         row = self._transaction.row(self._transaction.kept(_ONE), key=str(key))
         return None if row is None else resource_of(row)
 
     def save(self, resource: Resource) -> None:
-        if not self._transaction.rewrite(resources.c.key, str(resource.key), _row_values(resource)):
+        before, values = self._headcounts.standing_at(str(resource.key)), _row_values(resource)
+        if before is None:
             raise _no_resource(resource.key)
+        self._transaction.rewrite(resources.c.key, str(resource.key), values)
+        if before != (after := Place.of(values)):
+            self._headcounts.move({before: -1}, {after: 1})
 
     def remove(self, key: ResourceKey) -> None:
-        if not self._transaction.remove(resources, resources.c.key == str(key)):
+        before = self._headcounts.standing_at(str(key))
+        if before is None:
             raise _no_resource(key)
+        self._transaction.remove(resources, resources.c.key == str(key))
+        self._headcounts.move({before: -1})
 
     def of_services(self, names: Collection[ResourceName]) -> Sequence[Listed]:
         return tuple(_listed_of(row) for row in self._transaction.rows(_OF_SERVICES, names=names)) if names else ()
 
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
+        turns.for_service(self._transaction, name)
         # `instance/…` sorts before `pipeline/…`.
         query = sa.select(resources).where(resources.c.service == name).order_by(resources.c.key)
         return tuple(resource_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
@@ -245,34 +260,37 @@ class Fleet:
         return _counters(self._transaction.rows(_COUNTERS_OF, template=template))
 
     def counters_of(self, templates: Collection[TemplateName] | None = None) -> Mapping[TemplateName, Counters]:
-        columns = (resources.c.template, resources.c.standing, resources.c.failed)
-        query = sa.select(*columns, sa.func.count().label("resources")).group_by(*columns)
+        columns = (headcounts.c.template, headcounts.c.standing, headcounts.c.failed)
+        query = sa.select(*columns, _ADDED_UP).group_by(*columns)
         if templates is not None:
-            query = query.where(resources.c.template.in_(templates))
+            query = query.where(headcounts.c.template.in_(templates))
         found: dict[TemplateName, list[Any]] = {}
         for row in self._transaction.rows(query):
             found.setdefault(TemplateName(row.template), []).append(row)
-        return {template: _counters(rows) for template, rows in found.items()}
+        counted = ((template, _counters(rows)) for template, rows in found.items())
+        return {template: counters for template, counters in counted if counters.total}
+
+    def scattered(self) -> bool:
+        return self._headcounts.scattered()
+
+    def gather(self) -> None:
+        self._headcounts.gather()
 
     def owners(self, at_most: int) -> Sequence[str]:
         return tuple(self._different(resources.c.owner, at_most))
 
     def set_lag(self, template: TemplateName, running: Version, lag: Lag) -> int:
-        height = _length(lag) if lag.behind else 0
-        awake = sa.case((resources.c.snoozed_at.is_(None), _big(height + _AWAKE)), else_=_big(height))
-        return self._transaction.change(
-            resources,
-            sa.and_(
-                resources.c.template == template,
-                resources.c.major == running.major,
-                resources.c.minor == running.minor,
-            ),
-            {
-                **_lag_values(lag),
-                "replaces": False,
-                "urgency": (awake if lag.behind else _big(0)) + resources.c.failed * _big(_FAILED),
-            },
-        )
+        # Each statement moves what stands at one place, so that the headcounts get the very number that it moved. What
+        # stands there already comes first, or what was moved there would be moved again.
+        measured = 0
+        places = self._headcounts.on(template, running)
+        for place in sorted(places, key=lambda place: place.standing != lag.standing):
+            moved = self._transaction.change(
+                resources, _stands(place), {**_lag_values(lag), "replaces": False, "urgency": _measured(lag, place)}
+            )
+            self._headcounts.move({place: -moved}, {place._replace(standing=lag.standing): moved})
+            measured += moved
+        return measured
 
     def warn(self, keys: Collection[ResourceKey]) -> None:
         awake = sa.case((resources.c.snoozed_at.is_(None), _big(_REPLACES)), else_=_big(0))
@@ -291,6 +309,7 @@ class Fleet:
         return self._transaction.row(query) is not None
 
     def wake(self, now: datetime) -> int:
+        turns.for_all(self._transaction, resources.c.snoozed_until <= now)
         height = sa.case((resources.c.replaces, _big(_AWAKE + _REPLACES)), else_=_big(_AWAKE))
         lifted = sa.case((resources.c.standing.in_(_BEHIND), height), else_=_big(0))
         return self._transaction.change(
@@ -310,13 +329,7 @@ class Fleet:
         self._transaction.change(resources, sa.and_(of_version, lower), snooze_values(None))
 
     def running_versions(self, template: TemplateName) -> Sequence[Version]:
-        query = (
-            sa.select(resources.c.major, resources.c.minor)
-            .where(resources.c.template == template, resources.c.major.is_not(None))
-            .distinct()
-            .order_by(resources.c.major, resources.c.minor)
-        )
-        return tuple(Version(row.major, row.minor) for row in self._transaction.rows(query))
+        return tuple(Version(row.major, row.minor) for row in self._transaction.rows(_RUNNING, template=template))
 
     def _different(self, column: sa.Column[Any], at_most: int) -> Iterator[Any]:
         """The different values of a column, one step in its index for each: none of what they stand on is read."""
@@ -349,6 +362,17 @@ def _row_values(resource: Resource) -> Values:
             resource.lag, failed=failed, replaces=resource.replaces, snoozed=resource.snooze is not None
         ),
     }
+
+
+def _stands(place: Place) -> sa.ColumnElement[bool]:
+    return sa.and_(*(resources.c[name] == value for name, value in place._asdict().items()))
+
+
+def _measured(lag: Lag, place: Place) -> sa.ColumnElement[int]:
+    """The urgency of what stands there and was measured."""
+    failed = bool(place.failed)
+    asleep, awake = (_big(urgency(lag, failed=failed, snoozed=snoozed)) for snoozed in (True, False))
+    return sa.case((resources.c.snoozed_at.is_(None), awake), else_=asleep)
 
 
 def _counters(rows: Sequence[Any]) -> Counters:
@@ -456,11 +480,18 @@ _OF_SERVICES = (
     _told_of(resources).where(resources.c.service.in_(sa.bindparam("names", expanding=True))).order_by(resources.c.key)
 )
 
-# The columns of one index, so that no resource itself is read.
-_COUNTERS = sa.select(resources.c.standing, resources.c.failed, sa.func.count().label("resources")).group_by(
-    resources.c.standing, resources.c.failed
+_ADDED_UP = sa.func.sum(headcounts.c.resources).label("resources")
+_COUNTERS = sa.select(headcounts.c.standing, headcounts.c.failed, _ADDED_UP).group_by(
+    headcounts.c.standing, headcounts.c.failed
 )
-_COUNTERS_OF = _COUNTERS.where(resources.c.template == sa.bindparam("template"))
+_COUNTERS_OF = _COUNTERS.where(headcounts.c.template == sa.bindparam("template"))
+_RUNNING = (
+    sa.select(headcounts.c.major, headcounts.c.minor)
+    .where(headcounts.c.template == sa.bindparam("template"), headcounts.c.major.is_not(None))
+    .group_by(headcounts.c.major, headcounts.c.minor)
+    .having(sa.func.sum(headcounts.c.resources) > 0)
+    .order_by(headcounts.c.major, headcounts.c.minor)
+)
 
 
 class _Part(Enum):

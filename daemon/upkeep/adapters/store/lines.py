@@ -1,6 +1,6 @@
 """Lines: the rows of a database as text, one JSON object a line, the same whatever the database is.
 
-The first line says what it is, `{"upkeep": 1, "revision": "0006"}`; then each row stands under the name of its table,
+The first line says what it is, `{"upkeep": 1, "revision": "0007"}`; then each row stands under the name of its table,
 `{"templates": {"name": "vpc", …}}`, tables in the order in which they refer to each other and rows in the order of
 their keys; the last line says how many there were and which numbers were given out last. What is null is left out,
 times are in UTC, JSON stands as JSON, and bytes as text where they are UTF-8, else as `{"base64": "…"}`. Whatever YAML

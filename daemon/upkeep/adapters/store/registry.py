@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from upkeep.adapters.store import turns
 from upkeep.adapters.store.rows import (
     major_of,
     major_values,
@@ -25,6 +26,7 @@ from upkeep.adapters.store.tables import (
     bundles,
     contents,
     deployments,
+    headcounts,
     majors,
     previews,
     resources,
@@ -61,7 +63,8 @@ class Registry:
         return found
 
     def find_template(self, name: str) -> Template | None:
-        row = self._transaction.row(self._transaction.kept(_TEMPLATE), name=name)
+        turns.alone(self._transaction, name)
+        row = self._transaction.row(_TEMPLATE, name=name)
         return None if row is None else template_of(row)
 
     def templates(self, source: SourceName | None = None) -> Sequence[Template]:
@@ -133,7 +136,8 @@ class Registry:
             raise _no_template(name)
 
     def majors(self, template: TemplateName) -> Sequence[Major]:
-        rows = self._transaction.rows(self._transaction.kept(_MAJORS), template=template)
+        turns.alone(self._transaction, template)
+        rows = self._transaction.rows(_MAJORS, template=template)
         return tuple(major_of(row) for row in rows)
 
     def majors_of_source(self, source: SourceName) -> Sequence[Major]:
@@ -145,7 +149,8 @@ class Registry:
         return tuple(major_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def find_major(self, template: TemplateName, major: int) -> Major | None:
-        row = self._transaction.row(self._transaction.kept(_MAJOR), template=template, major=major)
+        turns.alone(self._transaction, template)
+        row = self._transaction.row(_MAJOR, template=template, major=major)
         return None if row is None else major_of(row)
 
     def save_major(self, major: Major) -> None:
@@ -164,8 +169,8 @@ class Registry:
         return found
 
     def find_version(self, template: TemplateName, version: Version) -> TemplateVersion | None:
-        query = self._transaction.kept(_VERSION)
-        row = self._transaction.row(query, template=template, major=version.major, minor=version.minor)
+        turns.alone(self._transaction, template)
+        row = self._transaction.row(_VERSION, template=template, major=version.major, minor=version.minor)
         return None if row is None else version_of(row)
 
     def versions(
@@ -326,18 +331,19 @@ _COUNT_VERSIONS = sa.select(sa.func.count()).where(versions.c.template == sa.bin
 
 _ON = (resources.c.major, resources.c.minor)
 _RUNNING = (
-    sa.select(*_ON, sa.func.count().label("users"))
-    .where(resources.c.template == sa.bindparam("template"), resources.c.major.is_not(None))
-    .group_by(*_ON)
+    sa.select(headcounts.c.major, headcounts.c.minor, sa.func.sum(headcounts.c.resources).label("users"))
+    .where(headcounts.c.template == sa.bindparam("template"), headcounts.c.major.is_not(None))
+    .group_by(headcounts.c.major, headcounts.c.minor)
+    .having(sa.func.sum(headcounts.c.resources) > 0)
 )
 _TO = (deployments.c.target_major, deployments.c.target_minor)
 _MOVING = (
     sa.select(_TO[0].label("major"), _TO[1].label("minor"), sa.func.count().label("users"))
     .join(deployments, deployments.c.resource == resources.c.key)
     .where(
-        # What is under way is few, what runs the template many: the condition is written as the partial index has it,
-        # and the template so that no index serves.
-        resources.c.template.concat("") == sa.bindparam("template"),
+        # Both conditions are written as the partial indexes have them.
+        resources.c.template == sa.bindparam("template"),
+        resources.c.status.in_(written(UNDER_WAY)),
         deployments.c.status.in_(written(UNDER_WAY)),
         sa.or_(resources.c.major.is_(None), sa.tuple_(*_ON) != sa.tuple_(*_TO)),
     )

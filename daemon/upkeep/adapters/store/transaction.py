@@ -14,11 +14,18 @@ from upkeep.adapters.store.tables import numbers
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction under way. `writing` says whether what is read may have to be kept from changing."""
+    """A transaction under way. `writing` says whether what is read may have to be kept from changing; `held` are the
+    templates that are kept so, with all that is of them."""
 
     connection: sa.Connection
     writing: bool
+    held: set[str] = field(default_factory=set)
     _known: dict[Hashable, sa.Row[Any] | None] = field(default_factory=dict)
+
+    @property
+    def many_write(self) -> bool:
+        """Whether others write at the same time, so that it matters who waits for whom."""
+        return self.writing and self.connection.dialect.name == "postgresql"
 
     def rows(self, query: sa.Select[Any], **values: Any) -> Sequence[sa.Row[*tuple[Any, ...]]]:
         """All rows as they are now. What every page asks is put together once, with names for its `values`: that takes

@@ -1,0 +1,53 @@
+"""In which order a transaction keeps rows from changing where many write at once: the template, then what is of it.
+
+Who decides about a template changes all that runs it, and who moves one resource asks what its template recommends:
+each would wait for the other if the second took the resource first. So whoever reads a resource or a service in order
+to write holds its template, together with others who do; whoever reads a template, a major or a version holds it alone,
+unless it is held already. Only the first template of a transaction is held for a resource's sake: an instance reads
+its environment, of another template, after its own. SQLite has one writer at a time.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from upkeep.adapters.store.tables import resources, services, templates
+from upkeep.adapters.store.transaction import Transaction
+
+
+def alone(transaction: Transaction, template: str) -> None:
+    """Hold a template until the end, and all that is registered of it."""
+    if transaction.many_write and template not in transaction.held:
+        transaction.held.add(template)
+        transaction.row(_ALONE, template=template)
+
+
+def for_resource(transaction: Transaction, key: str) -> None:
+    """Hold the template of a resource together with others."""
+    _together(transaction, _FOR_RESOURCE, key=key)
+
+
+def for_service(transaction: Transaction, name: str) -> None:
+    """Hold the template of a service together with others."""
+    _together(transaction, _FOR_SERVICE, name=name)
+
+
+def for_all(transaction: Transaction, some: sa.ColumnElement[bool]) -> None:
+    """Hold the templates of some resources together with others."""
+    query = _NAMES.where(templates.c.name.in_(sa.select(resources.c.template).where(some)))
+    _together(transaction, query.order_by(templates.c.name))
+
+
+def _together(transaction: Transaction, query: sa.Select[Any], **values: Any) -> None:
+    if transaction.many_write and not transaction.held:
+        transaction.held.update(row.name for row in transaction.rows(query.with_for_update(read=True), **values))
+
+
+_NAMES = sa.select(templates.c.name)
+_ALONE = _NAMES.where(templates.c.name == sa.bindparam("template")).with_for_update(key_share=True)
+_FOR_RESOURCE = _NAMES.where(
+    templates.c.name == sa.select(resources.c.template).where(resources.c.key == sa.bindparam("key")).scalar_subquery()
+)
+_FOR_SERVICE = _NAMES.where(
+    templates.c.name == sa.select(services.c.template).where(services.c.name == sa.bindparam("name")).scalar_subquery()
+)
