@@ -67,6 +67,8 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     )
     if stream is None:
         _take_what_nobody_catches()
+    # No line says them, and they are found out for each: https://docs.python.org/3/howto/logging.html#optimization
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
