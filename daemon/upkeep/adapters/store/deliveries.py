@@ -48,6 +48,7 @@ class Deliveries:
         # In one order, so that no two transactions wait for each other's rows.
         ordered = sorted(saved, key=lambda delivery: delivery.id)
         self._transaction.put(deliveries, *map(delivery_values, ordered))
+        # Hardly any delivery comes twice, and what was looked for and is not there has no sources to take away.
         if before := [delivery.id for delivery in ordered if delivery.id not in self._absent]:
             self._transaction.connection.execute(_WITHOUT_SOURCES, {"ids": before})
         self._absent.difference_update(delivery.id for delivery in ordered)
