@@ -61,12 +61,14 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         last.append(structlog.processors.JSONRenderer(ensure_ascii=False))
         # JSON escapes most of what acts on a terminal, and this the rest.
         last.append(lambda logger, method, line: harmless(str(line)))
-    handler = logging.StreamHandler(out)
+    handler = _Written(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, _name_logger], processors=last)
     )
     if stream is None:
         _take_what_nobody_catches()
+    # No line says them, and they are found out for each: https://docs.python.org/3/howto/logging.html#optimization
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -88,6 +90,23 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+class _Written(logging.StreamHandler[TextIO]):
+    """Puts a line together before it waits for its turn to write: that takes longer than writing it."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        try:
+            line = self.format(record) + self.terminator
+            self.acquire()
+            try:
+                self.stream.write(line)
+                self.flush()
+            finally:
+                self.release()
+        except Exception:
+            self.handleError(record)
+        return True
 
 
 def for_people(form: str, out: TextIO) -> bool:

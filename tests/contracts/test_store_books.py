@@ -384,6 +384,7 @@ def test_a_sync_settles_what_came_before_it_and_was_not_worked(each_store: SqlSt
 def test_a_delivery_saved_again_replaces_the_one_with_its_id(each_store: SqlStore) -> None:
     a, b = SourceName("a"), SourceName("b")
     with each_store.write() as unit:
+        assert unit.deliveries.find("id-1") is None
         unit.deliveries.save(_delivery(1, sources=(a,)))
         unit.deliveries.save(_delivery(2, id="id-1", sources=(b,), attempts=2))
         assert unit.deliveries.recent(9, a) == ()

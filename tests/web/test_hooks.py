@@ -11,11 +11,13 @@ import pytest
 from tests.builders import a_source
 from tests.web.conftest import SECRET
 from upkeep.domain.deliveries import DeliveryStatus
+from upkeep.domain.errors import TransientError
 from upkeep.domain.people import DAEMON
 from upkeep.domain.sources import Credential, CredentialKind
 from upkeep.domain.work import WorkKind
 from upkeep.flows import follow
 from upkeep.web.app import create_app
+from upkeep.web.passage import ABOUT
 from upkeep.web.rooms import Bounds
 
 DAY = timedelta(days=1)
@@ -337,3 +339,94 @@ def test_a_large_payload_is_not_tried_with_ever_so_many_secrets(rooms, sources, 
     assert (answer.status_code, answer.json["error"]) == (413, "too-large")
     assert "/hooks/github/NAME" in answer.json["cure"]
     assert deliver(push_payload(filler="x" * (1 << 20))).status_code == 202
+
+
+class Failing:
+    """An intake that keeps nothing."""
+
+    def __init__(self, fault: Exception) -> None:
+        self.fault = fault
+
+    def receive(self, arrival):
+        raise self.fault
+
+
+@pytest.fixture
+def failing(app, rooms, sources, deliver):
+    """Deliver to an intake that fails so."""
+
+    def send(fault: Exception):
+        object.__setattr__(rooms, "intake", Failing(fault))
+        return deliver()
+
+    return send
+
+
+@pytest.mark.parametrize("public_url", ["http://upkeep.example.com", "https://upkeep.example.com"])
+def test_an_answer_to_a_hook_carries_the_headers_of_every_other(rooms, sources, public_url):
+    client = create_app(replace(rooms, public_url=public_url)).test_client()
+    body = json.dumps(push_payload()).encode()
+    headers = {"X-GitHub-Delivery": "d", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature(body)}
+    kept = client.post("/hooks/github", data=body, headers=headers, content_type="application/json")
+    other = client.get("/healthz")
+    assert (kept.status_code, other.status_code) == (202, 200)
+    differing = ("Content-Length",)
+    assert {name: text for name, text in kept.headers if name not in differing} == {
+        name: text for name, text in other.headers if name not in differing
+    }
+    assert ("Strict-Transport-Security" in kept.headers) is public_url.startswith("https:")
+    assert int(kept.headers["Content-Length"]) == len(kept.data)
+
+
+def test_a_hook_that_must_wait_is_told_for_how_long_and_not_where_the_database_is(failing, caplog):
+    answer = failing(
+        TransientError("the database is away", where="db.internal", cure="wait", retry_after=timedelta(seconds=1.2))
+    )
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert answer.json == {"error": "transient", "message": "the database is away", "cure": "wait"}
+    assert "db.internal" in caplog.text
+
+
+def test_a_bug_behind_a_hook_shows_its_number_and_nothing_else(failing, caplog):
+    answer = failing(ZeroDivisionError("the secret is plugh"))
+    assert answer.status_code == 500
+    assert "plugh" not in answer.text
+    assert answer.json["id"] in answer.json["cure"]
+    assert f"error {answer.json['id']} at POST /hooks/github" in caplog.text
+
+
+@pytest.mark.parametrize(("id", "bound"), [("d-1", {"delivery": "d-1"}), ("a\tb", {})])
+def test_the_line_of_a_delivery_names_it_unless_it_cannot_be_named(app, sources, id, bound):
+    found = {}
+
+    def ask(environ, start_response):
+        answer = served(environ, start_response)
+        found.update(environ[ABOUT])
+        return answer
+
+    served, app.wsgi_app = app.wsgi_app, ask
+    app.test_client().post("/hooks/github", data=b"", headers={"X-GitHub-Delivery": id})
+    assert len(found.pop("request_id")) == 8
+    assert found == bound
+
+
+def test_a_body_that_ends_early_is_refused_and_not_kept(app, sources):
+    body = json.dumps(push_payload()).encode()
+    headers = {"X-GitHub-Delivery": "d", "X-GitHub-Event": "push", "X-Hub-Signature-256": signature(body)}
+    answer = app.test_client().post(
+        "/hooks/github",
+        data=body,
+        headers=headers,
+        content_type="application/json",
+        environ_overrides={"CONTENT_LENGTH": str(len(body) + 1)},
+    )
+    assert (answer.status_code, answer.json["message"]) == (400, "the body ends before its declared length")
+    assert deliveries(sources) == []
+
+
+@pytest.mark.parametrize("path", ["/hooks/", "/hooks/github/", "/hooks/gitlab", "/hooks/github/templates/more"])
+def test_what_is_no_hook_is_not_found(app, path):
+    answer = app.test_client().post(path, data=b"{}")
+    assert answer.status_code == 404
+    assert answer.json["message"] == "there is no such page"

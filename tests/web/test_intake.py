@@ -25,10 +25,12 @@ COMING = 12
 
 
 class Gate:
-    """A store whose first writer waits until it is let through, and which may be out of order."""
+    """A store whose first writer waits until it is let through, before its transaction begins or before it is
+    committed, and which may be out of order."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SqlStore, *, at_the_end: bool) -> None:
         self._store = store
+        self._at_the_end = at_the_end
         self.entered, self.open = threading.Event(), threading.Event()
         self.transactions = 0
         self.fault: Exception | None = None
@@ -36,12 +38,18 @@ class Gate:
     @contextmanager
     def write(self) -> Iterator[Unit]:
         self.transactions += 1
+        if not self._at_the_end:
+            self._hold_up()
+        with self._store.write() as unit:
+            yield unit
+            if self._at_the_end:
+                self._hold_up()
+
+    def _hold_up(self) -> None:
         self.entered.set()
         assert self.open.wait(30)
         if self.fault is not None:
             raise self.fault
-        with self._store.write() as unit:
-            yield unit
 
 
 @pytest.fixture
@@ -79,21 +87,28 @@ def all_at_once(gate: Gate, intake: Intake, arrivals: list[Arrival]) -> list[obj
         return [done.result(30) for done in (first, *others)]
 
 
-def test_deliveries_that_come_during_a_transaction_share_the_next_one(followed: SqlStore, now: datetime) -> None:
-    gate = Gate(followed)
+@pytest.mark.parametrize(
+    ("at_the_end", "transactions"),
+    [pytest.param(False, 1, id="while its turn is waited for"), pytest.param(True, 2, id="while it is under way")],
+)
+def test_deliveries_that_come_before_a_transaction_share_it_and_those_that_come_during_it_the_next_one(
+    followed: SqlStore, now: datetime, at_the_end: bool, transactions: int
+) -> None:
+    gate = Gate(followed, at_the_end=at_the_end)
     intake = Intake(gate, lambda source, at: timedelta())
     answered = all_at_once(gate, intake, [arrival(now, f"d-{number:02}") for number in range(COMING)])
-    assert gate.transactions == 2
+    assert gate.transactions == transactions
     with followed.read() as unit:
         kept = {delivery.id: delivery for delivery in unit.deliveries.recent(COMING + 1)}
     assert answered == [kept[f"d-{number:02}"] for number in range(COMING)]
     assert {delivery.status for delivery in kept.values()} == {DeliveryStatus.RECEIVED}
 
 
+@pytest.mark.parametrize("at_the_end", [False, True])
 def test_a_transaction_that_fails_is_told_to_all_who_share_it_and_the_next_is_tried(
-    followed: SqlStore, now: datetime
+    followed: SqlStore, now: datetime, at_the_end: bool
 ) -> None:
-    gate = Gate(followed)
+    gate = Gate(followed, at_the_end=at_the_end)
     gate.fault = TransientError("the disk of the database is full")
     intake = Intake(gate, lambda source, at: timedelta())
     answered = all_at_once(gate, intake, [arrival(now, f"d-{number:02}") for number in range(COMING)])

@@ -2,40 +2,19 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 from flask_wtf.csrf import CSRFProtect
 
 from upkeep.domain.errors import CallerError
-from upkeep.web import api, faults, health, hooks, identity, kept, lines, live, metrics, pages, wording
+from upkeep.web import api, faults, health, hooks, identity, kept, lines, live, metrics, pages, passage, wording
 from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
 __all__ = ["Rooms", "create_app"]
-
-_UNUSED = ", ".join(
-    f"{feature}=()"
-    for feature in ("camera", "microphone", "geolocation", "payment", "usb", "display-capture", "clipboard-read")
-)
-"""What browsers would lend a page, and ours never ask for: https://www.w3.org/TR/permissions-policy/."""
-
-_HTTPS_FOR = timedelta(days=365)
-
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "style-src 'self'",
-        "script-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
 
 
 def create_app(rooms: Rooms) -> Flask:
@@ -71,13 +50,16 @@ def create_app(rooms: Rooms) -> Flask:
         app.register_blueprint(blueprint)
     app.before_request(_refuse_unreadable)
     app.before_request(identity.admit)
-    app.after_request(_guarded)
+    guards = passage.guards(https=https)
+    app.after_request(lambda response: _guarded(response, guards))
     faults.install(app)
     wording.install(app)
     lines.install(app)
     kept.install(app)
     live.install(app)
     app.add_template_global(_asset_of(app), "asset")
+    # In front of Flask: a delivery needs no session, no form and no page, and the way to these costs more than itself.
+    app.wsgi_app = hooks.Door(rooms, guards, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -97,30 +79,20 @@ def _asset_of(app: Flask) -> Callable[[str], str]:
 
 def _refuse_unreadable() -> None:
     """NUL is no part of any name or sentence, and no database here would keep it."""
-    if request.blueprint in (hooks.blueprint.name, proton.blueprint.name):
+    if request.blueprint == proton.blueprint.name:
         return
     texts = [request.path, *request.args.values(), *request.form.values()]
     if any("\0" in text for text in texts):
         raise CallerError("what was sent holds a NUL character", cure="type it again without it")
 
 
-def _guarded(response: Response) -> Response:
-    """Headers that keep a page to itself: https://owasp.org/www-project-secure-headers/."""
-    response.headers.setdefault("Content-Security-Policy", _POLICY)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Permissions-Policy"] = _UNUSED
-    response.headers["X-Frame-Options"] = "DENY"
-    if current_app.config["SESSION_COOKIE_SECURE"]:
-        # https://www.rfc-editor.org/rfc/rfc6797
-        response.headers["Strict-Transport-Security"] = f"max-age={int(_HTTPS_FOR.total_seconds())}"
+def _guarded(response: Response, guards: Iterable[tuple[str, str]]) -> Response:
+    for name, value in guards:
+        response.headers.setdefault(name, value)
     if request.endpoint != "static":
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.set(*passage.UNKEPT)
     if api.asked_for():
         response.headers["X-Request-Id"] = g.request_id
     if g.get("retry_after"):
-        # Whole seconds, rounded up: who comes back to the second is not refused again.
-        response.headers["Retry-After"] = str(-(-g.retry_after // timedelta(seconds=1)))
+        response.headers.set(*passage.retry_after(g.retry_after))
     return response

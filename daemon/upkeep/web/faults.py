@@ -1,6 +1,7 @@
 """Faults: every error becomes an answer that says what happened, where, and what to do; a bug says only its id."""
 
 import logging
+from datetime import timedelta
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -10,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from upkeep.domain.errors import (
     CallerError,
     NotFound,
+    Reaction,
     SignedOut,
     StalledError,
     TooLarge,
@@ -48,15 +50,39 @@ def wants_json() -> bool:
 def _refused(error: UpkeepError) -> AnyResponse:
     if isinstance(error, SignedOut) and not (api.asked_for() or wants_json()):
         return make_response(send_to_door(back() if request.method == "POST" else _here()))
+    answer = noted(error, request.method, request.path, stranger=actor() == NOBODY)
+    g.retry_after = wait_of(error)
+    return _answer(error, answer.status)
+
+
+def noted(error: UpkeepError, method: str, path: str, *, stranger: bool) -> Reaction:
+    """Write down that a request was refused: the reaction that the error asks for. A stranger is told less of it."""
     answer = reaction(error)
-    level = logging.getLevelNamesMapping()[answer.level.upper()]
-    logger.log(level, "%s %s: %s", request.method, request.path, error)
-    if isinstance(error, TransientError | StalledError) and actor() == NOBODY:
+    logger.log(logging.getLevelNamesMapping()[answer.level.upper()], "%s %s: %s", method, path, error)
+    if isinstance(error, TransientError | StalledError) and stranger:
         # The log has it. Strangers need not know which database of which host is away.
         error.where = None
-    if isinstance(error, TransientError | TooManyRequests) and error.retry_after is not None:
-        g.retry_after = error.retry_after
-    return _answer(error, answer.status)
+    return answer
+
+
+def wait_of(error: UpkeepError) -> timedelta | None:
+    """For how long whoever is refused shall wait, if that is known."""
+    return error.retry_after if isinstance(error, TransientError | TooManyRequests) else None
+
+
+def bug(error: Exception, number: str, method: str, path: str) -> UpkeepError:
+    """Write down that a request found something broken, and tell of it without a word about what."""
+    logger.critical("error %s at %s %s", number, method, path, exc_info=error)
+    return UpkeepError(
+        "something here is broken, and it is not your doing",
+        cure=f"tell whoever runs this daemon; the log has it as error {number}",
+    )
+
+
+def words(error: UpkeepError, number: str | None = None) -> dict[str, str]:
+    """An error as programs are told it."""
+    told = {"error": error.slug, "message": error.message, "where": error.where, "cure": error.cure, "id": number}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _unsigned_form(_: CSRFError) -> AnyResponse:
@@ -92,21 +118,14 @@ def _with_methods(error: HTTPException, response: Response) -> Response:
 
 
 def _bug(error: Exception) -> AnyResponse:
-    number: str = g.request_id
-    logger.critical("error %s at %s %s", number, request.method, request.path, exc_info=error)
-    fault = UpkeepError(
-        "something here is broken, and it is not your doing",
-        cure=f"tell whoever runs this daemon; the log has it as error {number}",
-    )
-    return _answer(fault, 500, number)
+    return _answer(bug(error, g.request_id, request.method, request.path), 500, g.request_id)
 
 
 def _answer(error: UpkeepError, status: int, number: str | None = None) -> Response:
     if api.asked_for():
         return problems.answer(error, status)
     if wants_json():
-        body = {"error": error.slug, "message": error.message, "where": error.where, "cure": error.cure, "id": number}
-        return make_response(jsonify({name: value for name, value in body.items() if value is not None}), status)
+        return make_response(jsonify(words(error, number)), status)
     return make_response(render_template("fault.html", error=error, status=status), status)
 
 

@@ -22,8 +22,8 @@ class _Place:
 
 
 class Intake:
-    """Writes deliveries down, each before `receive` returns. One of the threads that wait writes for all of them; who
-    comes meanwhile waits for the next transaction, which one of these begins."""
+    """Writes deliveries down, each before `receive` returns. One of the threads that wait writes for all who came until
+    it had its turn to write; who comes later waits for the next transaction, which one of these begins."""
 
     def __init__(self, store: Store, wait_of: WaitOf) -> None:
         self._store = store
@@ -51,10 +51,14 @@ class Intake:
 
     def _lead(self) -> None:
         """Write down what waits, then wake those it belongs to, and the first of those who came meanwhile."""
-        with self._lock:
-            together = self._waiting[:TOGETHER_AT_MOST]
+        together = self._those_who_wait()
         try:
-            self._write(together)
+            with self._store.write() as unit:
+                # Once more, because the turn to write may have been waited for.
+                together = self._those_who_wait()
+                written = receive(unit, [place.arrival for place in together], self._readers, self._wait_of)
+            for place, delivery in zip(together, written, strict=True):
+                place.written = delivery
         except Exception as fault:
             for place in together:
                 place.fault = fault
@@ -66,8 +70,6 @@ class Intake:
             for place in (*together, *following):
                 place.woken.set()
 
-    def _write(self, together: list[_Place]) -> None:
-        with self._store.write() as unit:
-            written = receive(unit, [place.arrival for place in together], self._readers, self._wait_of)
-        for place, delivery in zip(together, written, strict=True):
-            place.written = delivery
+    def _those_who_wait(self) -> list[_Place]:
+        with self._lock:
+            return self._waiting[:TOGETHER_AT_MOST]

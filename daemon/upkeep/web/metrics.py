@@ -1,24 +1,17 @@
 """Metrics: every request is told to whoever watches; the page that Prometheus reads is given to scrapers only."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Blueprint, Flask, Response, g, request
 
-from upkeep import watch
 from upkeep.domain.errors import Forbidden, NotFound
 from upkeep.domain.gauges import Scrapers
+from upkeep.web import passage
 from upkeep.web.peers import client_address
 from upkeep.web.rooms import rooms
 
 blueprint = Blueprint("metrics", __name__)
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_DELIVERY = re.compile(r"[0-9A-Za-z._-]{1,100}")
-
-ABOUT = "upkeep.about"
-"""Where the web server finds, in the environment of a request, what its line of the access log is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +45,13 @@ def install(app: Flask) -> None:
 
 
 def _begin() -> None:
-    rule = request.url_rule.rule if request.url_rule is not None else "none"
-    method = request.method if request.method in _METHODS else "other"
-    about = {"request_id": g.request_id}
-    delivery = request.headers.get("X-GitHub-Delivery", "")
-    if request.blueprint == "hooks" and _DELIVERY.fullmatch(delivery):
-        about["delivery"] = delivery
-    g.block = watch.stretch("request", f"{method} {rule}", about)
+    route = request.url_rule.rule if request.url_rule is not None else "none"
+    g.block = passage.told(request.environ, route, g.request_id)
     g.stretch = g.block.__enter__()
-    request.environ[ABOUT] = g.stretch.about
 
 
 def _note(response: Response) -> Response:
     g.stretch.outcome = str(response.status_code)
-    if request.blueprint == "hooks" and response.status_code >= 400:
-        watch.happened("delivery", "refused" if response.status_code < 500 else "failed")
     return response
 
 

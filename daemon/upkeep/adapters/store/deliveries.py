@@ -39,20 +39,25 @@ class Deliveries:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+        self._absent: set[str] = set()
 
     def find(self, delivery_id: str) -> Delivery | None:
         return self.found([delivery_id]).get(delivery_id)
 
     def found(self, delivery_ids: Sequence[str]) -> Mapping[str, Delivery]:
-        query = self._transaction.kept(_THOSE)
-        rows = self._transaction.connection.execute(query, {"ids": list(delivery_ids)})
-        return {row.id: delivery_of(row) for row in rows}
+        rows = self._transaction.rows(self._transaction.kept(_THOSE), ids=list(delivery_ids))
+        there = {row.id: delivery_of(row) for row in rows}
+        self._absent.update(delivery_id for delivery_id in delivery_ids if delivery_id not in there)
+        return there
 
     def save(self, *saved: Delivery) -> None:
         # In one order, so that no two transactions wait for each other's rows.
         ordered = sorted(saved, key=lambda delivery: delivery.id)
         self._transaction.put(deliveries, *map(delivery_values, ordered))
-        self._transaction.connection.execute(_WITHOUT_SOURCES, {"ids": [delivery.id for delivery in ordered]})
+        # Hardly any delivery comes twice, and what was looked for and is not there has no sources to take away.
+        if before := [delivery.id for delivery in ordered if delivery.id not in self._absent]:
+            self._transaction.connection.execute(_WITHOUT_SOURCES, {"ids": before})
+        self._absent.difference_update(delivery.id for delivery in ordered)
         self._transaction.put(
             delivery_sources,
             *(

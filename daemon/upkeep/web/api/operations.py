@@ -8,7 +8,6 @@ and `body`. Its return type is what it answers, its docstring what the document 
 import hashlib
 import inspect
 import json
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +25,7 @@ from upkeep.flows.ports import Unit
 from upkeep.web.api import reading
 from upkeep.web.api.words import QUERY
 from upkeep.web.pace import admit_known, admit_stranger
+from upkeep.web.passage import new_number
 from upkeep.web.rooms import Rooms, rooms
 
 PREFIX = "/api/v1"
@@ -160,7 +160,7 @@ def _declare(
 
 def number_request() -> None:
     """Give a request the name by which the log and its answer speak of it."""
-    g.request_id = secrets.token_hex(4)
+    g.request_id = new_number()
 
 
 def asked_for() -> bool:
