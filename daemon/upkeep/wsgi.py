@@ -68,8 +68,10 @@ bind = (
     else f"{_settings.web.host}:{_settings.web.port}"
 )
 workers = _settings.web.workers
-worker_class = "gthread"
+worker_class = "upkeep.web.patience.PatientWorker"
 threads = _settings.web.threads
+# Of each process: half of the files that one may usually have open (1,024) stay for everything else.
+worker_connections = 512
 timeout = 60
 graceful_timeout = 4
 keepalive = 15
