@@ -32,6 +32,10 @@ what is sent to it."""
 SLOWEST = 32 << 10
 """Bytes a second: a thread reads on for as long as so many come."""
 
+UNREAD = 256 << 10
+"""Bytes of an answer that the kernel takes from a thread while the client reads nothing: pages, scripts and styles are
+smaller. It grants at most `net.core.wmem_max`, and doubles it for its own sake: https://man7.org/linux/man-pages/man7/socket.7.html"""
+
 LEAVES_WITHIN = 2
 """Seconds, and `GATHERED` the bytes, in which a client can still read its last answer before the connection is cut:
 https://www.rfc-editor.org/rfc/rfc9112#section-9.6"""
@@ -66,13 +70,20 @@ class _Line(TConn):  # type: ignore[misc]
         self.ends_at: int | None = None
         self.until = 0.0
         self.seen_off = 0
-        self.long = self.seated = self.leaving = False
+        self.long = self.seated = self.deferred = self.leaving = False
 
     def expect(self) -> None:
         """Begin with the next request, of which the last one may have brought something."""
         self.sock.setblocking(False)
         self.until = time.monotonic() + PATIENCE_FOR
         self.got, self.ends_at, self.long = self.parser.unreader.take_buffered(), None, False
+
+    def read(self) -> None:
+        """Read what has come. OSError, BlockingIOError among them, when there is nothing to read."""
+        piece = self.sock.recv(GATHERED)
+        if not piece:
+            raise ConnectionError("the client is gone")
+        self.got += piece
 
     def ready(self) -> bool:
         """Whether a thread can go on with what is there. What cannot be read is the parser's to refuse."""
@@ -127,6 +138,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if cfg.is_ssl:
             raise ConfigError("requests are gathered from plain connections: let a proxy in front speak TLS")
 
+    def init_process(self) -> None:
+        """Have the connections inherit what their answers need, and begin."""
+        for listener in self.sockets:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
+        super().init_process()
+
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection."""
         with suppress(BlockingIOError, ConnectionAbortedError):
@@ -135,12 +152,25 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self.enqueue_req(_Line(self.cfg, client, address, listener.getsockname()))
 
     def enqueue_req(self, conn: _Line) -> None:
-        """Wait for the next request of a connection, and give it to a thread then."""
+        """Begin with the next request of a connection."""
         conn.expect()
-        if conn.got and conn.ready():
-            self._give(conn)
-        else:
-            self._gather(conn)
+        super().enqueue_req(conn)
+
+    def handle(self, conn: _Line) -> Any:
+        """In a thread: answer a request if it is there, as most are at once; else leave it to the loop."""
+        conn.deferred = False
+        try:
+            if not conn.ready():
+                conn.read()
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        if not conn.ready() or (conn.long and not conn.seated):
+            conn.deferred = True
+            return False
+        conn.give()
+        return super().handle(conn)
 
     def handle_request(self, req: Any, conn: _Line) -> Any:
         """Answer a request, if the client takes the answer."""
@@ -152,7 +182,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return False
 
     def finish_request(self, conn: _Line, fs: Any) -> None:
-        """Go on with a connection whose request was answered."""
+        """Go on with a connection that comes back from a thread."""
+        if conn.deferred:
+            self._gather(conn)
+            return
         if conn.seated:
             conn.seated = False
             self._seats += 1
@@ -183,24 +216,26 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             line.close(graceful=True)
             self._watch(line, self._see_off)
 
-    def _gather(self, line: _Line, _: object = None) -> None:
-        try:
-            piece = line.sock.recv(GATHERED)
-        except BlockingIOError:
-            self._watch(line, self._gather)
-            return
-        except OSError:
-            piece = b""
-        line.got += piece
-        if not piece:
-            self._cut(line)
-        elif line.ready():
+    def _gather(self, line: _Line) -> None:
+        """Watch a line until a thread can go on with it."""
+        if line.ready():
             self._give(line)
         else:
-            self._watch(line, self._gather)
+            self._watch(line, self._read)
+
+    def _read(self, line: _Line, _: object) -> None:
+        try:
+            line.read()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._cut(line)
+            return
+        if line.ready():
+            self._give(line)
 
     def _give(self, line: _Line) -> None:
-        """Give it to a thread, or let it wait for one that may read on."""
+        """Give it to a thread, or let it wait for its turn if the thread would have to read on."""
         self._forget(line)
         if line.long and not self._seats:
             line.until = time.monotonic() + PATIENCE_FOR
@@ -210,10 +245,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if line.long:
             line.seated = True
             self._seats -= 1
-        line.give()
         super().enqueue_req(line)
 
-    def _see_off(self, line: _Line, _: object = None) -> None:
+    def _see_off(self, line: _Line, _: object) -> None:
         """Read what a client still sends until it has closed, so that its answer is not lost."""
         try:
             piece = line.sock.recv(GATHERED)
