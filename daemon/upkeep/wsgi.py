@@ -95,8 +95,9 @@ def on_starting(server: Any) -> None:
     except UpkeepError as error:
         structlog.get_logger(__name__).critical("the web server cannot start", reason=str(error))
         sys.exit(reaction(error).exit_code)
-    for name in ("upkeep.web.app", "upkeep.adapters.store", "upkeep.adapters.jinja", "upkeep.adapters.passwords"):
+    for name in ("upkeep.web.app", "upkeep.adapters.store", "upkeep.adapters.jinja"):
         importlib.import_module(name)
+    wiring.open_passwords()
     try:
         wiring.proton_model()
     except StalledError as missing:
