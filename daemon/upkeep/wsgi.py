@@ -19,6 +19,7 @@ from gunicorn import glogging
 from upkeep import logs, settings, wiring
 from upkeep.domain.errors import StalledError, UpkeepError, reaction
 from upkeep.lifeline import end_with_parent
+from upkeep.web import patience
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -70,8 +71,7 @@ bind = (
 workers = _settings.web.workers
 worker_class = "upkeep.web.patience.PatientWorker"
 threads = _settings.web.threads
-# Of each process: half of the files that one may usually have open (1,024) stay for everything else.
-worker_connections = 512
+worker_connections = patience.CONNECTIONS
 timeout = 60
 graceful_timeout = 4
 keepalive = 15

@@ -3,8 +3,8 @@
 gunicorn's threaded worker gives a connection to a thread with the first byte of a request, and the thread waits for the
 rest: as many slow clients as threads keep everybody else out. Here the loop that waits for all connections anyway also
 gathers each request, and a thread gets one that is whole. What a request means is read by gunicorn's own parser alone;
-the loop only asks where it ends. Where it cannot tell, or a body is large, a thread reads on, but few of them do at a
-time. Everything that waits for a client ends.
+the loop only asks where it ends. Where it does not tell, or a body is large, a thread reads on, but no more than a
+quarter of them do so at a time. Whatever waits for a client ends.
 """
 
 import selectors
@@ -22,6 +22,9 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+CONNECTIONS = 512
+"""At a time in each process: half of the files that one may usually have open stay for everything else."""
+
 GATHERED = 64 << 10
 """Bytes of a request that are waited for without a thread; each connection holds at most so many."""
 
@@ -34,7 +37,7 @@ SLOWEST = 32 << 10
 
 UNREAD = 256 << 10
 """Bytes of an answer that the kernel takes from a thread while the client reads nothing: pages, scripts and styles are
-smaller. It grants at most `net.core.wmem_max`, and doubles it for its own sake: https://man7.org/linux/man-pages/man7/socket.7.html"""
+smaller. It grants what `net.core.wmem_max` allows: https://man7.org/linux/man-pages/man7/socket.7.html"""
 
 LEAVES_WITHIN = 2
 """Seconds, and `GATHERED` the bytes, in which a client can still read its last answer before the connection is cut:
