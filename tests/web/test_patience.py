@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -130,6 +131,18 @@ def test_large_bodies_take_turns_and_are_all_answered(port):
             line.sendall(LONG)
         for line in many:
             assert said(LONG) in answer(line, until=said(LONG))
+
+
+def test_a_large_body_may_take_longer_as_long_as_enough_of_it_comes(port):
+    began = time.monotonic()
+    with lines(port, 1) as (line,):
+        line.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(LONG))
+        for piece in range(0, len(LONG), len(LONG) // 10):
+            line.sendall(LONG[piece : piece + len(LONG) // 10])
+            early, _, _ = select([line], [], [], PATIENCE_FOR / 8)
+            assert not early or piece + len(LONG) // 10 >= len(LONG)
+        assert said(LONG) in answer(line, until=said(LONG))
+    assert time.monotonic() - began > PATIENCE_FOR
 
 
 def test_who_does_not_finish_a_request_is_told_and_cut_off(port):

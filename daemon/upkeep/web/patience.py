@@ -58,7 +58,7 @@ class _Patience(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
             raise NoMoreData from None
         finally:
             self.sock.settimeout(bound)
-        self.until += len(piece) / SLOWEST
+        self.until = min(self.until + len(piece) / SLOWEST, time.monotonic() + PATIENCE_FOR)
         return piece
 
 
