@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from threading import BoundedSemaphore
 from typing import Any
 
 from gunicorn import util
@@ -131,7 +132,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._waiting: set[_Line] = set()
         self._long: deque[_Line] = deque()
-        self._seats = max(1, self.cfg.threads // 4)
+        self._seats = BoundedSemaphore(max(1, self.cfg.threads // 4))
         self._look_at = 0.0
 
     @classmethod
@@ -152,7 +153,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         with suppress(BlockingIOError, ConnectionAbortedError):
             client, address = listener.accept()
             self.nr_conns += 1
-            self.enqueue_req(_Line(self.cfg, client, address, listener.getsockname()))
+            line = _Line(self.cfg, client, address, listener.getsockname())
+            line.expect()
+            self._watch(line, self._begin)
 
     def enqueue_req(self, conn: _Line) -> None:
         """Begin with the next request of a connection."""
@@ -169,7 +172,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             pass
         except OSError:
             return False
-        if not conn.ready() or (conn.long and not conn.seated):
+        if not conn.ready() or not self._may_read_on(conn):
             conn.deferred = True
             return False
         conn.give()
@@ -191,12 +194,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             return
         if conn.seated:
             conn.seated = False
-            self._seats += 1
+            self._seats.release()
         super().finish_request(conn, fs)
         if conn.leaving:
             self.nr_conns += 1
             self._watch(conn, self._see_off)
-        while self._long and self._seats:
+        while self._long and (self._long[0] not in self._waiting or self._may_read_on(self._long[0])):
             line = self._long.popleft()
             if line in self._waiting:
                 self._give(line)
@@ -219,6 +222,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             line.close(graceful=True)
             self._watch(line, self._see_off)
 
+    def _begin(self, line: _Line, _: object) -> None:
+        """Let a thread look at what has come on a new connection."""
+        self._forget(line)
+        super().enqueue_req(line)
+
     def _gather(self, line: _Line) -> None:
         """Watch a line until a thread can go on with it."""
         if line.ready():
@@ -240,15 +248,18 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _give(self, line: _Line) -> None:
         """Give it to a thread, or let it wait for its turn if the thread would have to read on."""
         self._forget(line)
-        if line.long and not self._seats:
+        if self._may_read_on(line):
+            super().enqueue_req(line)
+        else:
             line.until = time.monotonic() + PATIENCE_FOR
             self._waiting.add(line)
             self._long.append(line)
-            return
-        if line.long:
-            line.seated = True
-            self._seats -= 1
-        super().enqueue_req(line)
+
+    def _may_read_on(self, line: _Line) -> bool:
+        """Whether a thread may have it, because it has nothing to wait for or is one of the few that do."""
+        if line.long and not line.seated:
+            line.seated = self._seats.acquire(blocking=False)
+        return line.seated or not line.long
 
     def _see_off(self, line: _Line, _: object) -> None:
         """Read what a client still sends until it has closed, so that its answer is not lost."""
@@ -257,7 +268,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             piece = b""
         line.seen_off += len(piece)
-        if not piece or line.seen_off > GATHERED:
+        if not piece or line.seen_off >= GATHERED:
             self._cut(line)
 
     def _watch(self, line: _Line, then: Callable[[_Line, object], None]) -> None:
