@@ -313,8 +313,9 @@ def _channel(channel: ConsoleNotices | SlackWebhook | SlackBot, settings: Settin
             return ConsoleChannel(sys.stdout, settings.public_url)
 
 
+@cache
 def open_passwords() -> Passwords:
-    """How passwords are hashed."""
+    """How passwords are hashed. Made once in a process and shared with those it forks, because it hashes one itself."""
     from upkeep.adapters.passwords import Argon2Passwords
 
     return Argon2Passwords()

@@ -19,6 +19,7 @@ from gunicorn import glogging
 from upkeep import logs, settings, wiring
 from upkeep.domain.errors import StalledError, UpkeepError, reaction
 from upkeep.lifeline import end_with_parent
+from upkeep.web import patience
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -68,8 +69,9 @@ bind = (
     else f"{_settings.web.host}:{_settings.web.port}"
 )
 workers = _settings.web.workers
-worker_class = "gthread"
+worker_class = "upkeep.web.patience.PatientWorker"
 threads = _settings.web.threads
+worker_connections = patience.CONNECTIONS
 timeout = 60
 graceful_timeout = 4
 keepalive = 15
@@ -93,8 +95,9 @@ def on_starting(server: Any) -> None:
     except UpkeepError as error:
         structlog.get_logger(__name__).critical("the web server cannot start", reason=str(error))
         sys.exit(reaction(error).exit_code)
-    for name in ("upkeep.web.app", "upkeep.adapters.store", "upkeep.adapters.jinja", "upkeep.adapters.passwords"):
+    for name in ("upkeep.web.app", "upkeep.adapters.store", "upkeep.adapters.jinja"):
         importlib.import_module(name)
+    wiring.open_passwords()
     try:
         wiring.proton_model()
     except StalledError as missing:

@@ -1,5 +1,6 @@
 """Processes: what a tree of them costs, and that nothing of it is left."""
 
+import compileall
 import ctypes
 import http.client
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -162,15 +164,30 @@ def status(port: int, path: str) -> int | None:
         connection.close()
 
 
+HIDDEN = Path(__file__).parent / "installed"
+"""Modules that stand for what an installation does not have."""
+
+
+@cache
+def _as_installed() -> dict[str, str]:
+    """The environment in which the daemon is what `pip install` makes of it: bytecode is there, and nothing that only
+    tests bring."""
+    compileall.compile_dir(ROOT / "daemon", quiet=1)
+    paths = (str(HIDDEN), os.environ.get("PYTHONPATH", ""))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 @contextmanager
 def upkeep(
     verb: str, folder: Path, config: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """`upkeep serve`, or another verb that listens, with this configuration: its port and process."""
+    """`upkeep serve`, or another verb that listens, with this configuration and as it is when it is installed: its port
+    and process."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "upkeep.yaml"
     place.write_text(f"state: {folder / 'state'}\nweb: {{port: {port}}}\n{config}")
     command = [sys.executable, "-P", "-m", "upkeep", "--config", place, verb]
-    with running(command, folder, port, path="/readyz", environment=environment) as process:
+    installed = {**_as_installed(), **(environment or {})}
+    with running(command, folder, port, path="/readyz", environment=installed) as process:
         yield port, process

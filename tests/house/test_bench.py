@@ -1,11 +1,15 @@
 """What the bench makes of its figures; the figures themselves are no test."""
 
+import re
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.bench import documents
 from tests.bench.__main__ import PARTS
 from tests.bench.figures import Report, as_json, from_json, in_turns
+from tests.bench.processes import HIDDEN
 
 DOCUMENT = """# Performance
 
@@ -75,3 +79,19 @@ def test_the_document_has_a_place_for_every_curve_and_every_part_a_module() -> N
         assert f"<!-- measured: {name} -->" in text
     for part in PARTS:
         assert (Path(documents.__file__).parent / f"{part}.py").exists()
+
+
+def test_what_is_hidden_from_the_daemon_is_nothing_that_installing_it_brings() -> None:
+    brought, asked = set[str](), ["upkeep"]
+    while asked:
+        name = asked.pop()
+        if name not in brought:
+            brought.add(name)
+            # Requirements of other systems are not installed here.
+            with suppress(PackageNotFoundError):
+                needed = [need for need in requires(name) or [] if "extra ==" not in need]
+                asked += [re.split(r"[^\w.-]", need)[0].lower() for need in needed]
+    hidden = {path.stem for path in HIDDEN.glob("*.py")}
+    assert "structlog" in brought
+    assert hidden
+    assert not hidden & brought

@@ -21,7 +21,7 @@ DOORS = {
     "flask": ["upkeep.web"],
     "flask_wtf": ["upkeep.web"],
     "git": ["upkeep.adapters.git"],
-    "gunicorn": ["upkeep.wsgi"],
+    "gunicorn": ["upkeep.web.patience", "upkeep.wsgi"],
     "jinja2": ["upkeep.adapters.jinja"],
     "markupsafe": ["upkeep.web"],
     "opentelemetry": ["upkeep.adapters.tracing"],

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,13 +17,22 @@ ROOT = Path(__file__).parents[2]
 def served(database: str, state: Path, *, threads: int = 4) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Serve a database with two processes of so many threads while the block lasts; gives the port, and the process
     that these are children of. Nothing of it is left at the end."""
+    environment = {"TEST_DATABASE": database, "TEST_STATE": str(state)}
+    options = ["--config", "python:tests.web.serving_hooks", "--threads", str(threads), "--workers", "2"]
+    with serving("tests.web.serving:app", options, environment) as found:
+        yield found
+
+
+@contextmanager
+def serving(
+    application: str, options: Iterable[str], environment: Mapping[str, str]
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Serve an application with gunicorn, and with the class of workers that the daemon has."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.set_inheritable(True)
-        environment = {**os.environ, "TEST_DATABASE": database, "TEST_STATE": str(state)}
-        command = [sys.executable, "-m", "gunicorn", "tests.web.serving:app", "--bind", f"fd://{listening.fileno()}"]
-        command += ["--config", "python:tests.web.serving_hooks"]
-        command += ["--worker-class", "gthread", "--threads", str(threads), "--workers", "2", "--no-control-socket"]
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listening.fileno()])
+        command = [sys.executable, "-m", "gunicorn", application, "--bind", f"fd://{listening.fileno()}", *options]
+        command += ["--worker-class", "upkeep.web.patience.PatientWorker", "--no-control-socket"]
+        server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, pass_fds=[listening.fileno()])
         try:
             port = listening.getsockname()[1]
             _await(port, server)

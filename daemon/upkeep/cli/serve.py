@@ -46,7 +46,7 @@ def serve(desk: Desk) -> None:
     plan = _planned(desk)
     with ExitStack() as stack, _listen(plan.host, plan.port) as listener:
         metrics = stack.enter_context(scratch.fresh("upkeep-metrics")) if plan.metrics_variable else None
-        family = _Family(desk, plan, listener, metrics)
+        family = _Family(plan, listener, metrics)
         announcer = family.announce()
         end_with_parent()
         sys.exit(family.run(announcer))
@@ -54,11 +54,14 @@ def serve(desk: Desk) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What this process has to know of the configuration. `metrics_variable` names the environment variable that
-    tells the children of their folder for metrics, and is empty when nobody may read any."""
+    """What this process, and the one that announces, have to know of the configuration. `metrics_variable` names the
+    environment variable that tells the children of their folder for metrics, and is empty when nobody may read any."""
 
     host: str
     port: int
+    public_url: str
+    log_level: str
+    log_format: str
     environment: Mapping[str, str]
     metrics_variable: str
 
@@ -88,7 +91,8 @@ def _plan(desk: Desk) -> _Plan:
     wiring.webhook_secrets(chosen)
     environment = {} if desk.config_path is None else {settings.CONFIG_VARIABLE: str(desk.config_path.absolute())}
     variable = wiring.METRICS_FOLDER_VARIABLE if chosen.metrics.readable else ""
-    return _Plan(chosen.web.host, chosen.web.port, environment, variable)
+    web, log = chosen.web, chosen.log
+    return _Plan(web.host, web.port, web.public_url, log.level, log.format, environment, variable)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -146,11 +150,11 @@ class _Child:
 class _Family:
     """The web server, the worker, and who watches over them."""
 
-    def __init__(self, desk: Desk, plan: _Plan, listener: socket.socket, metrics: Path | None) -> None:
+    def __init__(self, plan: _Plan, listener: socket.socket, metrics: Path | None) -> None:
         from upkeep.lifeline import NOTIFIED
         from upkeep.lifeline import VARIABLE as LIFELINE
 
-        self._desk = desk
+        self._plan = plan
         self._listener = listener
         self._lifeline, self._held = os.pipe()
         port = listener.getsockname()[1]
@@ -222,7 +226,7 @@ class _Family:
 
         from upkeep import logs
 
-        logs.configure(self._desk.settings.log.level, self._desk.settings.log.format)
+        logs.configure(self._plan.log_level, self._plan.log_format)
         child.sweep()
         child.deaths = 0 if time.monotonic() - child.started_at > _SETTLED_AFTER else child.deaths + 1
         after = min(_FIRST_RESTART_AFTER * 2 ** max(child.deaths - 1, 0), _LONGEST_RESTART_AFTER)
@@ -253,8 +257,7 @@ class _Family:
 
         from upkeep import logs
 
-        chosen = self._desk.settings
-        logs.configure(chosen.log.level, chosen.log.format)
+        logs.configure(self._plan.log_level, self._plan.log_format)
         host, port = self._listener.getsockname()[:2]
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
         connection = http.client.HTTPConnection(reached, port, timeout=60)
@@ -263,9 +266,9 @@ class _Family:
             connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             return False
-        url = chosen.web.public_url or f"http://{'localhost' if reached != host else host}:{port}"
+        url = self._plan.public_url or f"http://{'localhost' if reached != host else host}:{port}"
         said = f"Upkeep is up: {url}  (Ctrl-C ends it)"
-        if logs.for_people(chosen.log.format, sys.stderr):
+        if logs.for_people(self._plan.log_format, sys.stderr):
             click.echo(said, err=True)
         else:
             # Whatever level is logged: it is what those wait for who have started it.
