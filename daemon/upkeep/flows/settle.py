@@ -174,7 +174,7 @@ class _Settling:
         rendered = self.renderer.render(composition.template, composition.namespace) if composition else ""
         with self.store.write() as unit:
             deployment = self._held(unit)
-            if not deployment.status.under_way or deployment.stall is not None:
+            if not goes_on or not deployment.status.under_way:
                 unit.work.done(self.claim)
                 return None
             if waits:
@@ -423,9 +423,9 @@ class _Settling:
             if self._late(deployment):
                 self._stall(f"until its deadline there was no answer: {fault.message}", _TRY_AGAIN, seen)
                 return True
-            cancelling = deployment.status is DeploymentStatus.CANCELLING
-            told = deployment.message if cancelling else f"is tried again: {fault.message}"
-            self._save(lambda found: replace(found, message=told))
+            told = f"is tried again: {fault.message}"
+            cancelling = DeploymentStatus.CANCELLING
+            self._save(lambda found: found if found.status is cancelling else replace(found, message=told))
         return False
 
     def _stall(self, reason: str, cure: str, seen: DeploymentStatus | None) -> None:
