@@ -381,6 +381,23 @@ def test_a_sync_settles_what_came_before_it_and_was_not_worked(each_store: SqlSt
         assert [delivery.id for delivery in unit.deliveries.open(source, before)] == ["id-1", "id-2", "id-4"]
 
 
+def test_what_became_of_deliveries_is_written_and_nothing_else_of_them(each_store: SqlStore) -> None:
+    source = SourceName("a")
+    first, second, third = (_delivery(number, sources=(source,), attempts=2) for number in (1, 2, 3))
+    became = {"status": DeliveryStatus.FAILED, "reason": "no answer", "settled_at": NOON}
+    with each_store.write() as unit:
+        unit.deliveries.save(first, second, third)
+        unit.deliveries.settle(replace(each, attempts=9, sources=(), **became) for each in (second, first))
+    with each_store.read() as unit:
+        known = unit.deliveries.found(["id-1", "id-2", "id-3"])
+        assert known == {
+            "id-1": replace(first, **became),
+            "id-2": replace(second, **became),
+            "id-3": third,
+        }
+        assert len(unit.deliveries.open(source, NOON + timedelta(minutes=1))) == 3
+
+
 def test_a_delivery_saved_again_replaces_the_one_with_its_id(each_store: SqlStore) -> None:
     a, b = SourceName("a"), SourceName("b")
     with each_store.write() as unit:

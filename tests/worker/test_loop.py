@@ -348,8 +348,10 @@ def test_a_clock_that_is_set_back_while_the_worker_runs_stops_nothing(store: Sql
     with working(store, {WorkKind.SYNC: done(store)}, clock, on_setback=noticed.set):
         ask(store, WorkKind.SYNC, "before", now)
         until("the first work", lambda: not rows(store))
-        clock.at = now - timedelta(days=1)
-        ask(store, WorkKind.SYNC, "asked at noon", now)
+        with store.write() as unit:
+            # In one transaction, which who notices the clock has to wait for.
+            clock.at = now - timedelta(days=1)
+            unit.work.ask(WorkKind.SYNC, "asked at noon", now)
         until("the work asked for in the future", lambda: not rows(store))
         assert noticed.is_set()
 
