@@ -131,8 +131,9 @@ def _end(store: Store, claim: Claim, plan: Plan, proposal: Proposal, now: dateti
     with store.write() as unit:
         unit.work.hold(claim)
         made = replace(plan, proposal=proposal, failure=failure, made_at=now)
-        unit.plans.save(made)
+        # The resource's row before that of the plan: in this order goes whoever approves it.
         _warn(unit, made)
+        unit.plans.save(made)
         unit.work.done(claim)
 
 

@@ -203,8 +203,9 @@ def due(unit: Unit, policies: Policies, *, now: datetime) -> Sequence[Rollout]:
 def _step(store: Store, claim: Claim, routing: Routing, policies: Policies, now: datetime) -> bool:
     """Write down what became of its deployments and ask for one more; False when there is no more to do for now."""
     with store.write() as unit:
-        unit.work.hold(claim)
+        # The rollout's row before that of its work: in this order goes whoever pauses, resumes or stops it.
         before = unit.rollouts.get(claim.subject)
+        unit.work.hold(claim)
         rollout = replace(before, members=tuple(_looked_at(unit, member, now) for member in before.members))
         member = _next(unit, rollout, policies, now)
         if member is not None:

@@ -22,8 +22,8 @@ WITHOUT_CREDENTIALS: LeftOut = {
 }
 """What an export leaves out: everything that lets somebody in, and what it was answered to them."""
 
-_HOLDS_NOTHING = {"numbers", "secrets"}
-"""Tables that have rows as soon as a daemon has started once."""
+_HOLDS_NOTHING = {"headcounts", "numbers", "secrets"}
+"""Tables that have rows as soon as a daemon has started once, or that only add up what others hold."""
 
 
 @dataclass(frozen=True, slots=True)

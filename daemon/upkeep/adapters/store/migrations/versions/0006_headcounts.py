@@ -11,6 +11,8 @@ NAME = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 UNDER_WAY = sa.text("status IN ('IN_PROGRESS', 'DELETE_IN_PROGRESS', 'CANCELLING')")
 PLACE = ("template", "major", "minor", "standing", "failed")
+RESOURCES = sa.table("resources", *map(sa.column, PLACE))
+HEADCOUNTS = sa.table("headcounts", *map(sa.column, (*PLACE, "resources")))
 
 
 def upgrade() -> None:
@@ -26,10 +28,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_headcounts")),
         sqlite_autoincrement=True,
     )
-    place = ", ".join(PLACE)
-    op.execute(
-        f"INSERT INTO headcounts ({place}, resources) SELECT {place}, count(*) FROM resources GROUP BY {place}"  # noqa: S608
-    )
+    places = [RESOURCES.c[name] for name in PLACE]
+    counted = sa.select(*places, sa.func.count()).group_by(*places)
+    op.execute(sa.insert(HEADCOUNTS).from_select([*PLACE, "resources"], counted))
     op.create_index("ix_headcounts_place", "headcounts", [*PLACE, "resources"], unique=False)
     op.drop_index("ix_resources_counted", "resources")
     op.drop_index("ix_resources_standings", "resources")
