@@ -1,5 +1,7 @@
 """What becomes of a deployment when workers are killed and AWS does not answer as one would like."""
 
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from upkeep.domain.deployments import DeploymentStatus, Phase, ProgressState
 from upkeep.domain.errors import CallerError, Conflict, LostLease, NotFound, StalledError, TransientError
 from upkeep.domain.names import TemplateName, Version, environment_key
 from upkeep.domain.notices import Routing
+from upkeep.domain.sources import Stall
 from upkeep.domain.work import WorkKind
 from upkeep.flows import deploy, enroll, review, settle
 
@@ -253,6 +256,32 @@ def test_access_denied_stalls_the_deployment_until_a_person_put_it_right(running
     assert found(running, asked).status is DeploymentStatus.SUCCEEDED
     assert list(stacks.executed) == [asked.id]
     assert len(told(running, "deployment_stalled")) == len(told(running, "deployment_resumed")) == 1
+
+
+def test_who_retries_what_stalled_before_it_began_in_the_middle_of_a_look_is_heard(running, stacks, now):
+    asked = ask_update(running, now)
+    with running.write() as unit:
+        unit.deployments.save(replace(asked, stall=Stall(DENIED.message, DENIED.cure, now)))
+    claim = claimed(running, now)
+
+    class Retried:
+        """The store of a worker, whose looks are followed by a person who retries."""
+
+        write = running.write
+
+        @contextmanager
+        def read(self):
+            with running.read() as unit:
+                yield unit
+            with running.write() as unit:
+                deploy.retry(unit, asked.id, actor=DEVELOPER, now=now)
+
+    settle.settle(Retried(), Texts(), stacks, claim, routing=ROUTING, now=now)
+    assert found(running, asked).begun_at is None
+    work(running, stacks, now)
+    assert found(running, asked).status is DeploymentStatus.SUCCEEDED
+    with running.read() as unit:
+        assert unit.deployments.rendered(asked.id)
 
 
 def test_a_refused_look_at_the_stack_ends_nothing(running, stacks, now):

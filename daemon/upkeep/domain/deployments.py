@@ -86,11 +86,12 @@ class Phase(StrEnum):
 class Deployment:
     """One attempt. `id` is a UUID and the client token of everything it asks of the provisioner.
 
-    `initial` is None for a creation. The times are steps, each written before or after one call so that whoever goes
-    on knows what may have happened: `begun_at` before the provisioner is asked for anything, `handle` after it gave
-    one, `proposed_at` once the change set is kept, `executed_at` before it is executed and `accepted_at` after,
-    `cancelled_at` after the provisioner was asked to go back. `replaces` is the stack of a failed creation that is
-    deleted first, gone at `replaced_at`; `continue_token` is set while a failed rollback is to be tried again.
+    `initial` is None for a creation. The times are steps, so that whoever goes on knows what may have happened:
+    `begun_at` is written before the provisioner is asked for anything, `executed_at` before it executes. What may be
+    asked for twice is written with the step that follows: the `handle` of the change set with `proposed_at`, once that
+    is kept, and `accepted_at` with what is seen first after the execution. `cancelled_at` is written after the
+    provisioner was asked to go back. `replaces` is the stack of a failed creation that is deleted first, gone at
+    `replaced_at`; `continue_token` is set while a failed rollback is to be tried again.
 
     `stack` and `stack_status` are the stack's id and its last known word for where it stands. After `deadline_at` it
     is not waited for any longer. `stall` says why it stopped and what a person must do; it is still under way then.
