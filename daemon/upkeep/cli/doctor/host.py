@@ -16,7 +16,8 @@ from upkeep.domain.errors import BundleError, UpkeepError
 if TYPE_CHECKING:
     from upkeep.settings import Settings
 
-_OLDEST_GIT = (2, 25)
+_OLDEST_GIT = (2, 29)
+"""What `git fetch` is asked with, `--stdin` and `--no-write-fetch-head`, came with it: https://git-scm.com/docs/git-fetch."""
 _FULL_BELOW = 64 << 20
 _NEARLY_FULL_BELOW = 1 << 30
 """Bytes. An SQLite database and its log grow together, and a mirror is as large as its repository."""
@@ -31,7 +32,7 @@ def git() -> Verdict:
     found = answer.stdout.strip().removeprefix("git version ")
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST_GIT:
-        return Verdict(FAIL, "git", f"{found or 'its version'} is too old", "install git 2.25 or newer")
+        return Verdict(FAIL, "git", f"{found or 'its version'} is too old", "install git 2.29 or newer")
     return Verdict(OK, "git", found)
 
 
