@@ -51,6 +51,8 @@ def test_an_address_that_holds_a_secret_is_refused_and_not_repeated(url: str) ->
         "--upload-pack=touch /tmp/x",
         "-oProxyCommand=x:y",
         "ext::sh -c 'touch /tmp/x'",
+        "https:/git.example.com/a.git",
+        "file:etc/passwd",
         "fd::17/foo",
         "git://github.com/platform/templates.git",
         "https://-evil/x",

@@ -379,6 +379,7 @@ def test_an_answer_to_a_hook_carries_the_headers_of_every_other(rooms, sources, 
 
 
 def test_a_hook_that_must_wait_is_told_for_how_long_and_not_where_the_database_is(failing, caplog):
+    caplog.set_level("WARNING")
     answer = failing(
         TransientError("the database is away", where="db.internal", cure="wait", retry_after=timedelta(seconds=1.2))
     )

@@ -10,7 +10,8 @@ _USER = r"[0-9A-Za-z_.][0-9A-Za-z_.+-]*"
 _PATH = r"[^\s\x00-\x1f\x7f]"
 _WEB = re.compile(rf"https?://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/{_PATH}+", re.I)
 _SSH = re.compile(rf"ssh://(?:{_USER}@)?{_HOST}(?::\d{{1,5}})?/(?!-){_PATH}+", re.I)
-_SCP = re.compile(rf"(?:{_USER}@)?{_HOST}:(?!//|:|-){_PATH}+")
+_SCP = re.compile(rf"(?!(?:file|https?|ssh|git|ftps?):)(?:{_USER}@)?{_HOST}:(?!//|:|-){_PATH}+", re.I)
+"""A host that is called like a scheme is a slip: `https:/HOST/PATH` would be asked of the host `https`, by ssh."""
 _SECRET_USER = re.compile(
     r"https?://(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|ATBB|[0-9A-Za-z_-]{36,}@)[^/]*", re.I
 )
