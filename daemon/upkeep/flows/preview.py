@@ -1,6 +1,5 @@
 """Preview: what a draft would change in every resource on its major, rendered and grouped, before anyone decides."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -168,10 +167,27 @@ def _without_own_names(change: _Change) -> tuple[str, ...]:
     text = "\n".join(change.difference.changed)
     key = change.resource.key
     names = {str(name) for name in (key.name, key.service, change.resource.environment) if name and name in text}
-    if names:
-        longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-        text = re.sub(rf"(?<![0-9A-Za-z])(?:{longest_first})(?![0-9A-Za-z])", "\0", text)
+    for name in sorted(names, key=len, reverse=True):
+        text = _marked(text, name)
     return tuple(text.split("\n"))
+
+
+def _marked(text: str, name: str) -> str:
+    """The text with a mark wherever the name stands by itself. By hand, because each resource has names of its own, and
+    to compile a pattern of them takes longer than everything else that is done for it."""
+    pieces, begun, at = [], 0, text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        alone = not (_in_word(text[max(0, at - 1) : at]) or _in_word(text[end : end + 1]))
+        if alone:
+            pieces += [text[begun:at], "\0"]
+            begun = end
+        at = text.find(name, end if alone else at + 1)
+    return "".join((*pieces, text[begun:]))
+
+
+def _in_word(character: str) -> bool:
+    return character.isascii() and character.isalnum()
 
 
 def _group(template: TemplateName, version: Version, members: list[_Change]) -> PreviewGroup:
