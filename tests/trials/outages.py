@@ -137,7 +137,9 @@ class Running:
         waited = eventually("it is ready again", lambda: self.here.ask("/readyz")[0] == 200, self.here.last_words)
         eventually("a delivery is answered", lambda: self.deliver() == 202, self.here.last_words)
         self.took.append(waited + self.await_versions())
-        assert self.members() == self.family, f"processes died: {self.family} before, {self.members()} now"
+        # One more may be seen: a git that was just forked is called like its parent for a moment.
+        gone = set(self.family) - set(self.members())
+        assert not gone, f"processes died: {sorted(gone)} of {self.family}"
 
     def judge(self) -> list[str]:
         """What is wrong at the end of all."""
