@@ -350,8 +350,9 @@ def remote(seed: int, rounds: int, folder: Path) -> Outcome:
                 )
                 with running.here.store() as store, store.read() as unit:
                     failure = unit.sources.get("far").failure or ""
-                said = failure.partition(": ")[2].partition(" (")[0]
-                if said and said not in running.told:
+                assert failure, "the source does not say why it is not read"
+                said = failure.partition(" (")[0]
+                if said not in running.told:
                     running.told.append(said)
                 running.push()
                 running.await_versions()
