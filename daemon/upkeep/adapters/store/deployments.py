@@ -118,7 +118,7 @@ class Deployments:
     def keep_events(self, deployment_id: str, events: Iterable[StackEvent]) -> int:
         known = {row.id for row in self._transaction.rows(_TOLD, deployment=deployment_id)}
         fresh = {event.id: event for event in events if event.id not in known}
-        self._transaction.insert_all(
+        self._transaction.insert_missing(
             stack_events, [stack_event_values(deployment_id, event) for event in fresh.values()]
         )
         return len(fresh)

@@ -46,8 +46,7 @@ class Transaction:
 
         SQLite has one writer at a time anyway, and would ignore what makes a new statement of one that is kept.
         """
-        locking = self.writing and self.connection.dialect.name == "postgresql"
-        return _keeping(query) if locking else query
+        return _keeping(query) if self.many_write else query
 
     def insert(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Add a row; False when one with its keys is there already."""
@@ -78,12 +77,6 @@ class Transaction:
     def last_number(self, name: str) -> int:
         """The number that a sequence gave last; 0 before the first."""
         return int(self.connection.execute(_LAST_NUMBER, {"name": name}).scalar() or 0)
-
-    def insert_all(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows that are known to be new."""
-        self.require_writing()
-        if rows:
-            self.connection.execute(_adding(table, self.connection.dialect.name), rows)
 
     def rewrite(self, key: sa.Column[Any], value: object, values: Mapping[str, Any]) -> bool:
         """Write columns of the row that has this value in a column of its own; False when there is none."""
