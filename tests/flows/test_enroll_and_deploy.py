@@ -350,6 +350,25 @@ def test_a_new_owner_is_written_down_once(offered, stacks, now):
         assert [entry.kind for entry in unit.journal.entries(20)].count("owner_changed") == 1
 
 
+def test_a_service_changes_hands_with_the_parts_that_were_its_owners(offered, stacks, now):
+    with_service(offered, stacks, now)
+    kept, gone = PIPELINE, instance_key("checkout", "test")
+    with offered.write() as unit:
+        before = unit.fleet.service("checkout").owner
+        enroll.give(unit, kept, "ci", actor=DEVELOPER, now=now)
+    with offered.write() as unit:
+        given = enroll.give_service(unit, "checkout", "shop", actor=DEVELOPER, now=now)
+    assert [resource.key for resource in given] == [gone]
+    with offered.write() as unit:
+        assert enroll.give_service(unit, "checkout", "shop", actor=DEVELOPER, now=now) == []
+        assert unit.fleet.service("checkout").owner == "shop" != before
+        assert [unit.fleet.get(key).owner for key in (kept, gone)] == ["ci", "shop"]
+        told = [entry for entry in unit.journal.entries(20) if entry.kind == "owner_changed"]
+        assert [entry.subject for entry in told] == [str(gone), "service/checkout", str(kept)]
+    with pytest.raises(Forbidden), offered.write() as unit:
+        enroll.give_service(unit, "checkout", None, actor=VIEWER, now=now)
+
+
 HOME = Placement("123456789012", "eu-west-1", "arn:aws:iam::123456789012:role/upkeep", "agreed")
 
 

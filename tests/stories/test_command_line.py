@@ -271,6 +271,11 @@ def test_environments_and_services_are_created_updated_and_deleted_to_the_end(sh
         assert shell.ask("pipeline", "get", "checkout")["version"] == "1.0"
         assert "give --spec, a --repository option, or both" in shell.type("service", "update", "checkout").output
         assert "see the repository" in shell.run("service", "update", "checkout", "--repository-id", "shop/checkout")
+        given = ["checkout: belongs to shop", "checkout/test: belongs to shop", "checkout pipeline: belongs to shop"]
+        assert sorted(shell.run("service", "give", "checkout", "--owner", "shop").splitlines()) == sorted(given)
+        assert shell.run("instance", "give", "checkout/test", "--owner", "") == "checkout/test: belongs to nobody\n"
+        assert shell.run("pipeline", "give", "checkout", "--owner", "ci") == "checkout pipeline: belongs to ci\n"
+        assert shell.run("environment", "give", "test", "--owner", "net") == "test: belongs to net\n"
 
         register(shell, ENVIRONMENT, ("1.1", DRAFT))
         assert "1 resource is behind" in shell.run("version", "publish", ENVIRONMENT, "1.1")

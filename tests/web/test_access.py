@@ -104,6 +104,7 @@ OWNED = {
     "resources.environment_delete",
     "resources.instance_delete",
     "resources.service_delete",
+    "resources.service_owner",
     "resources.service_repository",
     "resources.instance_new",
     "drift.environment",
@@ -169,6 +170,7 @@ ACTS = {
         DEVELOPERS,
     ),
     ("POST", "resources.service_delete"): ("/services/checkout/delete", {"confirmed": "checkout"}, DEVELOPERS),
+    ("POST", "resources.service_owner"): ("/services/checkout/owner", {"owner": "platform"}, DEVELOPERS),
     ("POST", "resources.service_repository"): (
         "/services/checkout/repository",
         {"repository_id": "shop/checkout"},
@@ -377,6 +379,7 @@ def test_pages_offer_only_what_is_not_refused(visit):
     )
     for path in (
         "/environments/test",
+        "/services/checkout",
         "/services/checkout/instances/test",
         "/environments/test/update",
         f"/deployments/{WAITING}",

@@ -12,8 +12,10 @@ from upkeep.cli.resources import (
     announce,
     delete_resource,
     forget_resource,
+    give_resource,
     length_option,
     order_options,
+    owner_option,
     print_kind,
     print_outputs,
     print_resource,
@@ -131,6 +133,15 @@ def forget(desk: Desk, name: str) -> None:
 def drift(desk: Desk, name: str, wait: bool) -> None:
     """Find out whether what runs is still what was deployed."""
     check_drift(desk, environment_key(name), wait=wait)
+
+
+@environment.command()
+@click.argument("name")
+@owner_option
+@pass_desk
+def give(desk: Desk, name: str, owner: str | None) -> None:
+    """Give it to a team, which hears from then on when it is behind."""
+    give_resource(desk, environment_key(name), owner)
 
 
 @environment.command()

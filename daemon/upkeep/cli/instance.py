@@ -11,8 +11,10 @@ from upkeep.cli.resources import (
     Order,
     delete_resource,
     forget_resource,
+    give_resource,
     length_option,
     order_options,
+    owner_option,
     print_kind,
     print_outputs,
     print_resource,
@@ -92,6 +94,15 @@ def forget(desk: Desk, name: str) -> None:
 def drift(desk: Desk, name: str, wait: bool) -> None:
     """Find out whether what runs is still what was deployed."""
     check_drift(desk, _key(name), wait=wait)
+
+
+@instance.command()
+@_NAME
+@owner_option
+@pass_desk
+def give(desk: Desk, name: str, owner: str | None) -> None:
+    """Give it to a team, which hears from then on when it is behind."""
+    give_resource(desk, _key(name), owner)
 
 
 @instance.command()

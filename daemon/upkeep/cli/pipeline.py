@@ -7,8 +7,10 @@ from upkeep.cli.drift import check_drift
 from upkeep.cli.printing import Form, form_option
 from upkeep.cli.resources import (
     Order,
+    give_resource,
     length_option,
     order_options,
+    owner_option,
     print_kind,
     print_outputs,
     print_resource,
@@ -57,6 +59,15 @@ def update(desk: Desk, service: str, order: Order) -> None:
 def drift(desk: Desk, service: str, wait: bool) -> None:
     """Find out whether what runs is still what was deployed."""
     check_drift(desk, pipeline_key(service), wait=wait)
+
+
+@pipeline.command()
+@click.argument("service")
+@owner_option
+@pass_desk
+def give(desk: Desk, service: str, owner: str | None) -> None:
+    """Give it to a team, which hears from then on when it is behind."""
+    give_resource(desk, pipeline_key(service), owner)
 
 
 @pipeline.command()

@@ -89,10 +89,20 @@ def length_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--for", "length", type=lengths, default="7d", show_default=True, help=text)(command)
 
 
+def owner_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--owner TEAM` of what changes hands; None when the text is empty."""
+    text = "The team or user that it belongs to from now on; an empty text for nobody."
+    return click.option("--owner", required=True, metavar="TEAM", callback=_somebody, help=text)(command)
+
+
 def tag_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--tag KEY=VALUE`, any number of times, parsed."""
     text = "A tag for everything its stacks make. May be given several times."
     return click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", callback=_parsed_tags, help=text)(command)
+
+
+def _somebody(context: click.Context, parameter: click.Parameter, name: str) -> str | None:
+    return name.strip() or None
 
 
 def _parsed_tags(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -178,6 +188,15 @@ def forget_resource(desk: Desk, key: ResourceKey) -> None:
     with desk.writing() as unit:
         forgotten = enroll.forget(unit, key, actor=desk.actor, now=desk.now)
     say_forgotten(desk, [forgotten])
+
+
+def give_resource(desk: Desk, key: ResourceKey, owner: str | None) -> None:
+    """Make a team the owner of a resource."""
+    from upkeep.flows import enroll
+
+    with desk.writing() as unit:
+        enroll.give(unit, key, owner, actor=desk.actor, now=desk.now)
+    desk.say(f"{key.short}: belongs to {owner or 'nobody'}")
 
 
 def snooze_resource(desk: Desk, key: ResourceKey, length: str) -> None:

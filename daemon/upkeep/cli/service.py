@@ -9,7 +9,7 @@ import click
 
 from upkeep.cli.acting import Desk, pass_desk, spec_at, spec_text, version_option, wait_option
 from upkeep.cli.printing import Form, form_option, print_row, print_rows
-from upkeep.cli.resources import announce, say_forgotten, spec_option, tag_option
+from upkeep.cli.resources import announce, owner_option, say_forgotten, spec_option, tag_option
 from upkeep.cli.rows import SERVICES
 from upkeep.domain.names import ResourceKind, Version
 from upkeep.flows.browse.facts import resource_row, service_row
@@ -149,6 +149,20 @@ def update(
         desk.say(f"{name}: its parts see the repository at their next deployment.")
     if spec is not None:
         announce(desk, asked, wait=wait)
+
+
+@service.command()
+@click.argument("name")
+@owner_option
+@pass_desk
+def give(desk: Desk, name: str, owner: str | None) -> None:
+    """Give it to a team, with all its parts that belonged to the same owner."""
+    from upkeep.flows import enroll
+
+    with desk.writing() as unit:
+        given = enroll.give_service(unit, name, owner, actor=desk.actor, now=desk.now)
+    for subject in (name, *(resource.key.short for resource in given)):
+        desk.say(f"{subject}: belongs to {owner or 'nobody'}")
 
 
 @service.command()

@@ -262,6 +262,22 @@ def give(unit: Unit, key: ResourceKey, owner: str | None, *, actor: Actor, now: 
     unit.journal.record(events.OwnerChanged(str(key), resource.owner, owner), actor, now)
 
 
+def give_service(unit: Unit, name: str, owner: str | None, *, actor: Actor, now: datetime) -> Sequence[Resource]:
+    """Make a team the owner of a service and of all its parts that had the same owner, which are returned. What
+    somebody gave to others by itself stays theirs."""
+    require(actor, Act.ENROLL)
+    service = unit.fleet.service(name)
+    require(actor, Act.ENROLL, service.owner, service.name)
+    if service.owner == owner:
+        return []
+    unit.fleet.save_service(replace(service, owner=owner))
+    unit.journal.record(events.OwnerChanged(f"service/{service.name}", service.owner, owner), actor, now)
+    followers = [resource for resource in unit.fleet.of_service(service.name) if resource.owner == service.owner]
+    for resource in followers:
+        give(unit, resource.key, owner, actor=actor, now=now)
+    return followers
+
+
 def chosen_version(
     unit: Unit, template: str, kind: TemplateKind, named: Version | None, actor: Actor
 ) -> TemplateVersion:

@@ -94,6 +94,7 @@ ACTS = {
     "give_environment": ("/environments/test/owner", {"owner": "shop"}, DEVELOPERS, ENROLLING, 200),
     "give_instance": ("/services/checkout/instances/test/owner", {"owner": None}, DEVELOPERS, ENROLLING, 200),
     "give_pipeline": ("/services/checkout/pipeline/owner", {"owner": None}, DEVELOPERS, ENROLLING, 200),
+    "give_service": ("/services/checkout/owner", {"owner": "shop"}, DEVELOPERS, ENROLLING, 200),
     "snooze_environment": ("/environments/test/snooze", {"length": "7d"}, DEVELOPERS, UPDATING, 200),
     "snooze_instance": ("/services/checkout/instances/test/snooze", {"length": "7d"}, DEVELOPERS, UPDATING, 409),
     "snooze_pipeline": ("/services/checkout/pipeline/snooze", {"length": "7d"}, DEVELOPERS, UPDATING, 409),

@@ -172,7 +172,7 @@ class Diff(BaseModel):
 
 
 class Ownership(BaseModel):
-    """Whose a resource is."""
+    """Whose a resource or a service is."""
 
     model_config = ORDER
 

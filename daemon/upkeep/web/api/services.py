@@ -22,7 +22,7 @@ from upkeep.flows.ports import Unit
 from upkeep.web.api.deployments import Deployment
 from upkeep.web.api.lists import DEFAULT, MOST, Listed, by_name, page
 from upkeep.web.api.operations import Call, Noun
-from upkeep.web.api.resources import Resource, told_all
+from upkeep.web.api.resources import Ownership, Resource, told_all
 from upkeep.web.api.words import ANSWER, ORDER, QUERY, Name, Number, Owner, Sentence, Whole
 
 noun = Noun("services", "Instances and a pipeline, from one template and one spec.")
@@ -207,6 +207,13 @@ def update_service(call: Call, service: Name, body: ServiceChange) -> Asked:
     if body.spec is None:
         return _asked([])
     return _asked(enroll.update_service(call.unit, service, body.spec, actor=call.actor, now=call.now))
+
+
+@noun.put("/services/{service}/owner", Act.ENROLL)
+def give_service(call: Call, service: Name, body: Ownership) -> ServiceDetails:
+    """Give it to a team, with all its parts that belonged to the same owner."""
+    enroll.give_service(call.unit, service, body.owner, actor=call.actor, now=call.now)
+    return get_service(call, service)
 
 
 @noun.delete("/services/{service}", Act.ENROLL, status=202)

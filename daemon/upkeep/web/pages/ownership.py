@@ -13,7 +13,7 @@ from upkeep.flows import snooze as snoozes
 from upkeep.web.identity import actor
 from upkeep.web.pages.resources import blueprint, of_each
 from upkeep.web.rooms import rooms
-from upkeep.web.wording import resource_url
+from upkeep.web.wording import count, resource_url
 
 _REMOVABLE = (ResourceKind.ENVIRONMENT, ResourceKind.INSTANCE)
 """A pipeline goes with its service."""
@@ -109,6 +109,17 @@ def service_repository(service: str) -> ResponseReturnValue:
     with here.store.write() as unit:
         enroll.change_repository(unit, service, typed_repository(), actor=actor(), now=here.clock())
     flash(f"The repository of {service} is changed. Templates see it from the next deployment of each part on.")
+    return redirect(url_for("resources.service", service=service), 303)
+
+
+@blueprint.post("/services/<service>/owner")
+def service_owner(service: str) -> ResponseReturnValue:
+    """Name another owner of a service and of the parts that were theirs."""
+    here = rooms()
+    owner = request.form.get("owner", "").strip() or None
+    with here.store.write() as unit:
+        given = enroll.give_service(unit, service, owner, actor=actor(), now=here.clock())
+    flash(f"{service} belongs to {owner or 'nobody'} now, with {count(len(given), 'part')} of it.")
     return redirect(url_for("resources.service", service=service), 303)
 
 
