@@ -1,24 +1,40 @@
 """Who decides about a template and who moves its resources, at the same time on PostgreSQL: neither ends the other."""
 
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
-from tests.builders import ADMIN, DEVELOPER, ENVIRONMENT_SPEC
+from tests.builders import (
+    ADMIN,
+    DEVELOPER,
+    ENVIRONMENT_SPEC,
+    SERVICE_SPEC,
+    SERVICE_TEMPLATE,
+    a_deployment,
+    a_service,
+    an_instance,
+)
 from tests.databases import Databases
-from tests.flows.given import environment_bundle, registered
+from tests.flows.given import environment_bundle, registered, service_bundle
 from tests.flows.stacks import ROUTING, Stacks, Texts, work
 from upkeep.adapters.store import SqlStore, open_store
+from upkeep.domain.deployments import Stall
 from upkeep.domain.errors import Conflict, LostLease
-from upkeep.domain.names import TemplateName, Version, environment_key
+from upkeep.domain.names import TemplateName, Version, environment_key, instance_key
 from upkeep.domain.snoozes import Length
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
-from upkeep.flows import deploy, enroll, preview, review, settle, snooze
+from upkeep.flows import deploy, enroll, preview, review, rollout, settle, snooze
+from upkeep.flows.ports import Unit
+from upkeep.flows.rollout import Wish
 
 ENV = TemplateName("network-env")
 NAMES = ("one", "two", "three", "four")
@@ -26,20 +42,41 @@ TURNS = 15
 
 
 @pytest.fixture
-def fleet(databases: Databases, tmp_path: Path, now: datetime) -> Iterator[SqlStore]:
+def url(databases: Databases) -> Iterator[str]:
+    with databases.migrated("postgresql") as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(url: str, tmp_path: Path, now: datetime) -> Iterator[SqlStore]:
     """Environments that run 1.0, where 1.1 is published and 1.2 is a draft."""
-    with databases.migrated("postgresql") as url:
-        store = open_store(url, state=tmp_path / "state")
-        with store.write() as unit:
-            for minor in range(3):
-                state = VersionState.PUBLISHED if minor < 2 else VersionState.DRAFT
-                registered(unit, ENV, f"1.{minor}", environment_bundle(), now, state)
-            review.recommend(unit, ENV, Version(1, 0), actor=ADMIN, now=now)
-            for name in NAMES:
-                enroll.create_environment(unit, name, ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
-        work(store, Stacks(), now)
-        yield store
-        store.close()
+    store = open_store(url, state=tmp_path / "state")
+    with store.write() as unit:
+        for minor in range(3):
+            state = VersionState.PUBLISHED if minor < 2 else VersionState.DRAFT
+            registered(unit, ENV, f"1.{minor}", environment_bundle(), now, state)
+        review.recommend(unit, ENV, Version(1, 0), actor=ADMIN, now=now)
+        for name in NAMES:
+            enroll.create_environment(unit, name, ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
+    work(store, Stacks(), now)
+    yield store
+    store.close()
+
+
+def offered_service(unit: Unit, now: datetime) -> None:
+    """A template of services, of which 1.1 is recommended."""
+    for minor in range(2):
+        registered(unit, SERVICE_TEMPLATE, f"1.{minor}", service_bundle(), now, VersionState.PUBLISHED)
+    review.recommend(unit, SERVICE_TEMPLATE, Version(1, 1), actor=ADMIN, now=now)
+
+
+def ended_or_waiting(act: Future[object], url: str) -> None:
+    """Wait until something has ended, or waits in the database for somebody else."""
+    deadline = time.monotonic() + 60
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(sa.make_url(url).render_as_string(), autocommit=True) as looking:
+        while not act.done() and looking.execute(query).fetchone() == (0,):
+            assert time.monotonic() < deadline
 
 
 def test_none_of_those_who_decide_and_deploy_at_the_same_time_is_ended_by_the_database(
@@ -101,3 +138,74 @@ def test_none_of_those_who_decide_and_deploy_at_the_same_time_is_ended_by_the_da
     with ThreadPoolExecutor(len(acts)) as pool:
         for done in [pool.submit(again_and_again, *act) for act in acts]:
             done.result()
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_who_needs_several_environments_is_in_no_way_of_who_decides_about_their_template(
+    fleet: SqlStore, url: str, now: datetime, order: tuple[str, str]
+) -> None:
+    with fleet.write() as unit:
+        offered_service(unit, now)
+        unit.fleet.add_service(a_service())
+        for name in order:
+            unit.fleet.add(an_instance(name=name, environment=name, inputs={"port": 8080}))
+
+    def decide() -> None:
+        with fleet.write() as unit:
+            review.recommend(unit, ENV, Version(1, 1), actor=ADMIN, now=now)
+
+    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+        for name in order:
+            wish = Wish(SERVICE_TEMPLATE, keys=[instance_key("checkout", name)])
+            (member,) = rollout.members(unit, wish, actor=ADMIN)
+            assert (member.to, member.reason) == (Version(1, 1), None)
+            if name == order[0]:
+                decided = pool.submit(decide)
+                ended_or_waiting(decided, url)
+    decided.result()
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["a resource", "a service"])
+def test_who_forgets_what_somebody_lets_go_on_waits_for_that(
+    fleet: SqlStore, url: str, now: datetime, whole: bool
+) -> None:
+    key = instance_key("checkout", "test") if whole else environment_key("one")
+    with fleet.write() as unit:
+        offered_service(unit, now)
+        unit.fleet.add_service(a_service())
+        unit.fleet.add(an_instance(environment="two"))
+        stalled = replace(a_deployment(unit.fleet.get(key)), stall=Stall("denied", "grant it", now))
+        unit.deployments.add(stalled)
+
+    def forget() -> None:
+        with fleet.write() as unit:
+            if whole:
+                enroll.forget_service(unit, "checkout", actor=ADMIN, now=now)
+            else:
+                enroll.forget(unit, key, actor=ADMIN, now=now)
+
+    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+        unit.deployments.get(stalled.id)
+        forgotten = pool.submit(forget)
+        ended_or_waiting(forgotten, url)
+        deploy.retry(unit, stalled.id, actor=ADMIN, now=now)
+    with pytest.raises(Conflict, match="is under way"):
+        forgotten.result()
+
+
+def test_an_environment_in_which_something_is_created_meanwhile_stays(fleet: SqlStore, url: str, now: datetime) -> None:
+    with fleet.write() as unit:
+        offered_service(unit, now)
+
+    def delete() -> None:
+        with fleet.write() as unit:
+            enroll.delete_resource(unit, environment_key("one"), actor=ADMIN, now=now)
+
+    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+        spec = SERVICE_SPEC.replace('environment: "test"', 'environment: "one"')
+        enroll.create_service(unit, "checkout", SERVICE_TEMPLATE, spec, actor=ADMIN, now=now)
+        deleted = pool.submit(delete)
+        ended_or_waiting(deleted, url)
+        assert not deleted.done()
+    with pytest.raises(Conflict, match="live in it"):
+        deleted.result()

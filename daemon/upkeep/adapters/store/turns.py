@@ -3,8 +3,12 @@
 Who decides about a template changes all that runs it, and who moves one resource asks what its template recommends:
 each would wait for the other if the second took the resource first. So whoever reads a resource or a service in order
 to write holds its template, together with others who do; whoever reads a template, a major or a version holds it alone,
-unless it is held already. Only the first template of a transaction is held for a resource's sake: an instance reads
-its environment, of another template, after its own. SQLite has one writer at a time.
+unless it is held already, and so does whoever changes many resources by one statement, which takes them in an order of
+its own. Only the first template of a transaction is held for a resource's sake. What is read and not written is not
+held at all: an instance looks at its environment, of another template, and a rollout at all of its members.
+
+Deployments come before resources, because a worker holds the one that it settles: whoever ends a deployment for a
+resource's sake holds it first. SQLite has one writer at a time.
 """
 
 from typing import Any
@@ -33,14 +37,18 @@ def for_service(transaction: Transaction, name: str) -> None:
 
 
 def for_all(transaction: Transaction, some: sa.ColumnElement[bool]) -> None:
-    """Hold the templates of some resources together with others."""
+    """Hold the templates of some resources, by name, and all that is registered of them."""
     query = _NAMES.where(templates.c.name.in_(sa.select(resources.c.template).where(some)))
-    _together(transaction, query.order_by(templates.c.name))
+    _first(transaction, query.order_by(templates.c.name).with_for_update(key_share=True))
 
 
 def _together(transaction: Transaction, query: sa.Select[Any], **values: Any) -> None:
+    _first(transaction, query.with_for_update(read=True), **values)
+
+
+def _first(transaction: Transaction, query: sa.Select[Any], **values: Any) -> None:
     if transaction.many_write and not transaction.held:
-        transaction.held.update(row.name for row in transaction.rows(query.with_for_update(read=True), **values))
+        transaction.held.update(row.name for row in transaction.rows(query, **values))
 
 
 _NAMES = sa.select(templates.c.name)
