@@ -19,6 +19,7 @@ from tests.builders import (
     SERVICE_SPEC,
     SERVICE_TEMPLATE,
     a_deployment,
+    a_pipeline,
     a_service,
     an_instance,
 )
@@ -28,7 +29,7 @@ from tests.flows.stacks import ROUTING, Stacks, Texts, work
 from upkeep.adapters.store import SqlStore, open_store
 from upkeep.domain.deployments import Stall
 from upkeep.domain.errors import Conflict, LostLease
-from upkeep.domain.names import TemplateName, Version, environment_key, instance_key
+from upkeep.domain.names import TemplateName, Version, environment_key, instance_key, pipeline_key
 from upkeep.domain.snoozes import Length
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
@@ -191,6 +192,28 @@ def test_who_forgets_what_somebody_lets_go_on_waits_for_that(
         deploy.retry(unit, stalled.id, actor=ADMIN, now=now)
     with pytest.raises(Conflict, match="is under way"):
         forgotten.result()
+
+
+def test_who_moves_one_part_of_a_service_is_in_no_way_of_who_moves_them_all(
+    fleet: SqlStore, url: str, now: datetime
+) -> None:
+    with fleet.write() as unit:
+        offered_service(unit, now)
+        unit.fleet.add_service(a_service())
+        for part in (an_instance(environment="one"), a_pipeline()):
+            unit.fleet.add(part)
+
+    def update() -> None:
+        with fleet.write() as unit:
+            enroll.update_service(unit, "checkout", SERVICE_SPEC, actor=ADMIN, now=now)
+
+    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+        # As a pipeline does that is about to begin: it waits for all instances.
+        unit.fleet.get(pipeline_key("checkout"))
+        updated = pool.submit(update)
+        ended_or_waiting(updated, url)
+        assert len(unit.fleet.of_service("checkout")) == 2
+    updated.result()
 
 
 def test_an_environment_in_which_something_is_created_meanwhile_stays(fleet: SqlStore, url: str, now: datetime) -> None:

@@ -137,7 +137,7 @@ class Fleet:
 
     def find(self, key: ResourceKey, *, kept: bool = True) -> Resource | None:
         if kept:
-            turns.for_resource(self._transaction, str(key))
+            turns.for_resource(self._transaction, key)
         row = self._transaction.row(self._transaction.kept(_ONE) if kept else _ONE, key=str(key))
         return None if row is None else resource_of(row)
 
