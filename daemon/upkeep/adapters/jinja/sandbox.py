@@ -145,6 +145,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         # An input may be called `values`: what a map holds comes before what it can do.
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
+        # Behind what is not there is nothing either, whatever our own class can do.
+        if isinstance(obj, Missing):
+            return obj[attribute]
         return super().getattr(obj, attribute)
 
     def lay_out(self, pieces: Iterable[str]) -> str:
