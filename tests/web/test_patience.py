@@ -157,6 +157,27 @@ def test_who_does_not_finish_a_request_is_told_and_cut_off(port):
         assert said(b"cut off") in answer(long)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 1\r\nContent-Length: 1",
+        b"Content-Length: 1, 1",
+        b"Content-Length: +1",
+        b"Content-Length:\r\n 1",
+        b"Content-Length : 1",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Transfer-Encoding: chunked, identity",
+        b"Transfer-Encoding: chunked\nContent-Length: 1",
+    ],
+)
+def test_what_is_framed_twice_or_oddly_is_refused(port, fields):
+    with lines(port, 1) as (line,):
+        line.sendall(HEAD + fields + b"\r\n\r\n0\r\n\r\n" + ONE_AND_MORE)
+        got = answer(line)
+    assert got.startswith(b"HTTP/1.1 400 ") and got.count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize("path", ["/said", "/?unread"])
 @pytest.mark.parametrize(
     "chunks", [b"no size\r\n", b"1\r\nabc\r\n", b"1;\na\r\na\r\n", b"0\r\nContent-Length: 5\r\n\r\n"]
