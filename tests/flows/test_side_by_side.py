@@ -21,6 +21,7 @@ from tests.builders import (
     a_deployment,
     a_pipeline,
     a_service,
+    an_environment,
     an_instance,
 )
 from tests.databases import Databases
@@ -34,7 +35,6 @@ from upkeep.domain.snoozes import Length
 from upkeep.domain.versions import VersionState
 from upkeep.domain.work import WorkKind
 from upkeep.flows import deploy, enroll, preview, review, rollout, settle, snooze
-from upkeep.flows.ports import Unit
 from upkeep.flows.rollout import Wish
 
 ENV = TemplateName("network-env")
@@ -49,26 +49,38 @@ def url(databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture
-def fleet(url: str, tmp_path: Path, now: datetime) -> Iterator[SqlStore]:
-    """Environments that run 1.0, where 1.1 is published and 1.2 is a draft."""
+def store(url: str, tmp_path: Path, now: datetime) -> Iterator[SqlStore]:
+    """A template of environments, where 1.0 is recommended, 1.1 is published and 1.2 is a draft."""
     store = open_store(url, state=tmp_path / "state")
     with store.write() as unit:
         for minor in range(3):
             state = VersionState.PUBLISHED if minor < 2 else VersionState.DRAFT
             registered(unit, ENV, f"1.{minor}", environment_bundle(), now, state)
         review.recommend(unit, ENV, Version(1, 0), actor=ADMIN, now=now)
-        for name in NAMES:
-            enroll.create_environment(unit, name, ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
-    work(store, Stacks(), now)
     yield store
     store.close()
 
 
-def offered_service(unit: Unit, now: datetime) -> None:
-    """A template of services, of which 1.1 is recommended."""
-    for minor in range(2):
-        registered(unit, SERVICE_TEMPLATE, f"1.{minor}", service_bundle(), now, VersionState.PUBLISHED)
-    review.recommend(unit, SERVICE_TEMPLATE, Version(1, 1), actor=ADMIN, now=now)
+@pytest.fixture
+def fleet(store: SqlStore, now: datetime) -> SqlStore:
+    """Environments that were deployed."""
+    with store.write() as unit:
+        for name in NAMES:
+            enroll.create_environment(unit, name, ENV, ENVIRONMENT_SPEC, actor=DEVELOPER, now=now)
+    work(store, Stacks(), now)
+    return store
+
+
+@pytest.fixture
+def small(store: SqlStore, now: datetime) -> SqlStore:
+    """Two environments, and a template of services, of which 1.1 is recommended."""
+    with store.write() as unit:
+        for name in NAMES[:2]:
+            unit.fleet.add(an_environment(name))
+        for minor in range(2):
+            registered(unit, SERVICE_TEMPLATE, f"1.{minor}", service_bundle(), now, VersionState.PUBLISHED)
+        review.recommend(unit, SERVICE_TEMPLATE, Version(1, 1), actor=ADMIN, now=now)
+    return store
 
 
 def ended_or_waiting(act: Future[object], url: str) -> None:
@@ -143,19 +155,18 @@ def test_none_of_those_who_decide_and_deploy_at_the_same_time_is_ended_by_the_da
 
 @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
 def test_who_needs_several_environments_is_in_no_way_of_who_decides_about_their_template(
-    fleet: SqlStore, url: str, now: datetime, order: tuple[str, str]
+    small: SqlStore, url: str, now: datetime, order: tuple[str, str]
 ) -> None:
-    with fleet.write() as unit:
-        offered_service(unit, now)
+    with small.write() as unit:
         unit.fleet.add_service(a_service())
         for name in order:
             unit.fleet.add(an_instance(name=name, environment=name, inputs={"port": 8080}))
 
     def decide() -> None:
-        with fleet.write() as unit:
+        with small.write() as unit:
             review.recommend(unit, ENV, Version(1, 1), actor=ADMIN, now=now)
 
-    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+    with ThreadPoolExecutor(1) as pool, small.write() as unit:
         for name in order:
             wish = Wish(SERVICE_TEMPLATE, keys=[instance_key("checkout", name)])
             (member,) = rollout.members(unit, wish, actor=ADMIN)
@@ -168,24 +179,23 @@ def test_who_needs_several_environments_is_in_no_way_of_who_decides_about_their_
 
 @pytest.mark.parametrize("whole", [False, True], ids=["a resource", "a service"])
 def test_who_forgets_what_somebody_lets_go_on_waits_for_that(
-    fleet: SqlStore, url: str, now: datetime, whole: bool
+    small: SqlStore, url: str, now: datetime, whole: bool
 ) -> None:
     key = instance_key("checkout", "test") if whole else environment_key("one")
-    with fleet.write() as unit:
-        offered_service(unit, now)
+    with small.write() as unit:
         unit.fleet.add_service(a_service())
         unit.fleet.add(an_instance(environment="two"))
         stalled = replace(a_deployment(unit.fleet.get(key)), stall=Stall("denied", "grant it", now))
         unit.deployments.add(stalled)
 
     def forget() -> None:
-        with fleet.write() as unit:
+        with small.write() as unit:
             if whole:
                 enroll.forget_service(unit, "checkout", actor=ADMIN, now=now)
             else:
                 enroll.forget(unit, key, actor=ADMIN, now=now)
 
-    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+    with ThreadPoolExecutor(1) as pool, small.write() as unit:
         unit.deployments.get(stalled.id)
         forgotten = pool.submit(forget)
         ended_or_waiting(forgotten, url)
@@ -195,19 +205,18 @@ def test_who_forgets_what_somebody_lets_go_on_waits_for_that(
 
 
 def test_who_moves_one_part_of_a_service_is_in_no_way_of_who_moves_them_all(
-    fleet: SqlStore, url: str, now: datetime
+    small: SqlStore, url: str, now: datetime
 ) -> None:
-    with fleet.write() as unit:
-        offered_service(unit, now)
+    with small.write() as unit:
         unit.fleet.add_service(a_service())
         for part in (an_instance(environment="one"), a_pipeline()):
             unit.fleet.add(part)
 
     def update() -> None:
-        with fleet.write() as unit:
+        with small.write() as unit:
             enroll.update_service(unit, "checkout", SERVICE_SPEC, actor=ADMIN, now=now)
 
-    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+    with ThreadPoolExecutor(1) as pool, small.write() as unit:
         # As a pipeline does that is about to begin: it waits for all instances.
         unit.fleet.get(pipeline_key("checkout"))
         updated = pool.submit(update)
@@ -216,15 +225,12 @@ def test_who_moves_one_part_of_a_service_is_in_no_way_of_who_moves_them_all(
     updated.result()
 
 
-def test_an_environment_in_which_something_is_created_meanwhile_stays(fleet: SqlStore, url: str, now: datetime) -> None:
-    with fleet.write() as unit:
-        offered_service(unit, now)
-
+def test_an_environment_in_which_something_is_created_meanwhile_stays(small: SqlStore, url: str, now: datetime) -> None:
     def delete() -> None:
-        with fleet.write() as unit:
+        with small.write() as unit:
             enroll.delete_resource(unit, environment_key("one"), actor=ADMIN, now=now)
 
-    with ThreadPoolExecutor(1) as pool, fleet.write() as unit:
+    with ThreadPoolExecutor(1) as pool, small.write() as unit:
         spec = SERVICE_SPEC.replace('environment: "test"', 'environment: "one"')
         enroll.create_service(unit, "checkout", SERVICE_TEMPLATE, spec, actor=ADMIN, now=now)
         deleted = pool.submit(delete)
