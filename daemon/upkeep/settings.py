@@ -16,7 +16,7 @@ from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -38,6 +38,7 @@ from upkeep.domain import documents
 from upkeep.domain.addresses import check_address, check_branch, check_subdirectory
 from upkeep.domain.documents import Document
 from upkeep.domain.errors import CallerError, SettingsError, UpkeepError
+from upkeep.domain.findings import Finding
 from upkeep.domain.limits import LIMITS, BundleLimits
 from upkeep.domain.limits import Limits as FlowLimits
 from upkeep.domain.names import SourceName, parse_source_name
@@ -846,6 +847,16 @@ class _Fault:
         return f"{self.where}: {self.what}" + (f" ({self.cure})" if self.cure else "")
 
 
+_REPEATING = frozenset({"yaml-tag", "unknown-anchor", "bad-value"})
+"""Findings that say what stands in a text, which may be a secret here."""
+
+
+def _fault_in(found: Finding) -> _Fault:
+    if found.slug in _REPEATING:
+        return _Fault(found.line or 0, found.where, "YAML does not take this for a text", "put it into quotes")
+    return _Fault(found.line or 0, found.where, found.message, found.cure or "")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
     """Finds the place of a setting: in the file, or the environment variable that overrode it."""
@@ -903,7 +914,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 def read(text: str, name: str, *, folder: Path, environ: Mapping[str, str]) -> Settings:
     """The settings that a file's text and an environment give. Relative paths count from `folder`."""
     document, findings = documents.read(text, name)
-    faults = [_Fault(found.line or 0, found.where, found.message, found.cure or "") for found in findings]
+    faults = [_fault_in(found) for found in findings]
     if document is None:
         raise SettingsError([str(fault) for fault in faults])
     given = {} if document.value is None else document.value
@@ -944,13 +955,11 @@ def _overridden(
         key = known[wanted]
         value: Any = environ[variable]
         if _is_collection(key):
-            try:
-                value = documents.load(value, f"environment variable {variable}").value
-            except UpkeepError as error:
-                faults.append(
-                    _Fault(0, error.where or f"environment variable {variable}", error.message, error.cure or "")
-                )
+            document, findings = documents.read(value, f"environment variable {variable}")
+            if document is None or findings:
+                faults += [_fault_in(found) for found in findings]
                 continue
+            value = document.value
         into = data
         for section in key[:-1]:
             if not isinstance(into.get(section), dict):
@@ -1153,12 +1162,15 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 
 def without_password(url: str) -> str:
-    """A database address that may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = f"{parts.username or ''}:********@{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
-    return urlunsplit(parts._replace(netloc=host))
+    """An address that may be shown. What is no address at all may be a password in the wrong place."""
+    if "://" not in url:
+        return _HIDDEN
+    return _PASSWORDS.sub(lambda found: f"{found[1]}{_HIDDEN}@" if found[1] else f"{found[2]}{_HIDDEN}", url)
+
+
+_HIDDEN = "********"
+_PASSWORDS = re.compile(r"(://[^:/?#@]*:).*@|([?&][^=&]*pass[^=&]*=)[^&]*", re.IGNORECASE | re.DOTALL)
+"""In an address, up to its last `@`: whoever wrote it may have left some characters as they are."""
 
 
 def _is_size(hint: Any) -> bool:
@@ -1175,7 +1187,9 @@ def _shown(value: Any) -> Any:
         }
     match value:
         case SecretStr():
-            return "********"
+            return _HIDDEN
+        case str() if "://" in value:
+            return without_password(value)
         case timedelta():
             return write_duration(value)
         case Path():

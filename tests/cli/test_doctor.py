@@ -319,6 +319,25 @@ def neglected(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         return installation.doctor()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "webhooks: {secrets: [planted]}",
+        "database: {url: 'postgresql://me:planted@db/upkeep'}",
+        "metrics: {token: planted}",
+        "tracing: {endpoint: 'http://me:planted@collector:4318'}",
+        "proton: {key: planted}",
+    ],
+)
+def test_whatever_secret_stands_in_a_configuration_it_is_one(tmp_path, text):
+    file = tmp_path / "upkeep.yaml"
+    file.write_text(text)
+    chosen = settings.load(file, {})
+    for mode, level in ((0o644, "fail"), (0o640, "ok")):
+        file.chmod(mode)
+        assert host.config(file, chosen).level == level
+
+
 def test_a_configuration_that_everybody_can_read_with_a_secret_in_it(neglected):
     level, reason, cure = neglected["config file"]
     assert (level, reason.endswith("/upkeep.yaml holds a secret, and everybody on this host can read it")) == (

@@ -104,6 +104,8 @@ def test_a_text_comes_out_byte_for_byte_as_plain_jinja_writes_it(renderer, text)
         ("a\n\n{% if service_instance.inputs.a.b == 1 %}{% endif %}", ":3: `service_instance.inputs.a.b` is not def"),
         ("{% if service_instance.inputs.a %}{% endif %}", ":1: `service_instance.inputs.a` is not defined"),
         ("{% for x in service_instance.inputs.a %}{% endfor %}", ":1: `service_instance.inputs.a` is not defined"),
+        ("{{ service_instance.inputs.a.chain }}", ":1: `service_instance.inputs.a.chain` is not defined"),
+        ("{{ service_instance.inputs.a.explain({}) }}", ":1: `service_instance.inputs.a.explain` is not defined"),
         ("{{ service_instance.inputs['a'] ~ 'b' }}", ":1: `service_instance.inputs.a` is not defined"),
         ("{{ service_instance.inputs.a | length }}", ":1: `service_instance.inputs.a` is not defined"),
         (f"{{{{ service_instance.inputs.a | {ARNS} }}}}", ":1: `service_instance.inputs.a` is not defined"),

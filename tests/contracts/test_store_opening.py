@@ -28,7 +28,7 @@ from upkeep.adapters.store import SqlStore, migrate, open_store
 from upkeep.adapters.store.engine import open_database
 from upkeep.adapters.store.tables import REVISION, metadata
 from upkeep.domain.deployments import Phase
-from upkeep.domain.errors import SettingsError, TransientError, UpkeepError
+from upkeep.domain.errors import SettingsError, StalledError, TransientError, UpkeepError
 from upkeep.domain.names import environment_key
 from upkeep.domain.resources import Counters, Placement
 from upkeep.domain.work import WorkKind
@@ -206,6 +206,12 @@ def test_a_database_of_a_newer_or_older_program_is_refused(database_url: str, tm
 def test_a_url_that_names_no_database_is_refused_without_being_repeated(url: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         open_store(url, state=tmp_path)
+    assert "geheim" not in str(caught.value)
+
+
+def test_an_option_that_is_none_in_a_url_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(StalledError, match="the database's URL has an option that PostgreSQL does not know") as caught:
+        open_store("postgresql://ada:geheim@127.0.0.1:1/upkeep?sslmod=verify-full", state=tmp_path)
     assert "geheim" not in str(caught.value)
 
 

@@ -1,5 +1,8 @@
 """Bundles in S3, on the emulator of AWS, read with the worker's own credentials."""
 
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
 import pytest
 
 from tests import builders
@@ -8,7 +11,7 @@ from tests.proton.test_life import archive
 from upkeep.adapters.archives import read_archive
 from upkeep.adapters.cloudformation import Accounts
 from upkeep.adapters.cloudformation.objects import read_object
-from upkeep.domain.errors import BundleError, NotFound
+from upkeep.domain.errors import BundleError, NotFound, TransientError
 from upkeep.domain.limits import LIMITS
 
 
@@ -36,3 +39,28 @@ def test_an_object_longer_than_a_bundle_may_be_is_refused(accounts: Accounts, em
 def test_what_is_not_there_is_not_found(accounts: Accounts, bucket: str) -> None:
     with pytest.raises(NotFound, match=f"there is no s3://{bucket}/none"):
         read_object(accounts, bucket, "none", 100)
+
+
+class _BreaksOff(BaseHTTPRequestHandler):
+    """Announces an object, sends a little of it, and is gone."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(b"a little")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def test_an_object_that_breaks_off_is_asked_for_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with HTTPServer(("127.0.0.1", 0), _BreaksOff) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        broken = Accounts(region=REGION, endpoint_url=f"http://127.0.0.1:{server.server_address[1]}")
+        with pytest.raises(TransientError, match="broke off while it was read"):
+            read_object(broken, "bundles", "svc/1.tgz", 100)
+        thread.join()

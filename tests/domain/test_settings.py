@@ -355,6 +355,36 @@ def test_what_is_shown_holds_no_secret() -> None:
     assert settings.shown(found)["database"]["url"] == "postgresql://me:********@db/upkeep"
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:hid/den@db/upkeep", "postgresql://me:********@db/upkeep"),
+        ("postgresql://me:hid#den?@db:5433/upkeep", "postgresql://me:********@db:5433/upkeep"),
+        ("postgresql+psycopg://me:hid@den@db/upkeep", "postgresql+psycopg://me:********@db/upkeep"),
+        ("postgresql://db/upkeep?user=me&password=hidden&x=1", "postgresql://db/upkeep?user=me&password=********&x=1"),
+        ("postgresql://me:hidden@db:port/upkeep", "postgresql://me:********@db:port/upkeep"),
+        ("postgresql://me@db/upkeep", "postgresql://me@db/upkeep"),
+        ("sqlite:////srv/upkeep.db", "sqlite:////srv/upkeep.db"),
+        ("hidden", "********"),
+    ],
+)
+def test_an_address_of_a_database_is_shown_without_its_password_however_it_is_written(url: str, shown: str) -> None:
+    assert settings.shown(read(f"database: {{url: '{url}'}}"))["database"]["url"] == shown
+
+
+def test_an_address_that_spans_go_to_is_shown_without_its_password() -> None:
+    found = read("tracing: {endpoint: 'http://me:hidden@collector:4318'}")
+    assert settings.shown(found)["tracing"]["endpoint"] == "http://me:********@collector:4318"
+
+
+@pytest.mark.parametrize("secret", ["!hidden", "*hidden", "!!hidden x"])
+def test_a_secret_that_yaml_takes_for_something_else_is_not_repeated(secret: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(f"proton:\n  key: {secret}\n")
+    assert "hidden" not in str(caught.value)
+    assert "put it into quotes" in str(caught.value)
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("5m", 300), ("1h30m", 5400), ("2d", 172800), ("0s", 0)])
 def test_a_duration_is_written_as_it_is_read(text: str, seconds: int) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)

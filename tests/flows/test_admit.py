@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 
 from tests.builders import ADMIN, DEVELOPER
+from upkeep.domain import guesses
 from upkeep.domain.errors import CallerError, Conflict, Forbidden, NotFound, SignedOut, TooManyRequests
 from upkeep.domain.people import Act, Actor, Role, Rules, Scope, Via, Vouched, require
 from upkeep.flows import admit
@@ -111,6 +112,32 @@ def test_an_address_that_tries_many_names_waits(people, now):
     with people.write() as unit:
         admit.lift_waits(unit, address="203.0.113.9", actor=ADMIN, now=now)
     assert admit.sign_in(people, Plain(), "dana", "correct horse", address="203.0.113.9", now=now) is not None
+
+
+@pytest.mark.parametrize(
+    ("address", "counts_as"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:7::1", "2001:db8:7::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_an_address_counts_as_what_its_holder_cannot_choose(address, counts_as):
+    assert guesses.origin(address) == counts_as
+
+
+def test_addresses_of_one_network_of_ipv6_count_as_one(people, now):
+    for number in range(20):
+        address = f"2001:db8:7::{number:x}"
+        assert admit.sign_in(people, Plain(), f"name{number}", "wrong", address=address, now=now) is None
+    with pytest.raises(TooManyRequests, match="from 2001:db8:7::/64"):
+        admit.sign_in(people, Plain(), "dana", "correct horse", address="2001:db8:7::ffff", now=now)
+    assert admit.sign_in(people, Plain(), "dana", "correct horse", address="2001:db8:8::1", now=now) is not None
+    with people.write() as unit:
+        admit.lift_waits(unit, address="2001:db8:7::1", actor=ADMIN, now=now)
+    assert admit.sign_in(people, Plain(), "dana", "correct horse", address="2001:db8:7::1", now=now) is not None
 
 
 def test_an_address_that_tries_what_is_no_name_waits_as_well(people, now):

@@ -50,6 +50,27 @@ def test_leading_dots_and_folders_do_not_matter() -> None:
     assert read_archive(plain) == read_archive(archive(files))
 
 
+def holes(size: int) -> bytes:
+    """A file of nothing but holes, as old GNU tars write it."""
+    head = bytearray(member("schema/schema.yaml", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
+    head[386:410] = b"%011o\0%011o\0" % (size, 0)
+    head[483:495] = b"%011o\0" % size
+    head[148:156] = b"%06o\0 " % (sum(head[:148]) + sum(head[156:]) + 8 * 32)
+    return gzip.compress(bytes(head) + bytes(1024))
+
+
+def announced(size: int) -> bytes:
+    """The same as newer ones write it: in words before the file."""
+    words = {"GNU.sparse.map": f"{size},0", "GNU.sparse.size": str(size)}
+    return packed((member("schema/schema.yaml", pax_headers=words), b""))
+
+
+def prefaced(times: int) -> bytes:
+    """A file whose name is announced ever so often."""
+    name = member("././@LongLink", tarfile.GNUTYPE_LONGNAME)
+    return packed(*((name, b"a\0") for _ in range(times)), (member("a"), b"x"))
+
+
 BAD: dict[str, Callable[[], bytes]] = {
     "no gzip": lambda: b"schema: {}",
     "nothing": lambda: b"",
@@ -69,6 +90,10 @@ BAD: dict[str, Callable[[], bytes]] = {
     "a file that is a folder": lambda: packed((member("a"), b"x"), (member("a/b"), b"y")),
     "a folder that is a file": lambda: packed((member("a/b"), b"x"), (member("a"), b"y")),
     "too many files": lambda: packed(*((member(f"f{number}"), b"") for number in range(LIMITS.bundle.files + 1))),
+    "a file of holes": lambda: holes(LIMITS.bundle.bytes * 8),
+    "a file of announced holes": lambda: announced(LIMITS.bundle.bytes * 8),
+    "folders without an end": lambda: packed((member("d/" * 30_000 + "f"), b"x")),
+    "names without an end": lambda: prefaced(4_000),
     "a bomb": lambda: gzip.compress(b"\0" * (LIMITS.bundle.bytes * 8)),
     "a bomb in a file": lambda: packed((member("big"), b"\0" * (LIMITS.bundle.bytes * 2))),
 }

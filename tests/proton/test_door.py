@@ -77,6 +77,12 @@ def test_what_is_no_json_object_is_refused(served: Served, web: FlaskClient, bod
     told(web.post("/proton", data=body, headers=sent(served, body)), 400, "SerializationException")
 
 
+def test_a_body_that_ends_early_is_refused(served: Served, web: FlaskClient) -> None:
+    longer = {"CONTENT_LENGTH": "3"}
+    answer = web.post("/proton", data=b"{}", headers=sent(served, b"{}"), environ_overrides=longer)
+    told(answer, 400, "SerializationException")
+
+
 @pytest.mark.parametrize("target", [f"{TARGET}.Nothing", f"{TARGET}.", "Other.ListServices", ""])
 def test_an_operation_that_is_none_is_refused(served: Served, web: FlaskClient, target: str) -> None:
     key, secret = served.key_pair("admin")

@@ -18,12 +18,14 @@ def on_starting(server: Any) -> None:
 
 
 def app(environ: dict[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
-    """Answer with the path, and the length and digest of the body; with as many bytes as the query says, if any."""
+    """Answer with the path, and the length and digest of the body; with as many bytes as the query says, if any, or
+    without looking at the body if it says `unread`."""
+    query = environ["QUERY_STRING"]
     try:
-        body = environ["wsgi.input"].read()
+        body = b"" if query == "unread" else environ["wsgi.input"].read()
     except OSError:
         body = b"cut off"
     told = f"{environ['PATH_INFO']} {len(body)} {hashlib.sha256(body).hexdigest()[:8]}".encode()
-    answer = told + b" " * int(environ["QUERY_STRING"] or 0)
+    answer = told + b" " * int(query if query.isdigit() else 0)
     start("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]

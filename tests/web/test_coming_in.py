@@ -208,7 +208,7 @@ def test_signing_out_says_that_the_proxy_holds_the_session(proxied):
         ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
         ("10.0.0.1", "nonsense", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
-        ("::ffff:10.0.0.1", "2001:db8::7", "2001:db8::7"),
+        ("::ffff:10.0.0.1", "2001:db8::7", "2001:db8::/64"),
     ],
 )
 def test_a_wrong_password_is_counted_under_the_client_s_address(proxied, store, now, peer, forwarded, counted):

@@ -422,7 +422,7 @@ def test_a_body_that_ends_early_is_refused_and_not_kept(app, sources):
         content_type="application/json",
         environ_overrides={"CONTENT_LENGTH": str(len(body) + 1)},
     )
-    assert (answer.status_code, answer.json["message"]) == (400, "the body ends before its declared length")
+    assert (answer.status_code, answer.json["message"]) == (400, "the body ends before it is whole")
     assert deliveries(sources) == []
 
 

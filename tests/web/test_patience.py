@@ -77,6 +77,7 @@ ONE_AND_MORE = b"GET /first HTTP/1.1\r\nHost: here\r\n\r\n"
         (HEAD, b"\r\n", said(b"")),
         (DECLARED, BODY, said(BODY)),
         (DECLARED + BODY[:-1], BODY[-1:], said(BODY)),
+        (HEAD + b"Content-Length: %020d\r\n\r\n" % len(BODY), BODY, said(BODY)),
         (CHUNKED, b"14\r\n%b\r\n0\r\n\r\n" % BODY, said(BODY)),
         (HEAD + b"Content-Length: %d\r\n\r\n" % len(LONG) + LONG[:90_000], LONG[90_000:], said(LONG)),
         (ONE_AND_MORE + DECLARED[:40], DECLARED[40:] + BODY, said(BODY)),
@@ -86,6 +87,7 @@ ONE_AND_MORE = b"GET /first HTTP/1.1\r\nHost: here\r\n\r\n"
         "half a head",
         "no body",
         "most of a body",
+        "a length of many digits",
         "a chunked head",
         "some of a long body",
         "one and a half",
@@ -153,6 +155,39 @@ def test_who_does_not_finish_a_request_is_told_and_cut_off(port):
         assert answer(head).startswith(b"HTTP/1.1 408 ")
         assert answer(body).startswith(b"HTTP/1.1 408 ")
         assert said(b"cut off") in answer(long)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 1\r\nContent-Length: 1",
+        b"Content-Length: 1, 1",
+        b"Content-Length: +1",
+        b"Content-Length:\r\n 1",
+        b"Content-Length : 1",
+        b"Transfer-Encoding: \x0bchunked",
+        b"Transfer-Encoding: chunked, identity",
+        b"Transfer-Encoding: chunked\nContent-Length: 1",
+    ],
+)
+def test_what_is_framed_twice_or_oddly_is_refused(port, fields):
+    with lines(port, 1) as (line,):
+        line.sendall(HEAD + fields + b"\r\n\r\n0\r\n\r\n" + ONE_AND_MORE)
+        got = answer(line)
+    assert got.startswith(b"HTTP/1.1 400 ") and got.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("path", ["/said", "/?unread"])
+@pytest.mark.parametrize(
+    "chunks", [b"no size\r\n", b"1\r\nabc\r\n", b"1;\na\r\na\r\n", b"0\r\nContent-Length: 5\r\n\r\n"]
+)
+def test_what_is_no_body_is_cut_off_and_nothing_behind_it_is_taken_for_a_request(port, path, chunks):
+    with lines(port, 1) as (line,):
+        line.sendall(CHUNKED.replace(b"/said", path.encode()) + chunks + ONE_AND_MORE)
+        got = answer(line)
+    assert got.count(b"HTTP/1.1 ") == 1
+    assert (said(b"cut off") if path == "/said" else said(b"", "/")) in got
 
 
 def test_what_never_was_a_request_is_closed_without_a_word(port):

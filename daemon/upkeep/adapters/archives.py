@@ -37,10 +37,12 @@ def read_archive(content: bytes, limits: BundleLimits = LIMITS.bundle) -> Bundle
                 if path in files:
                     raise BundleError(f"the archive holds `{path}` twice", cure="pack each file once")
                 files[path] = _file(archive, member, path)
+        listed = tuple(files[path] for path in sorted(files))
+        return Bundle(tree_id(_nested(files)), listed)
     except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError) as fault:
         raise BundleError(f"the archive cannot be read: {fault}", cure=_CURE) from fault
-    listed = tuple(files[path] for path in sorted(files))
-    return Bundle(tree_id(_nested(files)), listed)
+    except RecursionError as fault:
+        raise BundleError("the archive cannot be read: its folders or names do not end", cure=_CURE) from fault
 
 
 _CURE = "pack the bundle with `tar -czf bundle.tar.gz schema infrastructure`"
@@ -69,7 +71,8 @@ def _path(member: tarfile.TarInfo) -> str:
         steps = [step for step in steps if step]
     if member.name.startswith("/") or ".." in steps or "\\" in member.name or not member.name.isprintable():
         raise BundleError(f"the archive holds the path {member.name!r}", cure="pack plain paths from its root")
-    if not (member.isdir() or member.isreg()):
+    # A file of holes unpacks to whatever size it names.
+    if not (member.isdir() or member.isreg()) or member.issparse():
         raise BundleError(f"`{member.name}` is a link or no plain file", cure="pack plain files and folders only")
     if not member.isdir() and not all(steps):
         raise BundleError(f"the archive holds the path {member.name!r}", cure="pack plain paths from its root")

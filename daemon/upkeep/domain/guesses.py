@@ -8,6 +8,7 @@ tries that name, but only for moments, because its owner is among them.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, IPv6Network
 
 COUNTED_FOR = timedelta(days=1)
 """Older failures count no more."""
@@ -35,6 +36,21 @@ class Patience:
         if over < 0 or guesses.last_at is None:
             return None
         return guesses.last_at + min(self.longest_for, self.first_for * (1 << min(over, 20)))
+
+
+_ONE_NETWORK = 64
+"""Bits of an address of IPv6 that its holder does not choose: https://www.rfc-editor.org/rfc/rfc7421"""
+
+
+def origin(address: str) -> str:
+    """As what an address counts: with IPv6 everybody has a network of them, and could come from another each time."""
+    try:
+        parsed = IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), _ONE_NETWORK), strict=False))
 
 
 HERE = Patience(5, timedelta(seconds=30), timedelta(minutes=15))

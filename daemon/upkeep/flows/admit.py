@@ -161,7 +161,7 @@ def change_password(
     with store.write() as unit:
         _refuse_impatient(unit, actor.name, address, now)
         if not right or _user(unit, actor.name).password_hash != user.password_hash:
-            unit.people.note_failed_sign_in(actor.name, address, now)
+            unit.people.note_failed_sign_in(actor.name, guesses.origin(address), now)
             return False
         _new_password(unit, _user(unit, actor.name), encoded, keep, actor, now)
         return True
@@ -170,7 +170,7 @@ def change_password(
 def lift_waits(unit: Unit, *, name: str | None = None, address: str | None = None, actor: Actor, now: datetime) -> None:
     """Forget the wrong passwords for a name, or from an address, so that nobody waits because of them."""
     require(actor, Act.ADMIT)
-    unit.people.forget_failed_sign_ins(name, address)
+    unit.people.forget_failed_sign_ins(name, None if address is None else guesses.origin(address))
     unit.journal.record(events.WaitsLifted(f"user/{name}" if name else f"address/{address}"), actor, now)
 
 
@@ -203,18 +203,18 @@ def sign_in(
     if not is_user_name(name):
         # Nobody is called so, and looking at the password cost as much as any: it counts for the address alone.
         with store.write() as unit:
-            unit.people.note_failed_sign_in("", address, now)
+            unit.people.note_failed_sign_in("", guesses.origin(address), now)
         return None
     with store.write() as unit:
         # Again: many may have been tried at once while this one was verified.
         _refuse_impatient(unit, name, address, now)
         user = unit.people.find(name)
         if not right or user is None or user.password_hash != encoded:
-            unit.people.note_failed_sign_in(name, address, now)
+            unit.people.note_failed_sign_in(name, guesses.origin(address), now)
             visitor = Actor(name, Role.VIEWER, Via.WEB)
             unit.journal.record(events.SignInRefused(f"user/{name}", address), visitor, now)
             return None
-        unit.people.forget_failed_sign_ins(name, address)
+        unit.people.forget_failed_sign_ins(name, guesses.origin(address))
         unit.people.save(replace(user, password_hash=renewed, seen_at=now))
         return _open_session(unit, user, address, agent, spans, now)
 
@@ -299,7 +299,7 @@ def _as_vouched(user: User, vouched: Vouched, role: Role) -> User:
 
 
 def _refuse_impatient(unit: Unit, name: str, address: str, now: datetime) -> None:
-    since = now - guesses.COUNTED_FOR
+    since, address = now - guesses.COUNTED_FOR, guesses.origin(address)
     counts: list[tuple[guesses.Patience, str, str | None, str | None]] = []
     if address:
         counts.append((guesses.ADDRESS, f"from {address}", None, address))

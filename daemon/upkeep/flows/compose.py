@@ -110,7 +110,7 @@ class Composer:
 
     def _environment(self, name: ResourceName | None) -> EnvironmentFacts:
         if name not in self._environments:
-            found = self._unit.fleet.get(environment_key(name or ""))
+            found = self._unit.fleet.get(environment_key(name or ""), kept=False)
             self._environments[name] = EnvironmentFacts(found.key.name, found.account_id, outputs=found.outputs)
         return self._environments[name]
 

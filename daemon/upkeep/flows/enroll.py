@@ -215,6 +215,7 @@ def forget(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Reso
     """Take a resource off our books and leave its stack as it is. Guarded as a deletion is; what is under way is
     waited for, unless it is stalled."""
     require(actor, Act.ENROLL)
+    _hold_stalled(unit, key)
     resource = unit.fleet.get(key)
     require(actor, Act.ENROLL, resource.owner, key.short)
     _refuse_removal(unit, resource, "forgotten", "forget")
@@ -225,12 +226,22 @@ def forget(unit: Unit, key: ResourceKey, *, actor: Actor, now: datetime) -> Reso
 def forget_service(unit: Unit, name: str, *, actor: Actor, now: datetime) -> Sequence[Resource]:
     """Take a service with its instances and its pipeline off our books and leave their stacks as they are."""
     require(actor, Act.ENROLL)
+    for part in unit.fleet.of_services([ResourceName(name)]):
+        _hold_stalled(unit, part.key)
     service = unit.fleet.service(name)
     require(actor, Act.ENROLL, service.owner, service.name)
     parts = unit.fleet.of_service(service.name)
     for resource in parts:
         _forget(unit, resource, actor, now)
     return parts
+
+
+def _hold_stalled(unit: Unit, key: ResourceKey) -> None:
+    """Keep a deployment that waits for a person from going on, before its resource is held: whoever lets it go on, or
+    settles it, holds the two in this order."""
+    other = unit.deployments.under_way(key)
+    if other is not None and other.stall is not None:
+        unit.deployments.get(other.id)
 
 
 def _forget(unit: Unit, resource: Resource, actor: Actor, now: datetime) -> None:
@@ -311,7 +322,7 @@ def check_inputs(version: TemplateVersion, part: Part, inputs: Inputs, place: Pl
 
 def check_environment(unit: Unit, version: TemplateVersion, environment: ResourceName) -> None:
     """Raise Conflict unless instances of the version can live in the environment."""
-    home = unit.fleet.get(environment_key(environment))
+    home = unit.fleet.get(environment_key(environment), kept=False)
     running = home.version or _first_target(unit, home)
     compatible = any(c.template == home.template and c.major == running.major for c in version.compatible_environments)
     if not compatible:

@@ -111,7 +111,9 @@ def moved(unit: Unit, plan: Plan) -> bool:
 
 def digest(unit: Unit, resource: Resource, target: TemplateVersion, inputs: Inputs) -> str:
     """Of all rows that a plan rests on."""
-    home = resource if resource.environment is None else unit.fleet.find(environment_key(resource.environment))
+    home: Resource | None = resource
+    if resource.environment is not None:
+        home = unit.fleet.find(environment_key(resource.environment), kept=False)
     grounds = Grounds(
         running=resource.version,
         inputs=resource.inputs,

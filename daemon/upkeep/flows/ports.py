@@ -347,10 +347,13 @@ class FleetBook(Protocol):
     def remove_service(self, name: ResourceName) -> None: ...
 
     def add(self, resource: Resource) -> None:
-        """Raises Conflict when the key is taken."""
+        """Raises Conflict when the key is taken. The environment it lives in is not removed before the end."""
 
-    def get(self, key: ResourceKey) -> Resource: ...
-    def find(self, key: ResourceKey) -> Resource | None: ...
+    def get(self, key: ResourceKey, *, kept: bool = True) -> Resource: ...
+    def find(self, key: ResourceKey, *, kept: bool = True) -> Resource | None:
+        """In a writing unit nobody else changes it before the end, if it is `kept`. What is only looked at is not:
+        whoever holds several waits for whoever holds them in another order."""
+
     def save(self, resource: Resource) -> None: ...
     def remove(self, key: ResourceKey) -> None: ...
     def of_services(self, names: Collection[ResourceName]) -> Sequence[Listed]:
@@ -359,7 +362,9 @@ class FleetBook(Protocol):
     def of_service(self, name: ResourceName) -> Sequence[Resource]:
         """Its instances by name, then its pipeline."""
 
-    def in_environment(self, name: ResourceName) -> Sequence[Resource]: ...
+    def in_environment(self, name: ResourceName) -> Sequence[Resource]:
+        """What lives in it. In a writing unit nothing is added there before the end."""
+
     def on_major(self, template: TemplateName, major: int) -> Sequence[Resource]:
         """Those that run a version of it, by key."""
 
@@ -419,7 +424,9 @@ class DeploymentBook(Protocol):
     def add(self, deployment: Deployment) -> None:
         """Raises Conflict, naming the other, when one is under way on the resource."""
 
-    def get(self, deployment_id: str) -> Deployment: ...
+    def get(self, deployment_id: str, *, kept: bool = True) -> Deployment:
+        """In a writing unit nobody else changes it before the end, if it is `kept`."""
+
     def save(self, deployment: Deployment) -> None: ...
     def of_resource(self, key: ResourceKey, limit: int, before: str | None = None) -> Sequence[Deployment]:
         """Newest first, those older than the one with the id `before`; none when there is none of that id."""

@@ -180,7 +180,8 @@ def due(unit: Unit, policies: Policies, *, now: datetime) -> Sequence[Rollout]:
         taken = [member for member in found if member.turn is Turn.WAITING]
         stage = open_stage(policies.stages, found, now)
         if any(
-            member.stage <= stage and allowed_at(_policy_of(unit, policies, unit.fleet.get(member.resource)), now)
+            member.stage <= stage
+            and allowed_at(_policy_of(unit, policies, unit.fleet.get(member.resource, kept=False)), now)
             for member in taken
         ):
             rollout = Rollout(
@@ -225,7 +226,7 @@ def _step(store: Store, claim: Claim, routing: Routing, policies: Policies, now:
 def _looked_at(unit: Unit, member: Member, now: datetime) -> Member:
     if member.turn is not Turn.UNDER_WAY or member.deployment is None:
         return member
-    deployment = unit.deployments.get(member.deployment)
+    deployment = unit.deployments.get(member.deployment, kept=False)
     if deployment.status.under_way:
         stall = deployment.stall
         return replace(
@@ -248,7 +249,7 @@ def _next(unit: Unit, rollout: Rollout, policies: Policies, now: datetime) -> Me
     for member in next_of(rollout, now):
         if not rollout.automatic:
             return member
-        resource = unit.fleet.find(member.resource)
+        resource = unit.fleet.find(member.resource, kept=False)
         policy = None if resource is None else _policy_of(unit, policies, resource)
         # Who is not updated by itself any more has its turn as well: to be skipped.
         if policy is None or policy.update is UpdateMode.MANUAL or allowed_at(policy, now):
@@ -302,7 +303,7 @@ def foreign(unit: Unit, rollout: Rollout, actor: Actor) -> Resource | None:
     """The first that waits for its turn and is not the actor's to update: they can only pause such a rollout."""
     if not bound_to_own(actor):
         return None
-    waiting = (unit.fleet.find(member.resource) for member in rollout.of(Turn.WAITING))
+    waiting = (unit.fleet.find(member.resource, kept=False) for member in rollout.of(Turn.WAITING))
     return next((each for each in waiting if each is not None and not may(actor, Act.UPDATE, each.owner)), None)
 
 
@@ -439,5 +440,5 @@ def _policy_of(unit: Unit, policies: Policies, resource: Resource) -> Policy:
     home = _home(resource)
     if home is None:
         return MANUAL
-    environment = unit.fleet.find(environment_key(home))
+    environment = unit.fleet.find(environment_key(home), kept=False)
     return policies.of(home, environment.owner if environment else None)

@@ -102,7 +102,7 @@ def placement_of(unit: Unit, resource: Resource, pipelines: Placement) -> Placem
         case ResourceKind.PIPELINE:
             return pipelines
         case ResourceKind.INSTANCE if resource.environment is not None:
-            return unit.fleet.get(environment_key(resource.environment)).placement
+            return unit.fleet.get(environment_key(resource.environment), kept=False).placement
     return resource.placement
 
 
@@ -519,7 +519,7 @@ def _wait(unit: Unit, deployment: Deployment) -> _Wait | None:
         return None
     resource = unit.fleet.get(deployment.resource)
     if resource.key.kind is ResourceKind.INSTANCE and resource.environment is not None:
-        home = unit.fleet.get(environment_key(resource.environment))
+        home = unit.fleet.get(environment_key(resource.environment), kept=False)
         if home.version is None:
             if home.status.under_way:
                 return _Wait(f"waits for environment {home.key.short}")

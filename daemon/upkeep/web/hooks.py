@@ -172,7 +172,7 @@ def _body(environ: "WSGIEnvironment", largest: int) -> bytes:
     except RequestEntityTooLarge as error:
         raise _too_large(largest) from error
     except ClientDisconnected as error:
-        raise CallerError("the body ends before its declared length", cure="send all of it") from error
+        raise CallerError("the body ends before it is whole", cure="send all of it") from error
     if len(body) > largest:
         raise _too_large(largest)
     return body

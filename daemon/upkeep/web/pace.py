@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from upkeep.domain.errors import TooManyRequests
+from upkeep.domain.guesses import origin
 from upkeep.web.peers import client_address
 from upkeep.web.rooms import rooms
 
@@ -15,7 +16,7 @@ def admit_known(who: str, now: datetime) -> None:
 def admit_stranger(now: datetime) -> None:
     """Count a request that nobody is recognised by. Those who are recognised are never kept waiting by strangers, not
     even at the same address."""
-    _admit(f"stranger at {client_address()}", "requests without a valid token come from your address", now)
+    _admit(f"stranger at {origin(client_address())}", "requests without a valid token come from your address", now)
 
 
 def _admit(key: str, said: str, now: datetime) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.errors import ConfigError
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -63,6 +63,21 @@ class _Patience(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
         return piece
 
 
+class _Body:
+    """What a body is read from. One that cannot be read ends like one whose client is gone: applications know of that,
+    and nobody looks for another request behind it."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> bytes:
+        try:
+            piece: bytes = self._reader.read(size)
+        except ParseException as error:
+            raise NoMoreData from error
+        return piece
+
+
 class _Line(TConn):  # type: ignore[misc]
     """A connection, and what is there of its next request. `long` is one that a thread has to read on."""
 
@@ -98,10 +113,12 @@ class _Line(TConn):  # type: ignore[misc]
                 return self.long
             fields = self.got[:head].lower()
             _, declared, rest = fields.partition(b"\r\ncontent-length:")
-            length = rest.partition(b"\r\n")[0].strip(b" \t")
-            self.ends_at = head + 4 + (int(length) if declared and length.isdigit() and len(length) < 16 else 0)
+            length = rest.partition(b"\r\n")[0].strip(b" \t") if declared else b"0"
+            plain = length.isdigit() and len(length) < 16
+            self.ends_at = head + 4 + (int(length) if plain else 0)
             self.long = (
-                self.ends_at > max(GATHERED, len(self.got))
+                not plain
+                or self.ends_at > max(GATHERED, len(self.got))
                 or b"\r\ntransfer-encoding:" in fields
                 or b"\r\nexpect:" in fields
             )
@@ -181,6 +198,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: _Line) -> Any:
         """Answer a request, if the client takes the answer."""
         conn.sock.settimeout(PATIENCE_FOR)
+        req.body.reader = _Body(req.body.reader)
         try:
             return super().handle_request(req, conn)
         except TimeoutError:

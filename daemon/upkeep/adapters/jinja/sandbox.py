@@ -145,7 +145,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         # An input may be called `values`: what a map holds comes before what it can do.
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
+        # Behind what is not there is nothing either, whatever our own class can do.
+        if isinstance(obj, Missing):
+            return obj[attribute]
         return super().getattr(obj, attribute)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        # Calling what is not there is the error that names it; asking it for marks would be one about the mark.
+        return isinstance(obj, Missing) or super().is_safe_callable(obj)
 
     def lay_out(self, pieces: Iterable[str]) -> str:
         """Join what a template puts out. Raises TooLong before the text exceeds its limit."""

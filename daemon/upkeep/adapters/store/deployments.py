@@ -38,8 +38,8 @@ class Deployments:
             cure="wait until it has ended, or cancel it",
         )
 
-    def get(self, deployment_id: str) -> Deployment:
-        row = self._transaction.row(self._transaction.kept(_ONE), deployment=deployment_id)
+    def get(self, deployment_id: str, *, kept: bool = True) -> Deployment:
+        row = self._transaction.row(self._transaction.kept(_ONE) if kept else _ONE, deployment=deployment_id)
         if row is None:
             raise _unknown(deployment_id)
         return deployment_of(row)

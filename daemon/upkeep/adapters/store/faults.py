@@ -63,6 +63,13 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
 _TAKEN = (Conflict, "the database has something of this name already", "look at what is there, then try again")
 _GONE = (TransientError, "something this belongs to was removed meanwhile", "it is tried again")
 
+_OPTION = "invalid connection option"
+_MISWRITTEN = (
+    StalledError,
+    "the database's URL has an option that PostgreSQL does not know",
+    "correct what stands behind its `?`: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS",
+)
+
 _CLOSED = "the database refuses the connection"
 _REFUSED = re.compile(r"FATAL:\s+(.+)")
 
@@ -103,6 +110,8 @@ def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | N
     psycopg = sys.modules.get("psycopg")
     if psycopg is not None and isinstance(error, psycopg.Error):
         state = error.sqlstate
+        if isinstance(error, psycopg.ProgrammingError) and state is None and _OPTION in str(error):
+            return _MISWRITTEN
         if state is None:
             return _unconnected(error) if isinstance(error, psycopg.OperationalError) else None
         if state == "23505":

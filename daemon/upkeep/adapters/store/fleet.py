@@ -34,7 +34,7 @@ from upkeep.adapters.store.transaction import Transaction
 from upkeep.domain.deployments import DeploymentStatus
 from upkeep.domain.errors import CallerError, Conflict, NotFound
 from upkeep.domain.lag import Lag, Standing, offered
-from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version
+from upkeep.domain.names import ResourceKey, ResourceKind, ResourceName, TemplateName, Version, environment_key
 from upkeep.domain.resources import Counters, Listed, Resource, Service
 from upkeep.domain.snoozes import Snooze
 from upkeep.domain.work import WorkKind
@@ -123,19 +123,22 @@ class Fleet:
 
     def add(self, resource: Resource) -> None:
         values = _row_values(resource)
+        if resource.environment is not None and self._transaction.many_write:
+            self._transaction.row(_INHABITED, key=str(environment_key(resource.environment)))
         if not self._transaction.insert(resources, values):
             raise Conflict(f"{resource.key} exists already", cure="choose another name")
         self._headcounts.move({Place.of(values): 1})
 
-    def get(self, key: ResourceKey) -> Resource:
-        found = self.find(key)
+    def get(self, key: ResourceKey, *, kept: bool = True) -> Resource:
+        found = self.find(key, kept=kept)
         if found is None:
             raise _no_resource(key)
         return found
 
-    def find(self, key: ResourceKey) -> Resource | None:
-        turns.for_resource(self._transaction, str(key))
-        row = self._transaction.row(self._transaction.kept(_ONE), key=str(key))
+    def find(self, key: ResourceKey, *, kept: bool = True) -> Resource | None:
+        if kept:
+            turns.for_resource(self._transaction, key)
+        row = self._transaction.row(self._transaction.kept(_ONE) if kept else _ONE, key=str(key))
         return None if row is None else resource_of(row)
 
     def save(self, resource: Resource) -> None:
@@ -163,6 +166,8 @@ class Fleet:
         return tuple(resource_of(row) for row in self._transaction.rows(self._transaction.kept(query)))
 
     def in_environment(self, name: ResourceName) -> Sequence[Resource]:
+        if self._transaction.many_write:
+            self._transaction.row(_EMPTIED, key=str(environment_key(name)))
         return self._all(resources.c.environment == name)
 
     def on_major(self, template: TemplateName, major: int) -> Sequence[Resource]:
@@ -351,6 +356,11 @@ def _steps(column: sa.Column[Any]) -> sa.Select[Any]:
 
 
 _ONE = sa.select(resources).where(resources.c.key == sa.bindparam("key"))
+_ID = sa.select(resources.c.id).where(resources.c.key == sa.bindparam("key"))
+# As foreign keys do it, it keeps an environment from being removed or asked who lives in it, and lets it be written:
+# https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-ROWS
+_INHABITED = _ID.with_for_update(read=True, key_share=True)
+_EMPTIED = _ID.with_for_update()
 
 
 def _row_values(resource: Resource) -> Values:

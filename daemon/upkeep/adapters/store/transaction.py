@@ -15,11 +15,12 @@ from upkeep.adapters.store.tables import numbers
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """A transaction under way. `writing` says whether what is read may have to be kept from changing; `held` are the
-    templates that are kept so, with all that is of them."""
+    templates that are kept so, with all that is of them, and `parted` the services whose parts nobody else holds."""
 
     connection: sa.Connection
     writing: bool
     held: set[str] = field(default_factory=set)
+    parted: set[str] = field(default_factory=set)
     _known: dict[Hashable, sa.Row[Any] | None] = field(default_factory=dict)
 
     @property

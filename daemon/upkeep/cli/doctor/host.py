@@ -52,15 +52,16 @@ def config(path: Path | None, settings: "Settings") -> Verdict:
 
 
 def _secrets(settings: "Settings") -> set[str]:
-    """What stands in the settings themselves. A database's address is one when it has a password."""
+    """What stands in the settings themselves. An address is one when it has a password."""
     from upkeep.settings import ConsoleNotices, without_password
 
     channels = [each.kept for each in settings.notices.channels.values() if not isinstance(each, ConsoleNotices)]
     github = [settings.access.github.kept] if settings.access.github else []
-    given = [kept.value for kept in (*channels, *github, settings.proton.kept) if kept is not None]
+    others = (settings.proton.kept, settings.metrics.kept)
+    given = [kept.value for kept in (*channels, *github, *others) if kept is not None]
     found = {value.get_secret_value() for value in (*given, *settings.webhooks.secrets) if value is not None}
-    url = settings.database.url.get_secret_value() if settings.database.url else ""
-    return (found | ({url} if url != without_password(url) else set())) - {""}
+    addresses = [settings.database.url.get_secret_value() if settings.database.url else "", settings.tracing.endpoint]
+    return (found | {url for url in addresses if url != without_password(url)}) - {""}
 
 
 def somebody_elses(state: Path) -> Verdict | None:

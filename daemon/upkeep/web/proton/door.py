@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from upkeep.domain.errors import CallerError, SignedOut, TransientError, UpkeepError, reaction
 from upkeep.domain.limits import megabytes
@@ -106,7 +106,11 @@ def _actor(here: Rooms, door: ProtonDoor) -> Actor:
     """Who signed the request."""
     raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or request.full_path
     path, _, query = str(raw).partition("?")
-    asked = Asked(request.method, path, query, tuple(request.headers.items()), request.get_data(cache=True))
+    try:
+        body = request.get_data(cache=True)
+    except ClientDisconnected as error:
+        raise Refusal("SerializationException", "the body ends before it is whole") from error
+    asked = Asked(request.method, path, query, tuple(request.headers.items()), body)
     now = here.clock()
     claim = claimed(asked, now)
     if not claim.access_key.startswith(ACCESS_KEY_PREFIX):
