@@ -516,8 +516,8 @@ class PlanBook(Protocol):
 class TallyBook(Protocol):
     """How resources stood over time."""
 
-    def keep(self, tally: Tally) -> None:
-        """Write it over the one of its span; it is the last of its template now."""
+    def keep(self, *kept: Tally) -> None:
+        """Write each over the one of its span; it is the last of its template now. Of one template only one."""
 
     def last(self) -> Mapping[TemplateName, Tally]:
         """The last one of each template, and of the whole fleet."""
