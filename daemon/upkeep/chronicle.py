@@ -24,10 +24,10 @@ class ChronicledStore:
     store: Store
 
     @contextmanager
-    def write(self) -> Iterator[Unit]:
+    def write(self, *, durable: bool = True) -> Iterator[Unit]:
         """One transaction; its events are told when it has been committed, and never when it was undone."""
         recorded: list[tuple[Event, Actor]] = []
-        with self.store.write() as unit:
+        with self.store.write(durable=durable) as unit:
             yield cast(Unit, _Unit(unit, recorded))
         for event, actor in recorded:
             _tell(event, actor)

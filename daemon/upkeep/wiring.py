@@ -598,6 +598,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
         lease_for=settings.worker.lease,
         concurrency=settings.worker.concurrency,
         at_once=settings.worker.at_once,
+        errands=schedule.errands,
         on_setback=schedule.realign,
     )
     return Crew(worker, schedule, None if metrics is None else serve_metrics(settings, metrics, stack))

@@ -225,13 +225,12 @@ def asked(store: SqlStore, act: Callable[[], Any]) -> list[tuple[str, Any]]:
         if statement.lstrip().upper().startswith(("SELECT", "WITH")):
             found.append((statement, parameters))
 
-    engine = store._database.engine
-    sa.event.listen(engine, "before_cursor_execute", note)
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
         answer = act()
         assert answer is None or answer.status_code == 200, answer.text
     finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
     return found
 
 

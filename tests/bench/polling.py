@@ -69,9 +69,8 @@ def _few(size: Size, report: Report, state: Path, remote: Remote, together: int)
 
     def ours() -> None:
         now = datetime.now(UTC) + 2 * A_DAY * next(days)
-        with store.write() as unit:
+        with store.write(durable=False) as unit:
             assert follow.poll(unit, jitter=0.5, now=now) == together
-        with store.write() as unit:
             claim = unit.work.claim([WorkKind.POLL], now, timedelta(minutes=1))
         assert claim is not None
         poll(store, repositories, claim, now=now)

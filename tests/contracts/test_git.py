@@ -652,6 +652,17 @@ def test_settings_of_a_repository_run_nothing_and_change_nothing(tmp_path: Path)
     assert not marker.exists()
 
 
+def test_settings_of_a_repository_around_the_mirrors_are_not_read(
+    tmp_path: Path, source: Source, repositories: GitRepositories, history: History
+) -> None:
+    around = a_repository(tmp_path / ".git", [{"a": "1"}])
+    marker = tmp_path / "ran"
+    around.git("config", f"url.file://{around.git_dir}.insteadOf", source.url)
+    around.git("config", "credential.helper", f"!touch {marker}")
+    assert repositories.head(source) == history.git("rev-parse", "main")
+    assert not marker.exists()
+
+
 # ------------------------------------------------------------------------------------------------- limits
 
 

@@ -435,11 +435,24 @@ def test_a_damaged_file_needs_a_person(database_url: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_what_is_committed_on_sqlite_is_on_the_disk(any_store: SqlStore) -> None:
-    with any_store.read() as unit:
-        ask = unit.sources._transaction.connection.exec_driver_sql  # type: ignore[attr-defined]
-        settings = {name: ask(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys")}
-    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+def test_what_is_committed_on_sqlite_is_on_the_disk_unless_it_need_not_be(any_store: SqlStore) -> None:
+    for durable, synchronous in ((True, 2), (False, 1), (True, 2)):
+        with any_store.write(durable=durable) as unit:
+            ask = unit.sources._transaction.connection.exec_driver_sql
+            names = ("journal_mode", "synchronous", "foreign_keys")
+            settings = {name: ask(f"PRAGMA {name}").scalar() for name in names}
+        assert settings == {"journal_mode": "wal", "synchronous": synchronous, "foreign_keys": 1}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_connection_to_a_file_writes_or_reads_and_is_never_told_to_do_the_other(any_store: SqlStore) -> None:
+    """Whichever it is told anew lets SQLite forget all statements that the connection has prepared."""
+    used: dict[str, set[object]] = {"read": set(), "write": set()}
+    for kind, begin in (("write", any_store.write), ("read", any_store.read)) * 2:
+        with begin() as unit:
+            used[kind].add(unit.sources._transaction.connection.connection.driver_connection)
+    assert len(used["read"] | used["write"]) == 2
+    assert not used["read"] & used["write"]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

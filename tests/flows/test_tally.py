@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from tests import builders
 from upkeep.domain.lag import Lag, Standing
@@ -59,6 +60,17 @@ def test_what_has_no_resources_any_more_is_written_down_as_nothing(kept, now):
     schedule.look_at_the_fleet(kept, now)
     with kept.read() as unit:
         assert {found.counters.total for found in unit.tallies.last().values()} == {0}
+
+
+def test_many_templates_are_written_down_by_as_few_statements_as_one(kept, now):
+    said = []
+    with kept.write() as unit:
+        for number in range(20):
+            unit.fleet.add(replace(builders.an_environment(f"e{number}"), template=TemplateName(f"env-{number}")))
+        sa.event.listen(kept._database.engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+        assert tally.write_down(unit, now) == 21
+        assert tally.changed(unit, now) == ()
+    assert len([statement for statement in said if not statement.startswith("SELECT")]) == 2
 
 
 def test_old_tallies_are_thinned_to_one_a_day_and_the_last_stays(any_store, now):

@@ -57,9 +57,9 @@ class Mortal:
     risk: float
 
     @contextmanager
-    def write(self) -> Iterator[Unit]:
+    def write(self, *, durable: bool = True) -> Iterator[Unit]:
         drawn = self.dice.random()
-        with self.store.write() as unit:
+        with self.store.write(durable=durable) as unit:
             yield unit
             if drawn < self.risk / 2:
                 raise Killed

@@ -1,6 +1,7 @@
 """The worker's loop, with real threads over a real store."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -104,6 +105,28 @@ def test_work_is_left_alone_until_it_is_due(store: SqlStore, now: datetime) -> N
         clock.at = now + MINUTE
         store.ring()
         until("the later work", lambda: not rows(store))
+
+
+def test_an_errand_is_run_where_the_worker_claims_next_and_one_that_fails_stops_nothing(
+    any_store: SqlStore, now: datetime
+) -> None:
+    def broken(unit: Unit) -> None:
+        unit.work.ask(WorkKind.SYNC, "undone", now)
+        raise ZeroDivisionError("oh")
+
+    worked: list[str] = []
+
+    def work(claim: Claim) -> None:
+        worked.append(claim.subject)
+        done(any_store)(claim)
+
+    errands: deque[Callable[[Unit], None]] = deque([broken])
+    with working(any_store, {WorkKind.SYNC: work}, Clock(now), errands=errands):
+        until("the broken errand", lambda: not errands)
+        errands.append(lambda unit: unit.work.ask(WorkKind.SYNC, "asked", now))
+        any_store.ring()
+        until("what the errand asked for", lambda: worked == ["asked"])
+        until("its end", lambda: not rows(any_store))
 
 
 def test_slow_syncs_do_not_hold_up_a_deployment(store: SqlStore, now: datetime) -> None:
@@ -311,9 +334,9 @@ class Outage:
             yield unit
 
     @contextmanager
-    def write(self) -> Iterator[Unit]:
+    def write(self, *, durable: bool = True) -> Iterator[Unit]:
         self._answer()
-        with self.store.write() as unit:
+        with self.store.write(durable=durable) as unit:
             yield unit
 
     def check(self) -> None:

@@ -1,6 +1,8 @@
 """What the clock asks for."""
 
 import threading
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,17 +19,28 @@ from upkeep.domain.policies import Policies, Policy, UpdateMode
 from upkeep.domain.work import WorkKind
 from upkeep.flows import review
 from upkeep.flows.measure import measure
+from upkeep.flows.ports import Unit
 from upkeep.worker import schedule
 from upkeep.worker.schedule import Schedule
 
 
-def test_a_source_whose_time_has_come_is_polled_once(store: SqlStore, now: datetime) -> None:
-    with store.write() as unit:
+def test_a_source_whose_time_has_come_is_polled_once(any_store: SqlStore, now: datetime) -> None:
+    with any_store.write() as unit:
         unit.sources.add(builders.a_source("due", next_poll_at=now))
         unit.sources.add(builders.a_source("later", next_poll_at=now + timedelta(minutes=1)))
-    schedule.poll(store, now)
-    schedule.poll(store, now)
-    with store.read() as unit:
+    errands: deque[Callable[[Unit], None]] = deque()
+    for _ in range(2):
+        # Two workers have looked before one of them runs its errand.
+        schedule.look_for_polls(any_store, errands, now)
+    assert len(errands) == 2
+    for errand in errands:
+        with any_store.write() as unit:
+            errand(unit)
+            claim = unit.work.claim([WorkKind.POLL], now, timedelta(minutes=1))
+            assert (claim and claim.subject) == ("due" if errand is errands[0] else None)
+    schedule.look_for_polls(any_store, errands, now)
+    assert len(errands) == 2
+    with any_store.read() as unit:
         assert [(row.kind, row.subject) for row in unit.work.list(10)] == [(WorkKind.POLL, "due")]
         next_poll_at = unit.sources.get("due").next_poll_at
     assert next_poll_at is not None
@@ -126,7 +139,7 @@ def test_it_ticks_also_after_the_clock_was_realigned_and_after_a_tick_that_faile
         ticks.release()
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(schedule, "poll", broken)
+    monkeypatch.setattr(schedule, "look_for_polls", broken)
     monkeypatch.setattr(schedule, "POLL_EVERY", timedelta(seconds=1))
     running = Schedule(store, clock=lambda: now, tidy=lambda: None)
     running.start()
@@ -142,7 +155,7 @@ def test_it_ticks_when_the_clock_was_set_back_to_before_it_was_made(
     store: SqlStore, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = threading.Semaphore(0)
-    monkeypatch.setattr(schedule, "poll", lambda *_: ticks.release())
+    monkeypatch.setattr(schedule, "look_for_polls", lambda *_: ticks.release())
     monkeypatch.setattr(schedule, "POLL_EVERY", timedelta(seconds=1))
     running = Schedule(store, clock=lambda: now, tidy=lambda: None)
     # By the clock that it ticks by, it was made in forty days.

@@ -109,8 +109,7 @@ def poll(unit: Unit, *, jitter: float, now: datetime, limit: int = 200) -> int:
     interval itself if that is longer.
     """
     due = unit.sources.due(now, limit)
-    for source in due:
-        unit.sources.save(replace(source, next_poll_at=next_poll_at(source, jitter, now)))
+    unit.sources.put_off({source.name: next_poll_at(source, jitter, now) for source in due})
     names = sorted(source.name for source in due)
     for first in range(0, len(names), POLLED_TOGETHER):
         unit.work.ask(WorkKind.POLL, " ".join(names[first : first + POLLED_TOGETHER]), now)

@@ -2,7 +2,7 @@
 
 Most of the time nothing is, and that is written down for all of them together: what it costs beside git is shared. Any
 other answer is left to a sync of that source, which reads what is new or says what is wrong. Nothing is read here, so
-that a poll that was killed, or done twice, has changed nothing but when its sources were last heard from.
+that a poll that was killed, undone or done twice has changed nothing but when its sources were last heard from.
 """
 
 from datetime import datetime
@@ -35,7 +35,7 @@ def poll(store: Store, repositories: Repositories, claim: Claim, *, now: datetim
             unit.work.hold(claim)
             for each in asked:
                 unit.work.ask(WorkKind.SYNC, each.name, now, Cause.POLL)
-    with store.write() as unit:
+    with store.write(durable=False) as unit:
         unit.work.done(claim)
         unit.sources.heard(quiet, now)
 

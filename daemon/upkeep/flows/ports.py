@@ -43,8 +43,12 @@ from upkeep.domain.work import Claim, DueWork, WorkKind
 class Store(Protocol):
     """Rows, in transactions. Times that come back are aware and in UTC."""
 
-    def write(self) -> AbstractContextManager["Unit"]:
-        """One transaction that may write: committed when the block ends, undone when it raises."""
+    def write(self, *, durable: bool = True) -> AbstractContextManager["Unit"]:
+        """One transaction that may write: committed when the block ends, undone when it raises.
+
+        One that need not be `durable` may be undone later by a failure of the power, which ends every process that
+        knew of it; what a durable one has seen of it stays.
+        """
 
     def read(self) -> AbstractContextManager["Unit"]:
         """One transaction that sees a single state and writes nothing."""
@@ -140,6 +144,9 @@ class SourceBook(Protocol):
         """Those of these names that there are, by name."""
 
     def save(self, source: Source) -> None: ...
+    def put_off(self, until: Mapping[SourceName, datetime]) -> None:
+        """Set when each of these is to be polled next."""
+
     def heard(self, answered: Sequence[Source], at: datetime) -> None:
         """Note that these answered and had nothing new. One that reads something else by now, or came to read more,
         stalled or failed, is left as it is."""
@@ -523,8 +530,8 @@ class PlanBook(Protocol):
 class TallyBook(Protocol):
     """How resources stood over time."""
 
-    def keep(self, tally: Tally) -> None:
-        """Write it over the one of its span; it is the last of its template now."""
+    def keep(self, *kept: Tally) -> None:
+        """Write each over the one of its span; it is the last of its template now. Of one template only one."""
 
     def last(self) -> Mapping[TemplateName, Tally]:
         """The last one of each template, and of the whole fleet."""

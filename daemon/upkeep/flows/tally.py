@@ -25,7 +25,8 @@ def changed(unit: Unit, now: datetime) -> tuple[Tally, ...]:
     present = unit.fleet.counters_of()
     known = unit.tallies.last()
     # What has no resources any more is written down once more, as nothing.
-    gone = {template: Counters() for template in known.keys() - present.keys()}
+    gone = {template: Counters() for template in known.keys() - present.keys() - {WHOLE_FLEET}}
+    # The whole comes last, as where one template is written down, so that neither waits for the other.
     found = {**gone, **present, WHOLE_FLEET: _sum(present.values())}
     return tuple(
         Tally(template, span_of(now), counters)
@@ -37,8 +38,7 @@ def changed(unit: Unit, now: datetime) -> tuple[Tally, ...]:
 def write_down(unit: Unit, now: datetime) -> int:
     """Keep what has changed; returns how many tallies these are."""
     found = changed(unit, now)
-    for one in found:
-        unit.tallies.keep(one)
+    unit.tallies.keep(*found)
     return len(found)
 
 

@@ -2,8 +2,8 @@
 
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
@@ -13,7 +13,7 @@ import structlog
 from upkeep import watch
 from upkeep.domain.errors import LostLease, TransientError, UpkeepError
 from upkeep.domain.work import Claim, WorkKind
-from upkeep.flows.ports import Store
+from upkeep.flows.ports import Store, Unit
 from upkeep.worker import setback
 from upkeep.worker.works import Work, about
 
@@ -41,8 +41,9 @@ class Worker:
     """One worker of possibly several on the same store.
 
     `concurrency` is how many works of each kind run at a time, unless `at_once` says another number for a kind: each
-    has its own places, so that slow syncs never hold up a deployment or a notice. `on_setback` is called when the clock
-    was set back, `chance` gives numbers from 0 to 1 for jitter.
+    has its own places, so that slow syncs never hold up a deployment or a notice. Of `errands`, the last one is run in
+    the transaction of the next claim, which may find what it asks for. `on_setback` is called when the clock was set
+    back, `chance` gives numbers from 0 to 1 for jitter.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Worker:
         lease_for: timedelta,
         concurrency: int,
         at_once: Mapping[WorkKind, int] | None = None,
+        errands: deque[Callable[[Unit], None]] | None = None,
         on_setback: Callable[[], None] = lambda: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -62,6 +64,7 @@ class Worker:
         self._clock = clock
         self._lease_for = lease_for
         self._places = {kind: (at_once or {}).get(kind, concurrency) for kind in works}
+        self._errands = deque() if errands is None else errands
         self._on_setback = on_setback
         self._chance = chance
         self._stopping = Event()
@@ -99,11 +102,14 @@ class Worker:
             running = Counter(claim.kind for claim in self._held)
         free = [kind for kind in self._works if running[kind] < self._places[kind]]
         now = self._clock()
-        with self._store.read() as unit:
-            due_at = unit.work.next_due_at(free)
+        errand = self._errands.pop() if self._errands else None
+        due_at = self._next_due_at(free) if errand is None else now
         claim = None
         if due_at is not None and due_at <= now:
-            with self._store.write() as unit:
+            # What a failure of the power undoes of this is due again.
+            with self._store.write(durable=False) as unit:
+                if errand is not None:
+                    errand(unit)
                 claim = unit.work.claim(free, now, self._lease_for)
         if claim is not None:
             with self._lock:
@@ -115,6 +121,10 @@ class Worker:
         elif due_at is not None:
             longest = FULL_AT_MOST
         self._store.wait(at_most=longest)
+
+    def _next_due_at(self, kinds: Sequence[WorkKind]) -> datetime | None:
+        with self._store.read() as unit:
+            return unit.work.next_due_at(kinds)
 
     def _do(self, claim: Claim) -> None:
         with watch.stretch("work", claim.kind.value, {"work": claim.kind.value} | about(claim)) as working:
@@ -173,7 +183,7 @@ class Worker:
             if not held:
                 continue
             try:
-                with self._store.write() as unit:
+                with self._store.write(durable=False) as unit:
                     until = self._clock() + self._lease_for
                     lost = [claim for claim in held if not unit.work.renew(claim, until)]
             except Exception as failure:

@@ -5,6 +5,7 @@ finds something does it in a transaction that nobody else is in at the time, so 
 """
 
 import random
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -54,6 +55,8 @@ class Schedule:
         drift_every_for: timedelta | None = None,
         policies: Policies | None = None,
     ) -> None:
+        self.errands: deque[Callable[[Unit], None]] = deque(maxlen=1)
+        """What the worker is to do in the transaction of its next claim, because it asks for what is then claimed."""
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -62,7 +65,8 @@ class Schedule:
             "poll": IntervalTrigger(seconds=int(POLL_EVERY.total_seconds()), timezone=UTC),
             "tidy": CronTrigger(hour=3, jitter=3600, timezone=UTC),
         }
-        self._scheduler.add_job(_safely(lambda: poll(store, clock())), self._triggers["poll"], id="poll")
+        look = _safely(lambda: look_for_polls(store, self.errands, clock()))
+        self._scheduler.add_job(look, self._triggers["poll"], id="poll")
         self._scheduler.add_job(_safely(tidy), self._triggers["tidy"], id="tidy")
         for name, job, every_for in (
             ("tally", look_at_the_fleet, TALLY_EVERY),
@@ -95,13 +99,13 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
 
 
-def poll(store: Store, now: datetime) -> None:
-    """Ask for polls of the sources whose time has come. Writes only when there are any."""
+def look_for_polls(store: Store, errands: deque[Callable[[Unit], None]], now: datetime) -> None:
+    """Have polls asked for of the sources whose time has come, when there are any, and by who then claims one."""
     with store.read() as unit:
         if not unit.sources.due(now, 1):
             return
     jitter = random.random()  # noqa: S311  (spreads load, guards nothing)
-    _alone(store, "poll", lambda unit: follow.poll(unit, jitter=jitter, now=now))
+    errands.append(partial(_unless_done, "poll", lambda unit: follow.poll(unit, jitter=jitter, now=now)))
     store.ring()
 
 
@@ -160,8 +164,12 @@ def look_for_updates(store: Store, policies: Policies, now: datetime) -> None:
 
 def _alone(store: Store, errand: str, do: Callable[[Unit], object]) -> None:
     with store.write() as unit:
-        if unit.work.alone(errand):
-            do(unit)
+        _unless_done(errand, do, unit)
+
+
+def _unless_done(errand: str, do: Callable[[Unit], object], unit: Unit) -> None:
+    if unit.work.alone(errand):
+        do(unit)
 
 
 def _begun_anew(trigger: BaseTrigger) -> BaseTrigger:

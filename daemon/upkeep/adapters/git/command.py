@@ -79,6 +79,7 @@ _SETTINGS = (
     "diff.ignoreSubmodules=none",
     "i18n.logOutputEncoding=UTF-8",
 )
+_TAKEN_BACK = tuple(part for setting in _SETTINGS for part in ("-c", setting))
 
 
 Begin = Callable[[bytes], Iterator[bytes]]
@@ -164,8 +165,8 @@ class GitCommand:
 
     @contextmanager
     def _started(self, arguments: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
-        repository = [f"--git-dir={self.git_dir}"] if self.git_dir else []
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        # Without a repository no configuration is read at all, so that there is nothing to take back.
+        repository = [f"--git-dir={self.git_dir}", *_TAKEN_BACK] if self.git_dir else []
         environment = {
             **_CLOSED,
             "GIT_CEILING_DIRECTORIES": str(self.folder.parent),
@@ -175,7 +176,7 @@ class GitCommand:
         prefix, emptied = _forgetting(environment)
         try:
             started = git.Git(self.folder).execute(
-                [*prefix, "git", "--no-pager", *repository, *settings, *arguments],
+                [*prefix, "git", "--no-pager", *repository, *arguments],
                 istream=subprocess.PIPE,
                 as_process=True,
                 env={**emptied, **environment},

@@ -6,6 +6,7 @@ started it.
 """
 
 import codecs
+import gc
 import hashlib
 import html
 import json
@@ -37,6 +38,10 @@ _CACHED_CHARACTERS = 4_000_000
 """Compiled templates are kept for this many characters of source, so that they stay within the memory limit."""
 
 
+_GARBAGE_AFTER = 50_000
+"""So many objects more than before, and those in circles are looked for. A template makes thousands in none."""
+
+
 class Cache:
     """Compiled templates by the digest of their text, those used last."""
 
@@ -61,6 +66,8 @@ class Cache:
 def main(memory_bytes: int, seconds: float, output_bytes: int) -> None:
     """Answer questions until there are no more."""
     sandbox, cache, frames = Sandbox(output_bytes), Cache(), Frames()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER)
     _confine(memory_bytes)
     _write(READY)
     while (question := _read(frames)) is not None:

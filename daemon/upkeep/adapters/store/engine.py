@@ -33,6 +33,8 @@ _GONE_AFTER = timedelta(seconds=20)
 _GONE_SOON = timedelta(seconds=2)
 """The same where somebody only asks whether it answers."""
 
+_NORMAL, _FULL = 1, 2
+
 _SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
 
 
@@ -41,11 +43,15 @@ class SqliteDatabase:
 
     Writers take turns: threads by a lock, processes by `flock` on a file beside the database. SQLite's own way of
     waiting sleeps ever longer and lets newcomers pass, which starves whoever waits.
+
+    Readers of a file have connections of their own: one that is told to write again, or to read only again, forgets
+    every statement that it has prepared, and preparing takes longer than most of them.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._engines: dict[int, sa.Engine] = {}
+        self._readers: dict[int, sa.Engine] = {}
         self._turns: dict[int, Turn] = {}
         self._seats: dict[int, Seat] = {}
 
@@ -56,18 +62,24 @@ class SqliteDatabase:
 
     @property
     def engine(self) -> sa.Engine:
-        """The engine of this process: a fork shares no connection with its parent."""
+        """The engine of this process that writes: a fork shares no connection with its parent."""
         return _of_this_process(self._engines, self._make_engine)
 
     @contextmanager
-    def transaction(self, *, writing: bool, patience: timedelta = PATIENCE) -> Iterator[sa.Connection]:
+    def transaction(
+        self, *, writing: bool, durable: bool = True, patience: timedelta = PATIENCE
+    ) -> Iterator[sa.Connection]:
         """One transaction, committed when its block ends well. A reading one sees a single state. TransientError when
-        its turn has not come after `patience`."""
+        its turn has not come after `patience`.
+
+        One that is not `durable` does not wait for the disk. The next durable one does so for both.
+        """
         # The one connection of a database in memory can be in one transaction only, also for reading.
         alone = writing or self.path is None
         turn = self.turn(patience) if alone else nullcontext()
-        with _transaction(self.name, turn, self.engine, {}) as connection:
-            begin_sqlite(connection, writing=writing, patience=min(patience, _FOREIGNERS_FOR))
+        engine = self.engine if alone else _of_this_process(self._readers, self._make_engine)
+        with _transaction(self.name, turn, engine, {}) as connection:
+            begin_sqlite(connection, writing=writing, durable=durable, patience=min(patience, _FOREIGNERS_FOR))
             yield connection
 
     def trial(self, patience: timedelta) -> AbstractContextManager[sa.Connection]:
@@ -88,9 +100,10 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Give back what this process holds."""
-        engine = self._engines.pop(os.getpid(), None)
-        if engine is not None:
-            engine.dispose()
+        for engines in (self._engines, self._readers):
+            engine = engines.pop(os.getpid(), None)
+            if engine is not None:
+                engine.dispose()
         seat = self._seats.pop(os.getpid(), None)
         if seat is not None:
             seat.close()
@@ -144,10 +157,11 @@ class PostgresDatabase:
         return self._clock.now()
 
     @contextmanager
-    def transaction(self, *, writing: bool) -> Iterator[sa.Connection]:
+    def transaction(self, *, writing: bool, durable: bool = True) -> Iterator[sa.Connection]:
         """One transaction, committed when its block ends well. A reading one sees a single state.
 
-        A writing one sees what others commit meanwhile; what it reads by key is locked instead.
+        A writing one sees what others commit meanwhile; what it reads by key is locked instead. It is always durable:
+        this server can fail and leave workers behind that know of a claim, and must not give its token again.
         """
         options = {} if writing else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with _transaction(self.name, nullcontext(), self.engine, options) as connection:
@@ -362,12 +376,16 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     cursor.close()
 
 
-def begin_sqlite(connection: sa.Connection, *, writing: bool, patience: timedelta) -> None:
+def begin_sqlite(connection: sa.Connection, *, writing: bool, patience: timedelta, durable: bool = True) -> None:
     """Say BEGIN, which neither the driver nor SQLAlchemy does for us: the first thing in every transaction."""
     # By the driver itself: SQLAlchemy's way is ten times as long, and nothing begins more often. Nor is it told of by
     # an event of SQLAlchemy's: as soon as there is one, each statement asks for listeners to all others.
     cursor = connection.connection.cursor()
     wanted = {"busy_timeout": _milliseconds(patience), "query_only": int(not writing)}
+    if writing:
+        # Where NORMAL commits, a failure of the power may undo the last of them, but never one without those behind
+        # it: https://www.sqlite.org/pragma.html#pragma_synchronous
+        wanted["synchronous"] = _FULL if durable else _NORMAL
     for name, value in wanted.items():
         # A connection keeps what it was told, and most of its transactions want the same.
         if connection.info.get(name) != value:

@@ -1,11 +1,11 @@
 """Sources in the store."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.rows import Values, source_of, source_values
+from upkeep.adapters.store.rows import source_of, source_values
 from upkeep.adapters.store.tables import sources, templates
 from upkeep.adapters.store.tables import work as work_table
 from upkeep.adapters.store.transaction import Transaction
@@ -33,6 +33,7 @@ _DUE = (
     .limit(sa.bindparam("at_most", type_=sa.Integer))
 )
 _DUE_ALONE = _DUE.with_for_update(key_share=True, skip_locked=True)
+_PUT_OFF = sa.update(sources).where(sources.c.name == sa.bindparam("of")).values(next_poll_at=sa.bindparam("till"))
 _HEARD = (
     sa.update(sources)
     .where(
@@ -52,7 +53,7 @@ class Sources:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._read: dict[str, Values] = {}
+        self._read: dict[str, Source] = {}
 
     def add(self, source: Source) -> None:
         if not self._transaction.insert(sources, source_values(source)):
@@ -95,7 +96,8 @@ class Sources:
     def save(self, source: Source) -> None:
         # Lists are read without locks, because every webhook reads one. Writing only what differs from what was
         # read keeps a sync and a poll of the same source from undoing each other's columns.
-        before = self._read.get(source.name, {})
+        read = self._read.get(source.name)
+        before = {} if read is None else source_values(read)
         changed = {key: value for key, value in source_values(source).items() if before.get(key, ...) != value}
         changed["name"] = source.name
         if not self._transaction.save(sources, changed):
@@ -103,6 +105,12 @@ class Sources:
         if not changed.keys() <= _COURSE:
             self._transaction.next_number(_EDITION)
         self._noted(source)
+
+    def put_off(self, until: Mapping[SourceName, datetime]) -> None:
+        self._transaction.require_writing()
+        if until:
+            rows = [{"of": name, "till": at} for name, at in until.items()]
+            self._transaction.connection.execute(_PUT_OFF, rows)
 
     def heard(self, answered: Sequence[Source], at: datetime) -> None:
         self._transaction.require_writing()
@@ -125,7 +133,7 @@ class Sources:
         return tuple(self._noted(source_of(row)) for row in self._transaction.rows(query, now=now, at_most=limit))
 
     def _noted(self, source: Source) -> Source:
-        self._read[source.name] = source_values(source)
+        self._read[source.name] = source
         return source
 
 

@@ -129,8 +129,8 @@ class SqlStore:
         self._thread = threading.local()
 
     @contextmanager
-    def write(self) -> Iterator[SqlUnit]:
-        with self._alone(), self._database.transaction(writing=True) as connection:
+    def write(self, *, durable: bool = True) -> Iterator[SqlUnit]:
+        with self._alone(), self._database.transaction(writing=True, durable=durable) as connection:
             unit = SqlUnit(Transaction(connection, writing=True))
             yield unit
         if unit.work.rang:

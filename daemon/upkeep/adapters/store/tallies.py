@@ -22,11 +22,17 @@ class Tallies:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    def keep(self, tally: Tally) -> None:
-        of_template = tallies.c.template == tally.template
-        self._transaction.change(tallies, sa.and_(of_template, tallies.c.last), {"last": False})
-        counted = {name: getattr(tally.counters, name) for name in _COUNTED}
-        self._transaction.put(tallies, {"template": tally.template, "at": tally.at, **counted, "last": True})
+    def keep(self, *kept: Tally) -> None:
+        self._transaction.require_writing()
+        if not kept:
+            return
+        self._transaction.connection.execute(_LAST_NO_MORE, [{"of": tally.template} for tally in kept])
+        rows = [
+            {"template": tally.template, "at": tally.at, "last": True}
+            | {name: getattr(tally.counters, name) for name in _COUNTED}
+            for tally in kept
+        ]
+        self._transaction.put(tallies, *rows)
 
     def last(self) -> Mapping[TemplateName, Tally]:
         rows = self._transaction.rows(_TALLIES.where(tallies.c.last))
@@ -52,6 +58,7 @@ class Tallies:
 
 
 _TALLIES = sa.select(tallies.c.template, tallies.c.at, *(tallies.c[name] for name in _COUNTED))
+_LAST_NO_MORE = sa.update(tallies).where(tallies.c.template == sa.bindparam("of"), tallies.c.last).values(last=False)
 _WORST = (
     _TALLIES.where(tallies.c.last, tallies.c.template != WHOLE_FLEET)
     .order_by(tallies.c.behind_major.desc(), tallies.c.behind_minor.desc(), tallies.c.template.desc())
