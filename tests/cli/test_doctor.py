@@ -183,7 +183,7 @@ def test_no_git_and_an_old_one(installation, tmp_path, monkeypatch):
     assert installation.doctor()["git"] == ("fail", "there is no git in PATH", "install git")
     (programs / "git").write_text("#!/bin/sh\necho git version 2.17.1\n")
     (programs / "git").chmod(0o755)
-    assert host.git() == Verdict("fail", "git", "2.17.1 is too old", "install git 2.29 or newer")
+    assert host.git() == Verdict("fail", "git", "2.17.1 is too old", "install git 2.31 or newer")
 
 
 def test_a_state_folder_that_cannot_be_made(installation):

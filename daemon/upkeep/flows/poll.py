@@ -36,8 +36,9 @@ def poll(store: Store, repositories: Repositories, claim: Claim, *, now: datetim
             for each in asked:
                 unit.work.ask(WorkKind.SYNC, each.name, now, Cause.POLL)
     with store.write(durable=False) as unit:
-        unit.work.done(claim)
+        # Sources first, as where polls are asked for: in two orders, each would wait for the other.
         unit.sources.heard(quiet, now)
+        unit.work.done(claim)
 
 
 def _may_be_quiet(source: Source) -> bool:

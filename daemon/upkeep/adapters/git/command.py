@@ -184,7 +184,7 @@ class GitCommand:
                 pass_fds=self.held,
             )
         except (git.GitCommandNotFound, PermissionError) as missing:
-            raise StalledError("git cannot be run", cure="install git 2.29 or newer, within PATH") from missing
+            raise StalledError("git cannot be run", cure="install git 2.31 or newer, within PATH") from missing
         except OSError as refused:
             raise TransientError(f"git could not be started: {refused.strerror}") from refused
         process = started.proc

@@ -16,7 +16,7 @@ from upkeep.domain.errors import BundleError, UpkeepError
 if TYPE_CHECKING:
     from upkeep.settings import Settings
 
-_OLDEST_GIT = (2, 29)
+_OLDEST_GIT = (2, 31)
 """What `git fetch` is asked with, `--stdin` and `--no-write-fetch-head`, came with it: https://git-scm.com/docs/git-fetch."""
 _FULL_BELOW = 64 << 20
 _NEARLY_FULL_BELOW = 1 << 30
@@ -32,7 +32,7 @@ def git() -> Verdict:
     found = answer.stdout.strip().removeprefix("git version ")
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST_GIT:
-        return Verdict(FAIL, "git", f"{found or 'its version'} is too old", "install git 2.29 or newer")
+        return Verdict(FAIL, "git", f"{found or 'its version'} is too old", "install git 2.31 or newer")
     return Verdict(OK, "git", found)
 
 
