@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from upkeep.settings import Settings
 
 _OLDEST_GIT = (2, 31)
-"""What `git fetch` is asked with, `--stdin` and `--no-write-fetch-head`, came with it: https://git-scm.com/docs/git-fetch."""
+"""Settings that no list of processes shows, by `GIT_CONFIG_COUNT`, came with it: https://git-scm.com/docs/git-config#ENVIRONMENT"""
 _FULL_BELOW = 64 << 20
 _NEARLY_FULL_BELOW = 1 << 30
 """Bytes. An SQLite database and its log grow together, and a mirror is as large as its repository."""
