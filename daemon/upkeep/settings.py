@@ -67,10 +67,12 @@ _HOUR = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _GITHUB_GROUP = re.compile(r"[\w-]+(/[\w.-]+)?")
 _SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB)", re.IGNORECASE)
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+_LONGEST = timedelta(days=36500)
+"""A time that long ago, or that far ahead, is still one that databases can write down."""
 
 
 def parse_duration(text: object) -> timedelta:
-    """Read `30s`, `5m`, `1h30m` or `2d`. ValueError, with a cure, for anything else."""
+    """Read `30s`, `5m`, `1h30m` or `2d`, a hundred years at most. ValueError, with a cure, for anything else."""
     if isinstance(text, timedelta):
         return text
     found = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
@@ -78,9 +80,16 @@ def parse_duration(text: object) -> timedelta:
         raise _fault(f"`{text}` is not a duration", "write a number and its unit, for example 30s, 5m, 1h30m or 2d")
     days, hours, minutes, seconds = (int(group or 0) for group in found.groups())
     try:
-        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError:
-        raise _fault(f"`{text}` is too long", "write a duration of at most some years") from None
+        span = timedelta.max
+    return _within(span, str(text), _LONGEST)
+
+
+def _within(span: timedelta, text: str, longest: timedelta) -> timedelta:
+    if span > longest:
+        raise _fault(f"`{text}` is too long", f"write at most {write_duration(longest)}")
+    return span
 
 
 def write_duration(span: timedelta) -> str:
@@ -146,6 +155,10 @@ def _at_least(shortest: timedelta) -> Callable[[timedelta], timedelta]:
     return check
 
 
+def _at_most(longest: timedelta) -> Callable[[timedelta], timedelta]:
+    return lambda span: _within(span, write_duration(span), longest)
+
+
 def _fault(message: str, cure: str) -> PydanticCustomError:
     return PydanticCustomError("upkeep", "{message}", {"message": message, "cure": cure})
 
@@ -188,9 +201,11 @@ def _check_group(text: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
-Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
+# Git, the kernel and PostgreSQL count milliseconds in 32 bits.
+Patience = Annotated[Span, AfterValidator(_at_most(timedelta(days=7)))]
+Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1, le=1 << 50)]
 AtOnce = Annotated[int, Field(ge=1, le=64)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
 Hour = Annotated[str, AfterValidator(_check_hour)]
@@ -233,9 +248,9 @@ class Migration:
     """How long changing the tables may take: waiting for another process that does so, for whoever works on a table,
     and one statement."""
 
-    wait: Span = timedelta(minutes=5)
-    lock_timeout: Span = timedelta(seconds=10)
-    statement_timeout: Span = timedelta(minutes=15)
+    wait: Patience = timedelta(minutes=5)
+    lock_timeout: Patience = timedelta(seconds=10)
+    statement_timeout: Patience = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -284,7 +299,7 @@ class Git:
     """How repositories are read. `memory` bounds what each process of git holds, `fetch` what one fetch may bring.
     `allow_local` accepts `file:` addresses and paths; with `known_hosts_file` no other SSH host is trusted."""
 
-    timeout: Span = timedelta(minutes=2)
+    timeout: Patience = timedelta(minutes=2)
     memory: Annotated[Size, Field(ge=64 << 20)] = 1 << 30
     fetch: Annotated[Size, Field(ge=1 << 20)] = 2 << 30
     allow_local: bool = False
@@ -353,7 +368,7 @@ class Webhooks:
 class Rendering:
     """The limits of one rendering, and how many each process of the daemon has at a time."""
 
-    time: Span = timedelta(seconds=3)
+    time: Patience = timedelta(seconds=3)
     memory: Annotated[Size, Field(ge=64 << 20)] = 512 << 20
     output: Size = 2 << 20
     at_once: AtOnce = 2
@@ -977,18 +992,26 @@ def _is_collection(key: Sequence[str]) -> bool:
     return typing.get_origin(section) in (tuple, dict)
 
 
+_EVER = {("retention", records) for records in Records}
+"""Settings that `null` says something in, which is not their default."""
+
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{[^}]*\}?")
 
 
 def _interpolated(value: Any, key: Key, environ: Mapping[str, str], place: _Place) -> tuple[Any, list[_Fault]]:
-    """The value with its references followed and everything empty left out, so that its default counts."""
+    """The value with its references followed and everything empty left out, so that its default counts; but for what
+    means something when it is empty."""
     faults: list[_Fault] = []
     if isinstance(value, dict):
         filled = {}
         for name, inner in value.items():
-            if inner is not None:
-                filled[name], found = _interpolated(inner, (*key, name), environ, place)
-                faults += found
+            found, faults_there = _interpolated(inner, (*key, name), environ, place)
+            faults += faults_there
+            if (*key, name) in _EVER:
+                # In the environment and behind a reference it is a text.
+                filled[name] = None if found == "null" else found
+            elif found is not None:
+                filled[name] = found
         return filled, faults
     if isinstance(value, list):
         items = [_interpolated(inner, (*key, index), environ, place) for index, inner in enumerate(value)]
@@ -1171,7 +1194,7 @@ def _shown(value: Any) -> Any:
         return {
             each.name: _write_size(inner) if _is_size(hints[each.name]) else _shown(inner)
             for each in dataclasses.fields(value)
-            if (inner := getattr(value, each.name)) is not None
+            if (inner := getattr(value, each.name)) is not None or each.default is not None
         }
     match value:
         case SecretStr():
