@@ -1,10 +1,13 @@
 """Backups and exports: what comes back is what was there, whole or not at all, whichever database it came from."""
 
+import hashlib
 import io
 import json
 import multiprocessing
 import os
+import resource
 import signal
+import sqlite3
 import stat
 import sys
 import threading
@@ -260,6 +263,11 @@ def test_a_backup_that_was_touched_or_cut_off_is_refused(make: Any, databases: D
             (changed(content, "files/../../evil", lambda _: b"x"), "damaged"),
             (changed(content, "manifest.json", lambda told: told.replace(b'backup": 1', b'backup": 2')), "form 2"),
             (changed(content, "manifest.json", lambda told: b"[]"), "no backup"),
+            (
+                changed(content, "manifest.json", lambda told: told.replace(b'"rows": {', b'"rows": {"a": "b",')),
+                "no backup",
+            ),
+            (with_file(content, "files/"), "damaged"),
         ):
             bad.write_bytes(wrong)
             with pytest.raises(CallerError, match=said) as caught:
@@ -270,6 +278,50 @@ def test_a_backup_that_was_touched_or_cut_off_is_refused(make: Any, databases: D
             wiring.restore(target.settings, tmp_path / "nowhere", replace=True)
 
 
+def test_who_cannot_put_every_file_in_place_has_replaced_none(small: Installation, tmp_path: Path) -> None:
+    stack = small.state / "local" / "environment" / "test" / "template.yaml"
+    stack.parent.mkdir(parents=True)
+    stack.write_text("Resources: {}\n")
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    wiring.back_up(small.settings, good)
+    # A file where a folder has to be.
+    bad.write_bytes(with_file(good.read_bytes(), "files/local"))
+    before = small.rows()
+    with pytest.raises(CallerError, match="Not a directory"):
+        wiring.restore(small.settings, bad, replace=True)
+    assert stack.read_text() == "Resources: {}\n"
+    assert small.rows() == before
+    assert not list(small.state.glob(".restored.*"))
+
+
+def test_a_disk_that_is_full_is_not_taken_for_somebody_at_work(make: Any, tmp_path: Path) -> None:
+    installation = make("sqlite")
+    wiring.migrate(installation.settings)
+    wiring.back_up(installation.settings, tmp_path / "a.backup")
+    for target in (leave_much_to_be_written_back, restore_without_room):
+        process = forked.Process(target=target, args=(installation, tmp_path / "a.backup"))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+
+
+def leave_much_to_be_written_back(installation: Installation, _: Path) -> None:
+    """As who was killed leaves it: the next one to close the file writes it back."""
+    connection = sqlite3.connect(installation.url.removeprefix("sqlite:///"))
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("INSERT INTO contents VALUES (x'00', zeroblob(4000000))")
+    connection.commit()
+    os._exit(0)
+
+
+def restore_without_room(installation: Installation, file: Path) -> None:
+    """No file may grow beyond a million bytes, as on a disk that ends there."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    with pytest.raises(TransientError, match=r"cannot be read or written|is full"):
+        wiring.restore(installation.settings, file, replace=True)
+
+
 def changed(content: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
     """An archive with one file in it otherwise."""
     output = io.BytesIO()
@@ -278,6 +330,14 @@ def changed(content: bytes, name: str, change: Callable[[bytes], bytes]) -> byte
             found = before.read(each) if each in before.namelist() else b""
             after.writestr(each, change(found) if each == name else found)
     return output.getvalue()
+
+
+def with_file(content: bytes, name: str) -> bytes:
+    """A backup with one file more, which its manifest knows."""
+    said = f'"sha256": {{"{name}": "{hashlib.sha256(b"").hexdigest()}",'.encode()
+    return changed(
+        changed(content, name, lambda _: b""), "manifest.json", lambda told: told.replace(b'"sha256": {', said)
+    )
 
 
 def test_a_backup_taken_while_others_write_has_whole_transactions_only(
@@ -434,6 +494,9 @@ def test_a_backup_of_a_newer_program_is_refused(make: Any, databases: Databases,
 ODD_LINES = [
     ("1", b"{}", "no export of upkeep"),
     ("1", b'{"upkeep":2,"revision":"0001"}', "form 2"),
+    ("1", b'{"upkeep":1,"revision":"0000"}', "`0000` is no revision"),
+    ("1", b'{"upkeep":1,"revision":"-1"}', "`-1` is no revision"),
+    ("1", b'{"upkeep":1,"revision":7}', "`7` is no revision"),
     ("3", b"{", "no JSON object"),
     ("3", b"[]", "no JSON object"),
     ("3", b'{"a":1,"b":2}', "no JSON object"),

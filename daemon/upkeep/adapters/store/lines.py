@@ -43,6 +43,7 @@ _LARGEST = 1 << 63
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_REVISION = re.compile("(?!0000)[0-9]{4}")
 
 LeftOut = Mapping[str, Collection[str] | None]
 """What is not written: columns by table, None for all of it."""
@@ -111,9 +112,13 @@ def revision_of(head: bytes, name: str) -> str:
         raise CallerError(
             "this is no export of upkeep", where=f"{name}:1", cure="name a file that `upkeep export` has written"
         ) from None
-    if form != FORMAT or not isinstance(revision, str):
+    if form != FORMAT:
         raise CallerError(
             f"this program does not know the form {form} of an export", where=f"{name}:1", cure="use a newer upkeep"
+        )
+    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
+        raise CallerError(
+            f"`{revision}` is no revision of the tables", where=f"{name}:1", cure="write the one that stood there"
         )
     return revision
 
