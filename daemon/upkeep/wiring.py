@@ -130,7 +130,7 @@ def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
     from upkeep.adapters import store
 
     make_state(settings)
-    return store.rebuild(database_url(settings), lines, name, waits=_waits(settings)).total
+    return store.rebuild(database_url(settings), lines, name, waits=_waits(settings), edited=True).total
 
 
 def prepare(settings: Settings) -> None:

@@ -503,6 +503,8 @@ ODD_LINES = [
     ("3", b'{"users":"\xff"}', "no UTF-8"),
     ("3", b'{"horses":{}}', "no table `horses`"),
     ("3", b'{"users":{"name":"eve"}}', "`users.role` is missing"),
+    ("3", b'{"users":{"name":"eve","role":"queen"}}', "`users.role` is not one of admin, developer, viewer"),
+    ("3", b'{"users":{"name":"eve","role":["admin"]}}', "`users.role` is not one of"),
     ("3", b'{"users":{"horse":"eve"}}', "no column `horse`"),
     ("3", b'{"users":{"name":7,"role":"admin","created_at":"2026-01-01"}}', "`users.name` is not a text"),
     ("3", b'{"users":{"name":"a\\u0000","role":"admin","created_at":"2026-01-01"}}', "`users.name` is not a text"),
@@ -532,7 +534,7 @@ def test_a_line_that_is_wrong_is_named_and_nothing_is_taken(database_url: str, m
             told = iter([line, ada, end] if where == "1" else [head, ada, line, end])
             with pytest.raises(CallerError) as caught, connection.begin_nested():
                 lines.revision_of(next(told), "export.jsonl")
-                lines.insert(connection, told, "export.jsonl", lines.Counts())
+                lines.insert(connection, told, "export.jsonl", lines.Counts(), edited=True)
             assert (said in caught.value.message, caught.value.where) == (True, f"export.jsonl:{where}"), caught.value
             assert caught.value.cure
     database.close()

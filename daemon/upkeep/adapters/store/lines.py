@@ -14,14 +14,14 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.columns import Json
+from upkeep.adapters.store.columns import Json, words_of
 from upkeep.adapters.store.tables import metadata
 from upkeep.domain.errors import CallerError
 
@@ -123,12 +123,15 @@ def revision_of(head: bytes, name: str) -> str:
     return revision
 
 
-def insert(connection: sa.Connection, lines: Iterable[bytes], name: str, counts: Counts) -> None:
-    """Add the rows of all lines behind the first to empty tables. `name` is what faults call the file.
+def insert(
+    connection: sa.Connection, lines: Iterable[bytes], name: str, counts: Counts, *, edited: bool = False
+) -> None:
+    """Add the rows of all lines behind the first to empty tables. `name` is what faults call the file. What a person
+    may have `edited` is looked through for words that no program writes.
 
     Raises CallerError for the first line that is wrong; what was added until then is for the caller to undo.
     """
-    writing = _Writing(connection, name, counts)
+    writing = _Writing(connection, name, counts, edited)
     for line in lines:
         writing.take(line)
     writing.end()
@@ -137,11 +140,11 @@ def insert(connection: sa.Connection, lines: Iterable[bytes], name: str, counts:
 class _Writing:
     """Rows on their way into the tables, some at a time."""
 
-    def __init__(self, connection: sa.Connection, name: str, counts: Counts) -> None:
+    def __init__(self, connection: sa.Connection, name: str, counts: Counts, edited: bool) -> None:
         self._connection = connection
         self._name = name
         self._tally = counts
-        self._tables = {table.name: _Columns(table) for table in ours(connection)}
+        self._tables = {table.name: _Columns(table, edited) for table in ours(connection)}
         counts.rows.update(dict.fromkeys(self._tables, 0))
         self._number = 1
         self._waiting: list[dict[str, Any]] = []
@@ -217,11 +220,13 @@ _Fault = Callable[[str, str], CallerError]
 class _Columns:
     """The columns of one table, and how their values are read."""
 
-    def __init__(self, table: sa.Table) -> None:
+    def __init__(self, table: sa.Table, edited: bool) -> None:
         self.table = table
         # Said for every column, so that a default of the database never stands in for what was null.
         self.insert = sa.insert(table).values({column.name: sa.bindparam(f"_{column.name}") for column in table.c})
-        self._columns = [(column.name, f"_{column.name}", column.nullable, _reader(column)) for column in table.c]
+        self._columns = [
+            (column.name, f"_{column.name}", column.nullable, _reader(column, edited)) for column in table.c
+        ]
         self._names = {column.name for column in table.c}
 
     def read(self, values: Mapping[str, Any], fault: _Fault) -> dict[str, Any]:
@@ -288,7 +293,10 @@ def _moment(value: datetime) -> str:
     return aware.isoformat().replace("+00:00", "Z")
 
 
-def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
+def _reader(column: sa.Column[Any], edited: bool) -> Callable[[Any], Any]:
+    known = metadata.tables[column.table.name].c.get(column.name)
+    if edited and known is not None and (words := words_of(known)):
+        return lambda value: _read_word(value, words)
     match column.type:
         case sa.Boolean():
             return _read_flag
@@ -306,6 +314,12 @@ def _read_flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
     return value
+
+
+def _read_word(value: Any, words: Sequence[str]) -> str:
+    if value not in words:
+        raise ValueError(f"one of {', '.join(words)}")
+    return str(value)
 
 
 def _is_number(value: Any) -> bool:

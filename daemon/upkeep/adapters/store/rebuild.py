@@ -63,11 +63,13 @@ def rebuild(
     name: str,
     *,
     waits: Waits,
+    edited: bool = False,
     replace: bool = False,
     then: Callable[[], None] = lambda: None,
 ) -> Counts:
     """Fill a database from lines, `name` being what faults call them: the tables of their program are made, filled and
-    brought to those of this program, in one transaction. `then` is called right before it is committed.
+    brought to those of this program, in one transaction. What a person may have `edited` is looked through more
+    closely. `then` is called right before it is committed.
 
     Raises CallerError for what is wrong in the lines, SettingsError when they are of a newer program, Conflict when
     the database holds rows (unless they may be replaced) or is in use; then nothing has changed.
@@ -86,7 +88,7 @@ def rebuild(
                     _require_empty(database, connection)
                 _drop(connection)
             upgrade(connection, None, revision)
-            lines.insert(connection, reading, name, counts)
+            lines.insert(connection, reading, name, counts, edited=edited)
             upgrade(connection, revision)
             then()
     finally:
