@@ -491,6 +491,21 @@ def test_a_backup_of_a_newer_program_is_refused(make: Any, databases: Databases,
     assert not (tmp_path / "a.backup").exists()
 
 
+def test_the_tables_of_a_newer_program_are_not_replaced_by_halves(small: Installation, tmp_path: Path) -> None:
+    wiring.back_up(small.settings, tmp_path / "a.backup")
+    engine = sa.create_engine(small.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE horses (template TEXT REFERENCES templates (name))"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(Conflict, match="tables of a newer program") as caught:
+        wiring.restore(small.settings, tmp_path / "a.backup", replace=True)
+    assert "empty database" in (caught.value.cure or "")
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM resources")).scalar() == 3
+    engine.dispose()
+
+
 ODD_LINES = [
     ("1", b"{}", "no export of upkeep"),
     ("1", b'{"upkeep":2,"revision":"0001"}', "form 2"),

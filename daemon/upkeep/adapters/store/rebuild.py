@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from upkeep.adapters.store import lines
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.lines import NOTHING, Counts, LeftOut
+from upkeep.adapters.store.tables import REVISION
 from upkeep.adapters.store.upgrade import Waits, building, require_file, require_no_newer, revision_in, upgrade
 from upkeep.domain.errors import Conflict, SettingsError
 
@@ -72,7 +73,7 @@ def rebuild(
     closely. `then` is called right before it is committed.
 
     Raises CallerError for what is wrong in the lines, SettingsError when they are of a newer program, Conflict when
-    the database holds rows (unless they may be replaced) or is in use; then nothing has changed.
+    the database holds rows (unless they may be replaced), is in use or of a newer program; then nothing has changed.
     """
     reading = iter(told)
     revision = lines.revision_of(next(reading, b""), name)
@@ -84,6 +85,13 @@ def rebuild(
         with building(database, waits, alone=True) as connection:
             found = revision_in(connection)
             if found is not None:
+                if found > REVISION:
+                    # What it has besides the tables known here would stand in the way of this database's next upgrade.
+                    raise Conflict(
+                        f"the database has the tables of a newer program ({found}, not {REVISION})",
+                        where=database.name,
+                        cure="name an empty database: move the file away, or drop the database and create it again",
+                    )
                 if not replace:
                     _require_empty(database, connection)
                 _drop(connection)
