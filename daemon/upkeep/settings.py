@@ -108,6 +108,13 @@ def _parse_size(text: object) -> int:
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
+def _parse_whole(number: object) -> object:
+    """Python counts with true and false as well."""
+    if isinstance(number, bool):
+        raise PydanticCustomError("int_type", "a flag")
+    return number
+
+
 def _write_size(size: int) -> str:
     unit = next(unit for unit in reversed(_UNITS) if size % _UNITS[unit] == 0)
     return f"{size // _UNITS[unit]}{unit}"
@@ -203,9 +210,10 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
 # Git, the kernel and PostgreSQL count milliseconds in 32 bits.
 Patience = Annotated[Span, AfterValidator(_at_most(timedelta(days=7)))]
-Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1, le=1 << 50)]
-AtOnce = Annotated[int, Field(ge=1, le=64)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Size = Annotated[int, BeforeValidator(_parse_size), Field(le=1 << 50)]
+Whole = Annotated[int, BeforeValidator(_parse_whole)]
+AtOnce = Annotated[Whole, Field(ge=1, le=64)]
+Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
 Hour = Annotated[str, AfterValidator(_check_hour)]
@@ -278,9 +286,9 @@ class Web:
     """The web server. `public_url` is how people and GitHub reach it, if not at its host and port."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
-    threads: Annotated[int, Field(ge=1, le=256)] = 16
+    port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[Whole, Field(ge=1, le=64)] = 2
+    threads: Annotated[Whole, Field(ge=1, le=256)] = 16
     public_url: HttpUrl = ""
 
 
@@ -370,7 +378,7 @@ class Rendering:
 
     time: Patience = timedelta(seconds=3)
     memory: Annotated[Size, Field(ge=64 << 20)] = 512 << 20
-    output: Size = 2 << 20
+    output: Annotated[Size, Field(ge=1)] = 2 << 20
     at_once: AtOnce = 2
 
 
@@ -382,8 +390,8 @@ class Limits:
     delivery: Annotated[Size, Field(ge=16 << 10, le=1 << 30)] = 25 << 20
     requests_per_minute: Count = 3_000
     deliveries_per_minute: Count = 120
-    bundle: Size = LIMITS.bundle.bytes
-    bundle_file: Size = LIMITS.bundle.file_bytes
+    bundle: Annotated[Size, Field(ge=1)] = LIMITS.bundle.bytes
+    bundle_file: Annotated[Size, Field(ge=1)] = LIMITS.bundle.file_bytes
     bundle_files: Count = LIMITS.bundle.files
     findings: Count = LIMITS.findings
     commits: Count = LIMITS.commits
@@ -746,7 +754,7 @@ class Metrics:
     token_file: FilePath | None = None
     token_env: VariableName | None = None
     worker_host: str = "127.0.0.1"
-    worker_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    worker_port: Annotated[Whole, Field(ge=0, le=65535)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "Metrics":
@@ -1103,6 +1111,8 @@ def _fault_of(details: ErrorDetails, data: Any, place: _Place) -> _Fault:
         return place.fault(key, f"`{dotted}` is not {what}", f"write {what}")
     if kind in ("greater_than_equal", "less_than_equal"):
         limit = context.get("ge", context.get("le"))
+        if _is_size(_hint_of(key)):
+            limit = _write_size(limit)
         bound = "at least" if kind == "greater_than_equal" else "at most"
         return place.fault(
             key, f"`{dotted}` is too {'small' if bound == 'at least' else 'large'}", f"write {bound} {limit}"
@@ -1139,6 +1149,16 @@ def _siblings(key: Key, data: Any) -> list[str]:
         else:
             section = _required(typing.get_type_hints(section)[part])
     return [each.name for each in dataclasses.fields(section)]
+
+
+def _hint_of(key: Key) -> Any:
+    """What is said of the type of a setting; None for what stands in a list or mapping of one's own."""
+    hint: Any = Settings
+    for part in key:
+        if not dataclasses.is_dataclass(hint):
+            return None
+        hint = typing.get_type_hints(hint, include_extras=True)[str(part)]
+    return hint
 
 
 def _required(section: Any) -> Any:

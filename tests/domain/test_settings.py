@@ -69,6 +69,9 @@ updates:
         ("log:\n  colour: no\n", "upkeep.yaml:2: unknown setting `log.colour` (known here: level, format)"),
         ("web:\n  port: high\n", "upkeep.yaml:2: `web.port` is not a whole number (write a whole number)"),
         ("web:\n  port: 70000\n", "upkeep.yaml:2: `web.port` is too large (write at most 65535)"),
+        ("web:\n  threads: true\n", "upkeep.yaml:2: `web.threads` is not a whole number (write a whole number)"),
+        ("limits:\n  request: 0\n", "upkeep.yaml:2: `limits.request` is too small (write at least 16KB)"),
+        ("limits:\n  findings: yes\n", "upkeep.yaml:2: `limits.findings` is not a whole number (write a whole number)"),
         ("web:\n  threads: 0\n", "upkeep.yaml:2: `web.threads` is too small (write at least 1)"),
         ("web: 8080\n", "upkeep.yaml:1: `web` is not a mapping (write its settings below it, indented)"),
         (
@@ -91,7 +94,7 @@ updates:
         ),
         (
             "rendering:\n  memory: 99999999999GB\n",
-            "upkeep.yaml:2: `rendering.memory` is too large (write at most 1125899906842624)",
+            "upkeep.yaml:2: `rendering.memory` is too large (write at most 1048576GB)",
         ),
         ("worker:\n  lease: 1s\n", "upkeep.yaml:2: worker.lease: `1s` is too short (write at least 3s)"),
         (
