@@ -120,7 +120,7 @@ def _require_empty(database: Database, connection: sa.Connection) -> None:
         raise Conflict(
             f"the database holds rows already ({', '.join(sorted(held))})",
             where=database.name,
-            cure="name an empty database; `upkeep restore --replace` gives up what this one holds",
+            cure="name an empty database; `upkeep restore --replace` alone gives up what one holds",
         )
 
 
