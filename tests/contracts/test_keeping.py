@@ -518,6 +518,11 @@ ODD_LINES = [
     ("3", b'{"users":"\xff"}', "no UTF-8"),
     ("3", b'{"horses":{}}', "no table `horses`"),
     ("3", b'{"users":{"name":"eve"}}', "`users.role` is missing"),
+    (
+        "3",
+        b'{"users":{"name":"eve","role":"admin","created_at":"2026-01-01","teams":"shop"}}',
+        "`users.teams` is not JSON",
+    ),
     ("3", b'{"users":{"name":"eve","role":"queen"}}', "`users.role` is not one of admin, developer, viewer"),
     ("3", b'{"users":{"name":"eve","role":["admin"]}}', "`users.role` is not one of"),
     ("3", b'{"users":{"horse":"eve"}}', "no column `horse`"),

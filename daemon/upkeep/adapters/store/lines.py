@@ -295,8 +295,11 @@ def _moment(value: datetime) -> str:
 
 def _reader(column: sa.Column[Any], edited: bool) -> Callable[[Any], Any]:
     known = metadata.tables[column.table.name].c.get(column.name)
-    if edited and known is not None and (words := words_of(known)):
-        return lambda value: _read_word(value, words)
+    if edited and known is not None:
+        if isinstance(known.type, Json):
+            return _read_json
+        if words := words_of(known):
+            return lambda value: _read_word(value, words)
     match column.type:
         case sa.Boolean():
             return _read_flag
@@ -314,6 +317,16 @@ def _read_flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
     return value
+
+
+def _read_json(value: Any) -> str:
+    """JSON as itself, or the text of some that would not be the same text when it is written again."""
+    text = _read_text(value)
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("JSON") from None
+    return text
 
 
 def _read_word(value: Any, words: Sequence[str]) -> str:
