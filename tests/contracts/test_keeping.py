@@ -565,6 +565,22 @@ def test_a_line_that_is_wrong_is_named_and_nothing_is_taken(database_url: str, m
         target.rows()
 
 
+def test_a_row_that_refers_to_none_is_named_and_nothing_is_taken(make: Any) -> None:
+    told = [
+        f'{{"upkeep":1,"revision":"{REVISION}"}}'.encode(),
+        b'{"majors":{"template":"nowhere","major":1,"path":"a/v1","next_minor":0}}',
+        b'{"end":{"rows":1,"numbers":{}}}',
+    ]
+    for kind, said in (("sqlite", "`nowhere/1` in `majors` refers to a row of `templates`"), ("postgresql", "majors")):
+        target = make(kind)
+        with pytest.raises(CallerError) as caught:
+            target.take(b"\n".join(told))
+        assert said in caught.value.message
+        assert (caught.value.where or "").startswith("export.jsonl")
+        with pytest.raises(SettingsError, match="no tables yet"):
+            target.rows()
+
+
 def test_who_migrates_meanwhile_is_named(postgres: Installation, tmp_path: Path) -> None:
     database = open_database(postgres.url)
     waits = Waits(timedelta(seconds=0.2), timedelta(seconds=0.2), timedelta(seconds=0.5))

@@ -190,11 +190,28 @@ class _Writing:
                 f"{self._tally.total} rows stand here, and {rows} were written",
                 "take the file as it was written; whoever changes it on purpose changes this number too",
             )
+        self._require_whole()
         for name, last in numbers.items() if isinstance(numbers, dict) else ():
             columns = self._tables.get(name)
             if columns is None or not _is_number(last) or last < 1 or not _numbered(columns.table):
                 raise self._fault(f"`{name}` gives out no number {last}", "take it out of the line")
             _go_on_from(self._connection, columns.table, last)
+
+    def _require_whole(self) -> None:
+        """On SQLite references are not looked at while tables are changed, and have to be asked for."""
+        if self._connection.dialect.name != "sqlite":
+            return
+        broken = self._connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            name, row, parent, _ = broken
+            table = self._tables[name].table
+            query = sa.select(*table.primary_key).where(sa.literal_column("rowid") == row)
+            key = "/".join(str(value) for value in self._connection.execute(query).one())
+            raise CallerError(
+                f"`{key}` in `{name}` refers to a row of `{parent}` that is not there",
+                where=self._name,
+                cure="look for what it refers to and nobody wrote",
+            )
 
     def _flush(self) -> None:
         if self._waiting and self._of is not None:
