@@ -571,14 +571,12 @@ def test_a_row_that_refers_to_none_is_named_and_nothing_is_taken(make: Any) -> N
         b'{"majors":{"template":"nowhere","major":1,"path":"a/v1","next_minor":0}}',
         b'{"end":{"rows":1,"numbers":{}}}',
     ]
-    for kind, said in (("sqlite", "`nowhere/1` in `majors` refers to a row of `templates`"), ("postgresql", "majors")):
-        target = make(kind)
-        with pytest.raises(CallerError) as caught:
-            target.take(b"\n".join(told))
-        assert said in caught.value.message
-        assert (caught.value.where or "").startswith("export.jsonl")
-        with pytest.raises(SettingsError, match="no tables yet"):
-            target.rows()
+    target = make("sqlite")
+    with pytest.raises(CallerError, match="`nowhere/1` in `majors` refers to a row of `templates`") as caught:
+        target.take(b"\n".join(told))
+    assert caught.value.where == "export.jsonl"
+    with pytest.raises(SettingsError, match="no tables yet"):
+        target.rows()
 
 
 def test_who_migrates_meanwhile_is_named(postgres: Installation, tmp_path: Path) -> None:
