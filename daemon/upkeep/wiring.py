@@ -117,6 +117,8 @@ def export(settings: Settings, output: IO[bytes] | Path, *, as_yaml: bool = Fals
     all. Returns how many rows these were."""
     from upkeep.adapters import backups, store
 
+    # Older tables wanted a password of everybody, and nobody could import what has none.
+    require_migrated(settings)
     with store.contents_of(database_url(settings), store.WITHOUT_CREDENTIALS) as found, ExitStack() as stack:
         file = stack.enter_context(backups.written_whole(output)) if isinstance(output, Path) else output
         before = store.ITEM if as_yaml else b""

@@ -469,6 +469,8 @@ def test_a_backup_of_an_older_program_is_brought_up_to_this_one(
     at_revision(installation, "0004")
     made = wiring.back_up(installation.settings, tmp_path / "a.backup")
     assert made.revision == "0004"
+    with pytest.raises(SettingsError, match="run `upkeep migrate`"):
+        installation.exported()
     assert b'"revision":"0004"' in installation.rows()[0]
     target = make("sqlite" if empty_database_url.startswith("postgresql") else "postgresql")
     wiring.restore(target.settings, tmp_path / "a.backup", replace=False)
