@@ -68,10 +68,12 @@ _HOUR = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _GITHUB_GROUP = re.compile(r"[\w-]+(/[\w.-]+)?")
 _SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB)", re.IGNORECASE)
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+_LONGEST = timedelta(days=36500)
+"""A time that long ago, or that far ahead, is still one that databases can write down."""
 
 
 def parse_duration(text: object) -> timedelta:
-    """Read `30s`, `5m`, `1h30m` or `2d`. ValueError, with a cure, for anything else."""
+    """Read `30s`, `5m`, `1h30m` or `2d`, a hundred years at most. ValueError, with a cure, for anything else."""
     if isinstance(text, timedelta):
         return text
     found = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
@@ -79,9 +81,16 @@ def parse_duration(text: object) -> timedelta:
         raise _fault(f"`{text}` is not a duration", "write a number and its unit, for example 30s, 5m, 1h30m or 2d")
     days, hours, minutes, seconds = (int(group or 0) for group in found.groups())
     try:
-        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        span = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError:
-        raise _fault(f"`{text}` is too long", "write a duration of at most some years") from None
+        span = timedelta.max
+    return _within(span, str(text), _LONGEST)
+
+
+def _within(span: timedelta, text: str, longest: timedelta) -> timedelta:
+    if span > longest:
+        raise _fault(f"`{text}` is too long", f"write at most {write_duration(longest)}")
+    return span
 
 
 def write_duration(span: timedelta) -> str:
@@ -98,6 +107,13 @@ def _parse_size(text: object) -> int:
     if found is None:
         raise _fault(f"`{text}` is not a size", "write a number and its unit, for example 512MB")
     return int(found[1]) * _UNITS[found[2].upper()]
+
+
+def _parse_whole(number: object) -> object:
+    """Python counts with true and false as well."""
+    if isinstance(number, bool):
+        raise PydanticCustomError("int_type", "a flag")
+    return number
 
 
 def _write_size(size: int) -> str:
@@ -147,6 +163,10 @@ def _at_least(shortest: timedelta) -> Callable[[timedelta], timedelta]:
     return check
 
 
+def _at_most(longest: timedelta) -> Callable[[timedelta], timedelta]:
+    return lambda span: _within(span, write_duration(span), longest)
+
+
 def _fault(message: str, cure: str) -> PydanticCustomError:
     return PydanticCustomError("upkeep", "{message}", {"message": message, "cure": cure})
 
@@ -189,9 +209,12 @@ def _check_group(text: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Span = Annotated[Duration, AfterValidator(_at_least(timedelta(seconds=1)))]
-Size = Annotated[int, BeforeValidator(_parse_size), Field(ge=1)]
-AtOnce = Annotated[int, Field(ge=1, le=64)]
-Count = Annotated[int, Field(ge=1)]
+# Git, the kernel and PostgreSQL count milliseconds in 32 bits.
+Patience = Annotated[Span, AfterValidator(_at_most(timedelta(days=7)))]
+Size = Annotated[int, BeforeValidator(_parse_size), Field(le=1 << 50)]
+Whole = Annotated[int, BeforeValidator(_parse_whole)]
+AtOnce = Annotated[Whole, Field(ge=1, le=64)]
+Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 FilePath = Annotated[Path, BeforeValidator(_parse_path)]
 HttpUrl = Annotated[str, BeforeValidator(_parse_url)]
 Hour = Annotated[str, AfterValidator(_check_hour)]
@@ -234,9 +257,9 @@ class Migration:
     """How long changing the tables may take: waiting for another process that does so, for whoever works on a table,
     and one statement."""
 
-    wait: Span = timedelta(minutes=5)
-    lock_timeout: Span = timedelta(seconds=10)
-    statement_timeout: Span = timedelta(minutes=15)
+    wait: Patience = timedelta(minutes=5)
+    lock_timeout: Patience = timedelta(seconds=10)
+    statement_timeout: Patience = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -264,9 +287,9 @@ class Web:
     """The web server. `public_url` is how people and GitHub reach it, if not at its host and port."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
-    threads: Annotated[int, Field(ge=1, le=256)] = 16
+    port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[Whole, Field(ge=1, le=64)] = 2
+    threads: Annotated[Whole, Field(ge=1, le=256)] = 16
     public_url: HttpUrl = ""
 
 
@@ -285,7 +308,7 @@ class Git:
     """How repositories are read. `memory` bounds what each process of git holds, `fetch` what one fetch may bring.
     `allow_local` accepts `file:` addresses and paths; with `known_hosts_file` no other SSH host is trusted."""
 
-    timeout: Span = timedelta(minutes=2)
+    timeout: Patience = timedelta(minutes=2)
     memory: Annotated[Size, Field(ge=64 << 20)] = 1 << 30
     fetch: Annotated[Size, Field(ge=1 << 20)] = 2 << 30
     allow_local: bool = False
@@ -354,9 +377,9 @@ class Webhooks:
 class Rendering:
     """The limits of one rendering, and how many each process of the daemon has at a time."""
 
-    time: Span = timedelta(seconds=3)
+    time: Patience = timedelta(seconds=3)
     memory: Annotated[Size, Field(ge=64 << 20)] = 512 << 20
-    output: Size = 2 << 20
+    output: Annotated[Size, Field(ge=1)] = 2 << 20
     at_once: AtOnce = 2
 
 
@@ -368,8 +391,8 @@ class Limits:
     delivery: Annotated[Size, Field(ge=16 << 10, le=1 << 30)] = 25 << 20
     requests_per_minute: Count = 3_000
     deliveries_per_minute: Count = 120
-    bundle: Size = LIMITS.bundle.bytes
-    bundle_file: Size = LIMITS.bundle.file_bytes
+    bundle: Annotated[Size, Field(ge=1)] = LIMITS.bundle.bytes
+    bundle_file: Annotated[Size, Field(ge=1)] = LIMITS.bundle.file_bytes
     bundle_files: Count = LIMITS.bundle.files
     findings: Count = LIMITS.findings
     commits: Count = LIMITS.commits
@@ -732,7 +755,7 @@ class Metrics:
     token_file: FilePath | None = None
     token_env: VariableName | None = None
     worker_host: str = "127.0.0.1"
-    worker_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    worker_port: Annotated[Whole, Field(ge=0, le=65535)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "Metrics":
@@ -986,18 +1009,26 @@ def _is_collection(key: Sequence[str]) -> bool:
     return typing.get_origin(section) in (tuple, dict)
 
 
+_EVER = {("retention", records) for records in Records}
+"""Settings that `null` says something in, which is not their default."""
+
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{[^}]*\}?")
 
 
 def _interpolated(value: Any, key: Key, environ: Mapping[str, str], place: _Place) -> tuple[Any, list[_Fault]]:
-    """The value with its references followed and everything empty left out, so that its default counts."""
+    """The value with its references followed and everything empty left out, so that its default counts; but for what
+    means something when it is empty."""
     faults: list[_Fault] = []
     if isinstance(value, dict):
         filled = {}
         for name, inner in value.items():
-            if inner is not None:
-                filled[name], found = _interpolated(inner, (*key, name), environ, place)
-                faults += found
+            found, faults_there = _interpolated(inner, (*key, name), environ, place)
+            faults += faults_there
+            if (*key, name) in _EVER:
+                # In the environment and behind a reference it is a text.
+                filled[name] = None if found == "null" else found
+            elif found is not None:
+                filled[name] = found
         return filled, faults
     if isinstance(value, list):
         items = [_interpolated(inner, (*key, index), environ, place) for index, inner in enumerate(value)]
@@ -1089,6 +1120,8 @@ def _fault_of(details: ErrorDetails, data: Any, place: _Place) -> _Fault:
         return place.fault(key, f"`{dotted}` is not {what}", f"write {what}")
     if kind in ("greater_than_equal", "less_than_equal"):
         limit = context.get("ge", context.get("le"))
+        if _is_size(_hint_of(key)):
+            limit = _write_size(limit)
         bound = "at least" if kind == "greater_than_equal" else "at most"
         return place.fault(
             key, f"`{dotted}` is too {'small' if bound == 'at least' else 'large'}", f"write {bound} {limit}"
@@ -1125,6 +1158,16 @@ def _siblings(key: Key, data: Any) -> list[str]:
         else:
             section = _required(typing.get_type_hints(section)[part])
     return [each.name for each in dataclasses.fields(section)]
+
+
+def _hint_of(key: Key) -> Any:
+    """What is said of the type of a setting; None for what stands in a list or mapping of one's own."""
+    hint: Any = Settings
+    for part in key:
+        if not dataclasses.is_dataclass(hint):
+            return None
+        hint = typing.get_type_hints(hint, include_extras=True)[str(part)]
+    return hint
 
 
 def _required(section: Any) -> Any:
@@ -1183,7 +1226,7 @@ def _shown(value: Any) -> Any:
         return {
             each.name: _write_size(inner) if _is_size(hints[each.name]) else _shown(inner)
             for each in dataclasses.fields(value)
-            if (inner := getattr(value, each.name)) is not None
+            if (inner := getattr(value, each.name)) is not None or each.default is not None
         }
     match value:
         case SecretStr():

@@ -117,6 +117,8 @@ def export(settings: Settings, output: IO[bytes] | Path, *, as_yaml: bool = Fals
     all. Returns how many rows these were."""
     from upkeep.adapters import backups, store
 
+    # Older tables wanted a password of everybody, and nobody could import what has none.
+    require_migrated(settings)
     with store.contents_of(database_url(settings), store.WITHOUT_CREDENTIALS) as found, ExitStack() as stack:
         file = stack.enter_context(backups.written_whole(output)) if isinstance(output, Path) else output
         before = store.ITEM if as_yaml else b""
@@ -130,7 +132,7 @@ def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
     from upkeep.adapters import store
 
     make_state(settings)
-    return store.rebuild(database_url(settings), lines, name, waits=_waits(settings)).total
+    return store.rebuild(database_url(settings), lines, name, waits=_waits(settings), edited=True).total
 
 
 def prepare(settings: Settings) -> None:

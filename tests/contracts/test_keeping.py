@@ -1,10 +1,13 @@
 """Backups and exports: what comes back is what was there, whole or not at all, whichever database it came from."""
 
+import hashlib
 import io
 import json
 import multiprocessing
 import os
+import resource
 import signal
+import sqlite3
 import stat
 import sys
 import threading
@@ -260,6 +263,11 @@ def test_a_backup_that_was_touched_or_cut_off_is_refused(make: Any, databases: D
             (changed(content, "files/../../evil", lambda _: b"x"), "damaged"),
             (changed(content, "manifest.json", lambda told: told.replace(b'backup": 1', b'backup": 2')), "form 2"),
             (changed(content, "manifest.json", lambda told: b"[]"), "no backup"),
+            (
+                changed(content, "manifest.json", lambda told: told.replace(b'"rows": {', b'"rows": {"a": "b",')),
+                "no backup",
+            ),
+            (with_file(content, "files/"), "damaged"),
         ):
             bad.write_bytes(wrong)
             with pytest.raises(CallerError, match=said) as caught:
@@ -270,6 +278,50 @@ def test_a_backup_that_was_touched_or_cut_off_is_refused(make: Any, databases: D
             wiring.restore(target.settings, tmp_path / "nowhere", replace=True)
 
 
+def test_who_cannot_put_every_file_in_place_has_replaced_none(small: Installation, tmp_path: Path) -> None:
+    stack = small.state / "local" / "environment" / "test" / "template.yaml"
+    stack.parent.mkdir(parents=True)
+    stack.write_text("Resources: {}\n")
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    wiring.back_up(small.settings, good)
+    # A file where a folder has to be.
+    bad.write_bytes(with_file(good.read_bytes(), "files/local"))
+    before = small.rows()
+    with pytest.raises(CallerError, match="Not a directory"):
+        wiring.restore(small.settings, bad, replace=True)
+    assert stack.read_text() == "Resources: {}\n"
+    assert small.rows() == before
+    assert not list(small.state.glob(".restored.*"))
+
+
+def test_a_disk_that_is_full_is_not_taken_for_somebody_at_work(make: Any, tmp_path: Path) -> None:
+    installation = make("sqlite")
+    wiring.migrate(installation.settings)
+    wiring.back_up(installation.settings, tmp_path / "a.backup")
+    for target in (leave_much_to_be_written_back, restore_without_room):
+        process = forked.Process(target=target, args=(installation, tmp_path / "a.backup"))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+
+
+def leave_much_to_be_written_back(installation: Installation, _: Path) -> None:
+    """As who was killed leaves it: the next one to close the file writes it back."""
+    connection = sqlite3.connect(installation.url.removeprefix("sqlite:///"))
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("INSERT INTO contents VALUES (x'00', zeroblob(4000000))")
+    connection.commit()
+    os._exit(0)
+
+
+def restore_without_room(installation: Installation, file: Path) -> None:
+    """No file may grow beyond a million bytes, as on a disk that ends there."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    with pytest.raises(TransientError, match=r"cannot be read or written|is full"):
+        wiring.restore(installation.settings, file, replace=True)
+
+
 def changed(content: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
     """An archive with one file in it otherwise."""
     output = io.BytesIO()
@@ -278,6 +330,14 @@ def changed(content: bytes, name: str, change: Callable[[bytes], bytes]) -> byte
             found = before.read(each) if each in before.namelist() else b""
             after.writestr(each, change(found) if each == name else found)
     return output.getvalue()
+
+
+def with_file(content: bytes, name: str) -> bytes:
+    """A backup with one file more, which its manifest knows."""
+    said = f'"sha256": {{"{name}": "{hashlib.sha256(b"").hexdigest()}",'.encode()
+    return changed(
+        changed(content, name, lambda _: b""), "manifest.json", lambda told: told.replace(b'"sha256": {', said)
+    )
 
 
 def test_a_backup_taken_while_others_write_has_whole_transactions_only(
@@ -409,6 +469,8 @@ def test_a_backup_of_an_older_program_is_brought_up_to_this_one(
     at_revision(installation, "0004")
     made = wiring.back_up(installation.settings, tmp_path / "a.backup")
     assert made.revision == "0004"
+    with pytest.raises(SettingsError, match="run `upkeep migrate`"):
+        installation.exported()
     assert b'"revision":"0004"' in installation.rows()[0]
     target = make("sqlite" if empty_database_url.startswith("postgresql") else "postgresql")
     wiring.restore(target.settings, tmp_path / "a.backup", replace=False)
@@ -431,15 +493,40 @@ def test_a_backup_of_a_newer_program_is_refused(make: Any, databases: Databases,
     assert not (tmp_path / "a.backup").exists()
 
 
+def test_the_tables_of_a_newer_program_are_not_replaced_by_halves(small: Installation, tmp_path: Path) -> None:
+    wiring.back_up(small.settings, tmp_path / "a.backup")
+    engine = sa.create_engine(small.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE horses (template TEXT REFERENCES templates (name))"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(Conflict, match="tables of a newer program") as caught:
+        wiring.restore(small.settings, tmp_path / "a.backup", replace=True)
+    assert "empty database" in (caught.value.cure or "")
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM resources")).scalar() == 3
+    engine.dispose()
+
+
 ODD_LINES = [
     ("1", b"{}", "no export of upkeep"),
     ("1", b'{"upkeep":2,"revision":"0001"}', "form 2"),
+    ("1", b'{"upkeep":1,"revision":"0000"}', "`0000` is no revision"),
+    ("1", b'{"upkeep":1,"revision":"-1"}', "`-1` is no revision"),
+    ("1", b'{"upkeep":1,"revision":7}', "`7` is no revision"),
     ("3", b"{", "no JSON object"),
     ("3", b"[]", "no JSON object"),
     ("3", b'{"a":1,"b":2}', "no JSON object"),
     ("3", b'{"users":"\xff"}', "no UTF-8"),
     ("3", b'{"horses":{}}', "no table `horses`"),
     ("3", b'{"users":{"name":"eve"}}', "`users.role` is missing"),
+    (
+        "3",
+        b'{"users":{"name":"eve","role":"admin","created_at":"2026-01-01","teams":"shop"}}',
+        "`users.teams` is not JSON",
+    ),
+    ("3", b'{"users":{"name":"eve","role":"queen"}}', "`users.role` is not one of admin, developer, viewer"),
+    ("3", b'{"users":{"name":"eve","role":["admin"]}}', "`users.role` is not one of"),
     ("3", b'{"users":{"horse":"eve"}}', "no column `horse`"),
     ("3", b'{"users":{"name":7,"role":"admin","created_at":"2026-01-01"}}', "`users.name` is not a text"),
     ("3", b'{"users":{"name":"a\\u0000","role":"admin","created_at":"2026-01-01"}}', "`users.name` is not a text"),
@@ -469,13 +556,27 @@ def test_a_line_that_is_wrong_is_named_and_nothing_is_taken(database_url: str, m
             told = iter([line, ada, end] if where == "1" else [head, ada, line, end])
             with pytest.raises(CallerError) as caught, connection.begin_nested():
                 lines.revision_of(next(told), "export.jsonl")
-                lines.insert(connection, told, "export.jsonl", lines.Counts())
+                lines.insert(connection, told, "export.jsonl", lines.Counts(), edited=True)
             assert (said in caught.value.message, caught.value.where) == (True, f"export.jsonl:{where}"), caught.value
             assert caught.value.cure
     database.close()
     target = make("sqlite")
     with pytest.raises(CallerError, match="the end is missing"):
         target.take(b"\n".join([head, ada]))
+    with pytest.raises(SettingsError, match="no tables yet"):
+        target.rows()
+
+
+def test_a_row_that_refers_to_none_is_named_and_nothing_is_taken(make: Any) -> None:
+    told = [
+        f'{{"upkeep":1,"revision":"{REVISION}"}}'.encode(),
+        b'{"majors":{"template":"nowhere","major":1,"path":"a/v1","next_minor":0}}',
+        b'{"end":{"rows":1,"numbers":{}}}',
+    ]
+    target = make("sqlite")
+    with pytest.raises(CallerError, match="`nowhere/1` in `majors` refers to a row of `templates`") as caught:
+        target.take(b"\n".join(told))
+    assert caught.value.where == "export.jsonl"
     with pytest.raises(SettingsError, match="no tables yet"):
         target.rows()
 

@@ -334,6 +334,7 @@ def test_a_bomb_ends_as_an_error_and_the_next_render_works(hasty, text, limit):
     began = time.monotonic()
     message = fault(hasty, text)
     assert message.startswith(PATH) and limit in message
+    assert ("raise `rendering." in message) == (limit in (TIME, MEMORY, OUTPUT, EITHER))
     assert time.monotonic() - began < 10
     assert render(hasty, "{{ service.name }}") == "checkout"
 

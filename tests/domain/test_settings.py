@@ -10,6 +10,7 @@ import pytest
 from upkeep import settings
 from upkeep.domain.errors import CallerError, SettingsError
 from upkeep.domain.policies import Day, Policies, Policy, UpdateMode, Window
+from upkeep.domain.records import Records
 from upkeep.domain.resources import Placement
 from upkeep.domain.rollouts import Stage
 from upkeep.domain.sources import Credential, CredentialKind, Drafts, Origin
@@ -68,6 +69,9 @@ updates:
         ("log:\n  colour: no\n", "upkeep.yaml:2: unknown setting `log.colour` (known here: level, format)"),
         ("web:\n  port: high\n", "upkeep.yaml:2: `web.port` is not a whole number (write a whole number)"),
         ("web:\n  port: 70000\n", "upkeep.yaml:2: `web.port` is too large (write at most 65535)"),
+        ("web:\n  threads: true\n", "upkeep.yaml:2: `web.threads` is not a whole number (write a whole number)"),
+        ("limits:\n  request: 0\n", "upkeep.yaml:2: `limits.request` is too small (write at least 16KB)"),
+        ("limits:\n  findings: yes\n", "upkeep.yaml:2: `limits.findings` is not a whole number (write a whole number)"),
         ("web:\n  threads: 0\n", "upkeep.yaml:2: `web.threads` is too small (write at least 1)"),
         ("web: 8080\n", "upkeep.yaml:1: `web` is not a mapping (write its settings below it, indented)"),
         (
@@ -78,6 +82,19 @@ updates:
             "git:\n  timeout: 90\n",
             "upkeep.yaml:2: git.timeout: `90` is not a duration "
             "(write a number and its unit, for example 30s, 5m, 1h30m or 2d)",
+        ),
+        (
+            "retention:\n  deliveries: 1000000d\n",
+            "upkeep.yaml:2: retention.deliveries: `1000000d` is too long (write at most 36500d)",
+        ),
+        ("git:\n  timeout: 30d\n", "upkeep.yaml:2: git.timeout: `30d` is too long (write at most 7d)"),
+        (
+            "limits:\n  commits: 99999999999999999999\n",
+            "upkeep.yaml:2: `limits.commits` is too large (write at most 1000000000)",
+        ),
+        (
+            "rendering:\n  memory: 99999999999GB\n",
+            "upkeep.yaml:2: `rendering.memory` is too large (write at most 1048576GB)",
         ),
         ("worker:\n  lease: 1s\n", "upkeep.yaml:2: worker.lease: `1s` is too short (write at least 3s)"),
         (
@@ -272,6 +289,20 @@ def test_an_empty_setting_means_its_default() -> None:
     assert read("web:\n  port:\nsources:\nlog:\n") == read("")
 
 
+def test_what_is_kept_for_ever_does_not_go_at_its_default() -> None:
+    text = "retention:\n  deliveries: null\n  notices:\n  renderings: 10d\n  previews: '${KEPT}'\n"
+    found = read(text, {"UPKEEP_RETENTION__PLANS": "null", "KEPT": "null"})
+    assert found.retention.spans == {Records.RENDERINGS: timedelta(days=10)}
+    assert settings.shown(found)["retention"] == {
+        "deliveries": None,
+        "notices": None,
+        "renderings": "10d",
+        "previews": None,
+        "plans": None,
+    }
+    assert read("retention:\n") == read("")
+
+
 def test_texts_refer_to_environment_variables() -> None:
     text = "web: {host: '${HOST:-0.0.0.0}', port: '${PORT}', public_url: 'http://${NAME:-a}.example.com/'}\n"
     found = read(text, {"PORT": "9000", "NAME": "b"})
@@ -391,7 +422,7 @@ def test_a_duration_is_written_as_it_is_read(text: str, seconds: int) -> None:
     assert write_duration(timedelta(seconds=seconds)) == text
 
 
-@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "1m1h", "-5m", 5, None, "9" * 30 + "d"])
+@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "1m1h", "-5m", 5, None, "9" * 30 + "d", "36501d"])
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match=r"duration|too long"):
         parse_duration(text)

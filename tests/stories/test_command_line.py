@@ -657,7 +657,7 @@ def test_old_records_are_counted_and_let_go_when_asked(shell: Shell) -> None:
     assert {row["records"]: row["old"] for row in rows}["deliveries"] == 1
     assert next(row["kept_for"] for row in rows if row["records"] == "journal") == "ever"
     with shell.worker():
-        shell.run("prune")
+        shell.ask("prune")
         eventually("the old records", lambda: shell.ask("prune", "--dry-run")[0]["old"], lambda old: old == 0)
     with shell.store() as unit:
         assert [entry.kind for entry in unit.journal.entries(9)] == ["records_pruned"]

@@ -98,6 +98,34 @@ def test_a_token_that_asks_too_often_waits_and_no_other_does(bounded, store, vis
     two.get("/templates")
 
 
+def undeclared(app, path, body, content_type, **headers):
+    """The answer to a body that came in pieces, whose length nobody declared."""
+    return app.test_client().post(
+        path,
+        input_stream=io.BytesIO(body),
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={"Transfer-Encoding": "chunked", **headers},
+        content_type=content_type,
+    )
+
+
+def test_a_body_of_no_declared_length_is_refused_and_never_cut_off(bounded, store, visit, now):
+    app = bounded(request=100)
+    visit("admin")
+    with store.write() as unit:
+        unit.people.add_token(a_token("admin", "upkeep_known", now))
+    known = {"Authorization": "Bearer upkeep_known"}
+    source = b'{"name": "b", "url": "https://git.example.com/b.git"}'
+    answer = undeclared(app, "/api/v1/sources", source.ljust(100), "application/json", **known)
+    assert answer.status_code == 202, answer.json
+    for path, content_type in (
+        ("/api/v1/sources", "application/json"),
+        ("/sign-in", "application/x-www-form-urlencoded"),
+    ):
+        answer = undeclared(app, path, source.ljust(101), content_type, **known)
+        assert (answer.status_code, "limits.request" in answer.text) == (413, True), answer.text
+
+
 def test_strangers_wait_and_keep_nobody_waiting_who_has_a_token(bounded, store, visit, now):
     app = bounded(requests=Throttle(2))
     visit("viewer")

@@ -135,22 +135,30 @@ def require_free(backup: Backup, state: Path) -> None:
 
 
 def unpack(backup: Backup, archive: zipfile.ZipFile, state: Path) -> None:
-    """Put the files of a backup into the state folder, each whole, in the place of what stands there."""
+    """Put the files of a backup into the state folder, in the place of what stands there. All of them are on the disk
+    before the first is put in its place."""
+    made = state / f".restored.{secrets.token_hex(4)}"
     with _translated(state):
-        for kept in KEPT:
-            if (state / kept).is_dir():
-                shutil.rmtree(state / kept)
-        for name in backup.files:
-            place = state / name
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
-            with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                with archive.open(_FILES + name) as content:
-                    shutil.copyfileobj(content, file, _PIECE)
-                file.flush()
-                os.fsync(file.fileno())
-            made.rename(place)
-            _sync(place.parent)
+        try:
+            made.mkdir(mode=0o700)
+            for name in backup.files:
+                place = made / name
+                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    with archive.open(_FILES + name) as content:
+                        shutil.copyfileobj(content, file, _PIECE)
+                    file.flush()
+                    os.fsync(file.fileno())
+            for folder, _, _ in os.walk(made):
+                _sync(Path(folder))
+            for kept in KEPT:
+                if (state / kept).is_dir():
+                    shutil.rmtree(state / kept)
+                if (made / kept).exists():
+                    (made / kept).replace(state / kept)
+            _sync(state)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _files_of(state: Path) -> Iterator[Path]:
@@ -219,8 +227,9 @@ def _told(archive: zipfile.ZipFile, path: Path) -> Backup:
                 f"this program does not know the form {form} of a backup", where=str(path), cure="use a newer upkeep"
             )
         made_at = datetime.fromisoformat(told["made_at"])
-        return Backup(told["revision"], told["program"], made_at, dict(told["rows"]), dict(told["sha256"]))
-    except (KeyError, ValueError, TypeError):
+        rows = {name: int(count) for name, count in told["rows"].items()}
+        return Backup(told["revision"], told["program"], made_at, rows, dict(told["sha256"]))
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise CallerError("this is no backup of upkeep", where=str(path), cure="name another one") from None
 
 
@@ -230,7 +239,7 @@ def _verify(archive: zipfile.ZipFile, backup: Backup, path: Path) -> None:
         raise _damaged(path, "it holds other files than it says")
     for name in backup.files:
         place = PurePosixPath(name)
-        if place.parts[0] not in KEPT or ".." in place.parts or str(place) != name:
+        if place.parts[:1] not in {(kept,) for kept in KEPT} or ".." in place.parts or str(place) != name:
             raise _damaged(path, f"{name} belongs to no place of the state folder")
     for name, digest in backup.digests.items():
         with archive.open(name) as member:

@@ -32,4 +32,5 @@ def prune(desk: Desk, dry_run: bool, form: Form) -> None:
     if not dry_run:
         with desk.writing() as unit:
             prune.ask(unit, desk.now)
-        desk.say("The worker lets go of them now.")
+        if form in (Form.TABLE, Form.WIDE):
+            desk.say("The worker lets go of them now.")

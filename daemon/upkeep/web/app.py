@@ -1,13 +1,18 @@
 """The Flask application, made from its rooms."""
 
 import hashlib
+import io
 import secrets
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.utils import cached_property
+from werkzeug.wsgi import get_input_stream
 
 from upkeep.domain.errors import CallerError
 from upkeep.web import api, faults, health, hooks, identity, kept, lines, live, metrics, pages, passage, wording
@@ -17,9 +22,26 @@ from upkeep.web.rooms import EXTENSION, Rooms
 __all__ = ["Rooms", "create_app"]
 
 
+class WholeRequest(Request):
+    """A request whose body is read whole or refused. Where no length was declared, Werkzeug cuts it off at the limit
+    and does not tell a body that ends there from one that goes on."""
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body."""
+        largest = self.max_content_length
+        if largest is None or self.content_length is not None:
+            return super().stream
+        body = get_input_stream(self.environ, max_content_length=largest + 1).read()
+        if len(body) > largest:
+            raise RequestEntityTooLarge
+        return io.BytesIO(body)
+
+
 def create_app(rooms: Rooms) -> Flask:
     """An application that serves these rooms. Its signing key is the store's, so that all replicas share it."""
     app = Flask("upkeep.web", root_path=str(Path(__file__).parent))
+    app.request_class = WholeRequest
     app.extensions[EXTENSION] = rooms
     https = rooms.public_url.startswith("https://")
     app.config.update(

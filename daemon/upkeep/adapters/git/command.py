@@ -101,6 +101,9 @@ class CommandTimedOut(TransientError):
 
     slug = "git-timeout"
 
+    def __init__(self, command: str, what: str) -> None:
+        super().__init__(f"git {command} {what}", cure="look at the server and the way to it, or raise `git.timeout`")
+
 
 @dataclass(frozen=True, slots=True)
 class GitCommand:
@@ -223,7 +226,7 @@ class GitCommand:
             patience = self.seconds if deadline is None else deadline - monotonic()
             for descriptor, _ in poll.poll(max(patience, 0) * 1000) or [(-1, 0)]:
                 if descriptor == -1:
-                    raise CommandTimedOut(f"git {name} was stopped after {self.seconds:g} s without an end")
+                    raise CommandTimedOut(name, f"was stopped after {self.seconds:g} s without an end")
                 chunk = os.read(descriptor, _CHUNK)
                 if not chunk:
                     poll.unregister(descriptor)
@@ -286,7 +289,7 @@ class Conversation:
 
     def _more(self) -> None:
         if not self._poll.poll(self._seconds * 1000):
-            raise CommandTimedOut(f"git {self._name} gave no answer within {self._seconds:g} s")
+            raise CommandTimedOut(self._name, f"gave no answer within {self._seconds:g} s")
         chunk = os.read(self._stdout, _CHUNK)
         if not chunk:
             raise self._ended()

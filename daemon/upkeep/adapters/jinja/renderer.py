@@ -216,10 +216,16 @@ class JinjaRenderer:
         where = template.path if line is None else f"{template.path}:{line}"
         if limit == "memory":
             message = f"rendering this template takes more than {self._memory_bytes // (1024 * 1024)} MB of memory"
-            return BundleError(message, where=where, cure="look for texts or lists that grow with each repetition")
+            return BundleError(
+                message,
+                where=where,
+                cure="look for texts or lists that grow with each repetition, or raise `rendering.memory`",
+            )
         if limit == "output":
             message = f"the rendered template is longer than {self._output_bytes:,} bytes"
-            return BundleError(message, where=where, cure="look for a loop that writes too much")
+            return BundleError(
+                message, where=where, cure="look for a loop that writes too much, or raise `rendering.output`"
+            )
         if limit == "recursion":
             message = "this template is nested too deeply, or a macro calls itself without end"
             return BundleError(message, where=where, cure="nest fewer blocks, brackets and calls")
@@ -235,7 +241,9 @@ class JinjaRenderer:
 
     def _too_slow(self, template: "TemplateFile") -> BundleError:
         message = f"rendering this template takes more than {self._time_for.total_seconds():g} s of processor time"
-        return BundleError(message, where=template.path, cure="look for loops within loops and huge numbers")
+        return BundleError(
+            message, where=template.path, cure="look for loops within loops and huge numbers, or raise `rendering.time`"
+        )
 
 
 def _to_render(template: "TemplateFile", namespace: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,18 @@ _MICROSECOND = timedelta(microseconds=1)
 
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """A number the database gives out; SQLite does so for INTEGER only."""
+
+_ONE_OF = "one of"
+
+
+def one_of(words: type[StrEnum]) -> dict[str, Any]:
+    """What a column of names says of itself (`info`) when these are all that stand in it."""
+    return {_ONE_OF: tuple(words)}
+
+
+def words_of(column: sa.Column[Any]) -> tuple[str, ...]:
+    """All that may stand in a column; nothing for one that says nothing of it."""
+    return tuple(column.info.get(_ONE_OF, ()))
 
 
 class Words(sa.types.TypeDecorator[str]):

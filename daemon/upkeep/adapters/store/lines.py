@@ -14,14 +14,14 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from upkeep.adapters.store.columns import Json
+from upkeep.adapters.store.columns import Json, words_of
 from upkeep.adapters.store.tables import metadata
 from upkeep.domain.errors import CallerError
 
@@ -43,6 +43,7 @@ _LARGEST = 1 << 63
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_REVISION = re.compile("(?!0000)[0-9]{4}")
 
 LeftOut = Mapping[str, Collection[str] | None]
 """What is not written: columns by table, None for all of it."""
@@ -111,19 +112,26 @@ def revision_of(head: bytes, name: str) -> str:
         raise CallerError(
             "this is no export of upkeep", where=f"{name}:1", cure="name a file that `upkeep export` has written"
         ) from None
-    if form != FORMAT or not isinstance(revision, str):
+    if form != FORMAT:
         raise CallerError(
             f"this program does not know the form {form} of an export", where=f"{name}:1", cure="use a newer upkeep"
+        )
+    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
+        raise CallerError(
+            f"`{revision}` is no revision of the tables", where=f"{name}:1", cure="write the one that stood there"
         )
     return revision
 
 
-def insert(connection: sa.Connection, lines: Iterable[bytes], name: str, counts: Counts) -> None:
-    """Add the rows of all lines behind the first to empty tables. `name` is what faults call the file.
+def insert(
+    connection: sa.Connection, lines: Iterable[bytes], name: str, counts: Counts, *, edited: bool = False
+) -> None:
+    """Add the rows of all lines behind the first to empty tables. `name` is what faults call the file. What a person
+    may have `edited` is looked through for words that no program writes.
 
     Raises CallerError for the first line that is wrong; what was added until then is for the caller to undo.
     """
-    writing = _Writing(connection, name, counts)
+    writing = _Writing(connection, name, counts, edited)
     for line in lines:
         writing.take(line)
     writing.end()
@@ -132,11 +140,11 @@ def insert(connection: sa.Connection, lines: Iterable[bytes], name: str, counts:
 class _Writing:
     """Rows on their way into the tables, some at a time."""
 
-    def __init__(self, connection: sa.Connection, name: str, counts: Counts) -> None:
+    def __init__(self, connection: sa.Connection, name: str, counts: Counts, edited: bool) -> None:
         self._connection = connection
         self._name = name
         self._tally = counts
-        self._tables = {table.name: _Columns(table) for table in ours(connection)}
+        self._tables = {table.name: _Columns(table, edited) for table in ours(connection)}
         counts.rows.update(dict.fromkeys(self._tables, 0))
         self._number = 1
         self._waiting: list[dict[str, Any]] = []
@@ -182,11 +190,28 @@ class _Writing:
                 f"{self._tally.total} rows stand here, and {rows} were written",
                 "take the file as it was written; whoever changes it on purpose changes this number too",
             )
+        self._require_whole()
         for name, last in numbers.items() if isinstance(numbers, dict) else ():
             columns = self._tables.get(name)
             if columns is None or not _is_number(last) or last < 1 or not _numbered(columns.table):
                 raise self._fault(f"`{name}` gives out no number {last}", "take it out of the line")
             _go_on_from(self._connection, columns.table, last)
+
+    def _require_whole(self) -> None:
+        """On SQLite references are not looked at while tables are changed, and have to be asked for."""
+        if self._connection.dialect.name != "sqlite":
+            return
+        broken = self._connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            name, row, parent, _ = broken
+            table = self._tables[name].table
+            query = sa.select(*table.primary_key).where(sa.literal_column("rowid") == row)
+            key = "/".join(str(value) for value in self._connection.execute(query).one())
+            raise CallerError(
+                f"`{key}` in `{name}` refers to a row of `{parent}` that is not there",
+                where=self._name,
+                cure="look for what it refers to and nobody wrote",
+            )
 
     def _flush(self) -> None:
         if self._waiting and self._of is not None:
@@ -212,11 +237,13 @@ _Fault = Callable[[str, str], CallerError]
 class _Columns:
     """The columns of one table, and how their values are read."""
 
-    def __init__(self, table: sa.Table) -> None:
+    def __init__(self, table: sa.Table, edited: bool) -> None:
         self.table = table
         # Said for every column, so that a default of the database never stands in for what was null.
         self.insert = sa.insert(table).values({column.name: sa.bindparam(f"_{column.name}") for column in table.c})
-        self._columns = [(column.name, f"_{column.name}", column.nullable, _reader(column)) for column in table.c]
+        self._columns = [
+            (column.name, f"_{column.name}", column.nullable, _reader(column, edited)) for column in table.c
+        ]
         self._names = {column.name for column in table.c}
 
     def read(self, values: Mapping[str, Any], fault: _Fault) -> dict[str, Any]:
@@ -283,7 +310,13 @@ def _moment(value: datetime) -> str:
     return aware.isoformat().replace("+00:00", "Z")
 
 
-def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
+def _reader(column: sa.Column[Any], edited: bool) -> Callable[[Any], Any]:
+    known = metadata.tables[column.table.name].c.get(column.name)
+    if edited and known is not None:
+        if isinstance(known.type, Json):
+            return _read_json
+        if words := words_of(known):
+            return lambda value: _read_word(value, words)
     match column.type:
         case sa.Boolean():
             return _read_flag
@@ -301,6 +334,22 @@ def _read_flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
     return value
+
+
+def _read_json(value: Any) -> str:
+    """JSON as itself, or the text of some that would not be the same text when it is written again."""
+    text = _read_text(value)
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("JSON") from None
+    return text
+
+
+def _read_word(value: Any, words: Sequence[str]) -> str:
+    if value not in words:
+        raise ValueError(f"one of {', '.join(words)}")
+    return str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from upkeep.adapters.store import lines
 from upkeep.adapters.store.engine import Database, SqliteDatabase, open_database
 from upkeep.adapters.store.lines import NOTHING, Counts, LeftOut
+from upkeep.adapters.store.tables import REVISION
 from upkeep.adapters.store.upgrade import Waits, building, require_file, require_no_newer, revision_in, upgrade
 from upkeep.domain.errors import Conflict, SettingsError
 
@@ -63,14 +64,16 @@ def rebuild(
     name: str,
     *,
     waits: Waits,
+    edited: bool = False,
     replace: bool = False,
     then: Callable[[], None] = lambda: None,
 ) -> Counts:
     """Fill a database from lines, `name` being what faults call them: the tables of their program are made, filled and
-    brought to those of this program, in one transaction. `then` is called right before it is committed.
+    brought to those of this program, in one transaction. What a person may have `edited` is looked through more
+    closely. `then` is called right before it is committed.
 
     Raises CallerError for what is wrong in the lines, SettingsError when they are of a newer program, Conflict when
-    the database holds rows (unless they may be replaced) or is in use; then nothing has changed.
+    the database holds rows (unless they may be replaced), is in use or of a newer program; then nothing has changed.
     """
     reading = iter(told)
     revision = lines.revision_of(next(reading, b""), name)
@@ -82,11 +85,18 @@ def rebuild(
         with building(database, waits, alone=True) as connection:
             found = revision_in(connection)
             if found is not None:
+                if found > REVISION:
+                    # What it has besides the tables known here would stand in the way of this database's next upgrade.
+                    raise Conflict(
+                        f"the database has the tables of a newer program ({found}, not {REVISION})",
+                        where=database.name,
+                        cure="name an empty database: move the file away, or drop the database and create it again",
+                    )
                 if not replace:
                     _require_empty(database, connection)
                 _drop(connection)
             upgrade(connection, None, revision)
-            lines.insert(connection, reading, name, counts)
+            lines.insert(connection, reading, name, counts, edited=edited)
             upgrade(connection, revision)
             then()
     finally:
@@ -110,7 +120,7 @@ def _require_empty(database: Database, connection: sa.Connection) -> None:
         raise Conflict(
             f"the database holds rows already ({', '.join(sorted(held))})",
             where=database.name,
-            cure="name an empty database; `upkeep restore --replace` gives up what this one holds",
+            cure="name an empty database; `upkeep restore --replace` alone gives up what one holds",
         )
 
 

@@ -3,7 +3,17 @@
 import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, Table
 
-from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words
+from upkeep.adapters.store.columns import GitPath, Json, Moment, Name, Number, Span, Words, one_of
+from upkeep.domain.changesets import DriftState, ProposalState
+from upkeep.domain.deliveries import DeliveryStatus
+from upkeep.domain.deployments import Action, DeploymentStatus
+from upkeep.domain.lag import Standing
+from upkeep.domain.names import ResourceKind
+from upkeep.domain.people import Role, Via
+from upkeep.domain.rollouts import RolloutStatus, Turn
+from upkeep.domain.sources import CredentialKind, Drafts, Origin
+from upkeep.domain.versions import TemplateKind, VersionState
+from upkeep.domain.work import WorkKind
 
 REVISION = "0007"
 """The migration that leads here."""
@@ -24,13 +34,13 @@ sources = Table(
     Column("url", Words, nullable=False),
     Column("branch", Words, nullable=False),
     Column("subdirectory", GitPath, nullable=False),
-    Column("credential_kind", Name, nullable=False),
+    Column("credential_kind", Name, nullable=False, info=one_of(CredentialKind)),
     Column("credential_reference", Words, nullable=False),
-    Column("webhook_secret_kind", Name, nullable=False),
+    Column("webhook_secret_kind", Name, nullable=False, info=one_of(CredentialKind)),
     Column("webhook_secret_reference", Words, nullable=False),
-    Column("drafts", Name, nullable=False),
+    Column("drafts", Name, nullable=False, info=one_of(Drafts)),
     Column("poll_every_for", Span, nullable=False),
-    Column("origin", Name, nullable=False),
+    Column("origin", Name, nullable=False, info=one_of(Origin)),
     Column("synced_commit", Name),
     Column("synced_at", Moment),
     Column("checked_at", Moment),
@@ -56,7 +66,7 @@ deliveries = Table(
     Column("id", Name, primary_key=True),
     Column("event", Name, nullable=False),
     Column("received_at", Moment, nullable=False),
-    Column("status", Name, nullable=False),
+    Column("status", Name, nullable=False, info=one_of(DeliveryStatus)),
     Column("reason", Words),
     Column("repository", Words),
     Column("ref", Words),
@@ -81,7 +91,7 @@ templates = Table(
     "templates",
     metadata,
     Column("name", Name, primary_key=True),
-    Column("kind", Name, nullable=False),
+    Column("kind", Name, nullable=False, info=one_of(TemplateKind)),
     Column("source", Name, index=True),
     Column("path", GitPath, nullable=False),
     Column("created_at", Moment, nullable=False),
@@ -107,7 +117,7 @@ versions = Table(
     Column("template", Name, ForeignKey("templates.name"), primary_key=True),
     Column("major", Integer, primary_key=True, autoincrement=False),
     Column("minor", Integer, primary_key=True, autoincrement=False),
-    Column("state", Name, nullable=False),
+    Column("state", Name, nullable=False, info=one_of(VersionState)),
     Column("tree", Name, nullable=False, index=True),
     Column("commit_id", Name, nullable=False),
     Column("author_name", Words, nullable=False),
@@ -188,11 +198,11 @@ resources = Table(
     Column("key", Name, nullable=False, unique=True),
     Column("label", Name, nullable=False),
     Column("search", Name, nullable=False),
-    Column("kind", Name, nullable=False),
+    Column("kind", Name, nullable=False, info=one_of(ResourceKind)),
     Column("name", Name, nullable=False),
     Column("service", Name),
     Column("template", Name, nullable=False),
-    Column("status", Name, nullable=False),
+    Column("status", Name, nullable=False, info=one_of(DeploymentStatus)),
     Column("created_at", Moment, nullable=False),
     Column("major", Integer),
     Column("minor", Integer),
@@ -201,7 +211,7 @@ resources = Table(
     Column("owner", Name),
     Column("environment", Name),
     Column("account_id", Words),
-    Column("standing", Name, nullable=False),
+    Column("standing", Name, nullable=False, info=one_of(Standing)),
     Column("minors", Integer, nullable=False),
     Column("majors", Integer, nullable=False),
     Column("since", Moment),
@@ -218,7 +228,7 @@ resources = Table(
     Column("external_id", Words),
     Column("stack", Words),
     Column("tags", Json),
-    Column("drift_state", Name),
+    Column("drift_state", Name, info=one_of(DriftState)),
     Column("drift_resources", Json),
     Column("drift_reason", Words),
     Column("drift_checked_at", Moment),
@@ -264,7 +274,7 @@ headcounts = Table(
     Column("template", Name, nullable=False),
     Column("major", Integer),
     Column("minor", Integer),
-    Column("standing", Name, nullable=False),
+    Column("standing", Name, nullable=False, info=one_of(Standing)),
     Column("failed", Integer, nullable=False),
     # So many more, or fewer, than the other rows of this place say.
     Column("resources", Integer, nullable=False),
@@ -279,8 +289,8 @@ deployments = Table(
     Column("number", Number, primary_key=True),
     Column("id", Name, nullable=False, unique=True),
     Column("resource", Name, nullable=False),
-    Column("action", Name, nullable=False),
-    Column("status", Name, nullable=False),
+    Column("action", Name, nullable=False, info=one_of(Action)),
+    Column("status", Name, nullable=False, info=one_of(DeploymentStatus)),
     Column("target_major", Integer, nullable=False),
     Column("target_minor", Integer, nullable=False),
     Column("target_inputs", Json, nullable=False),
@@ -333,7 +343,7 @@ proposals = Table(
     "proposals",
     metadata,
     Column("deployment", Name, ForeignKey("deployments.id", ondelete="CASCADE"), primary_key=True),
-    Column("state", Name, nullable=False),
+    Column("state", Name, nullable=False, info=one_of(ProposalState)),
     Column("changes", Json, nullable=False),
     Column("reason", Words),
     Column("stack", Words),
@@ -364,10 +374,10 @@ rollouts = Table(
     Column("to_major", Integer),
     Column("to_minor", Integer),
     Column("asked_by", Words, nullable=False),
-    Column("role", Name, nullable=False),
-    Column("via", Name, nullable=False),
+    Column("role", Name, nullable=False, info=one_of(Role)),
+    Column("via", Name, nullable=False, info=one_of(Via)),
     Column("created_at", Moment, nullable=False),
-    Column("status", Name, nullable=False),
+    Column("status", Name, nullable=False, info=one_of(RolloutStatus)),
     Column("max_parallel", Integer, nullable=False),
     Column("stop_after", Integer, nullable=False),
     Column("automatic", Boolean, nullable=False),
@@ -396,7 +406,7 @@ rollout_members = Table(
     Column("running_minor", Integer),
     Column("to_major", Integer),
     Column("to_minor", Integer),
-    Column("turn", Name, nullable=False),
+    Column("turn", Name, nullable=False, info=one_of(Turn)),
     Column("stage", Integer, nullable=False),
     Column("deployment", Name),
     Column("reason", Words),
@@ -413,7 +423,7 @@ journal = Table(
     Column("kind", Name, nullable=False),
     Column("subject", Name, nullable=False),
     Column("actor", Name, nullable=False),
-    Column("via", Name, nullable=False),
+    Column("via", Name, nullable=False, info=one_of(Via)),
     Column("facts", Json, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -456,7 +466,7 @@ work = Table(
     "work",
     metadata,
     Column("id", Number, primary_key=True),
-    Column("kind", Name, nullable=False),
+    Column("kind", Name, nullable=False, info=one_of(WorkKind)),
     Column("subject", Name, nullable=False),
     # When it may be claimed: while it is leased, when the lease ends.
     Column("due_at", Moment, nullable=False),
@@ -484,7 +494,7 @@ users = Table(
     "users",
     metadata,
     Column("name", Name, primary_key=True),
-    Column("role", Name, nullable=False),
+    Column("role", Name, nullable=False, info=one_of(Role)),
     # Null for those whom somebody else vouches for: GitHub, or a proxy.
     Column("password_hash", Words),
     Column("created_at", Moment, nullable=False),
@@ -569,7 +579,7 @@ plans = Table(
     Column("digest", Name),
     Column("rendered", Words),
     Column("handle", Words),
-    Column("state", Name),
+    Column("state", Name, info=one_of(ProposalState)),
     Column("changes", Json),
     Column("reason", Words),
     Column("stack", Words),

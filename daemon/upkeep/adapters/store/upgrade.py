@@ -179,6 +179,8 @@ def _building_sqlite(database: SqliteDatabase, waits: Waits, alone: bool) -> Ite
                     # Whoever is connected keeps the file from leaving WAL.
                     driver.execute("PRAGMA journal_mode=DELETE")
                 except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                        raise
                     raise _in_use(database, f"another process (`fuser {path}` names it)") from error
             # Kept in the file, and only changeable outside transactions: https://sqlite.org/wal.html
             driver.execute("PRAGMA journal_mode=WAL")
