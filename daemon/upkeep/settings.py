@@ -1119,7 +1119,7 @@ def _fault_of(details: ErrorDetails, data: Any, place: _Place) -> _Fault:
         what = "a whole number" if kind.startswith("int_") else "`true` or `false`"
         return place.fault(key, f"`{dotted}` is not {what}", f"write {what}")
     if kind in ("greater_than_equal", "less_than_equal"):
-        limit = context.get("ge", context.get("le"))
+        limit = context["ge"] if "ge" in context else context["le"]
         if _is_size(_hint_of(key)):
             limit = _write_size(limit)
         bound = "at least" if kind == "greater_than_equal" else "at most"
