@@ -145,16 +145,26 @@ warnings.warn("an old name is used")
 thread = threading.Thread(target=lambda: 1 / 0, name="mine")
 thread.start()
 thread.join()
+
+
+class Careless:
+    def __del__(self):
+        raise OSError("nobody hears of it")
+
+
+Careless()
 raise LookupError("ghp_hiddenhiddenhiddenhidden is gone")
 """
 
 
 def test_what_ends_a_thread_or_the_program_is_a_line_like_all_others() -> None:
     ended = subprocess.run([sys.executable, "-c", ENDED], capture_output=True, text=True, check=False)
-    warned, thread, program = (json.loads(line) for line in ended.stderr.splitlines())
+    warned, thread, ignored, program = (json.loads(line) for line in ended.stderr.splitlines())
     assert (warned["level"], warned["logger"]) == ("warning", "py.warnings")
     assert (thread["level"], thread["event"]) == ("critical", "the thread mine was ended by a bug")
     assert "ZeroDivisionError" in thread["exception"]
+    assert (ignored["level"], "Careless.__del__" in ignored["event"]) == ("error", True)
+    assert "OSError: nobody hears of it" in ignored["exception"]
     assert program["level"] == "critical"
     assert "LookupError: ******** is gone" in program["exception"]
 

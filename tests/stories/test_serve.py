@@ -4,12 +4,13 @@ import http.client
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -136,15 +137,41 @@ def test_it_serves_until_it_is_told_to_end_and_leaves_no_process(tmp_path: Path)
         assert not alive(everybody)
 
 
-def test_a_killed_worker_and_a_killed_web_server_are_started_again(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
+def test_a_killed_worker_and_a_killed_web_server_are_started_again(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving(tmp_path, "metrics: {networks: [127.0.0.1]}\n") as served:
         worker, web = served.child("upkeep worker"), served.child("gunicorn")
+
+        def counts() -> set[str]:
+            return {file.name for file in tmp_path.glob("upkeep-metrics-*/*.db")}
+
+        eventually("counts of both", lambda: {"counter_worker.db", "counter_web0.db"} <= counts())
+        before = counts()
+        serves = children(web, "gunicorn")[0]
+        # Whoever takes the place of one that served asks the database nothing: not whether it is there, and not whether
+        # a newer program has changed its tables meanwhile.
+        ours = revised(tmp_path / "state" / "upkeep.db", "newer")
+        os.kill(serves, signal.SIGKILL)
+        eventually("a new process that serves", lambda: set(children(web, "gunicorn")) - {serves})
+        assert eventually("an answer", lambda: served.get("/healthz") == 200)
+        assert children(served.process.pid, "gunicorn") == [web]
+        revised(tmp_path / "state" / "upkeep.db", ours)
         os.kill(worker, signal.SIGKILL)
         os.kill(web, signal.SIGKILL)
         eventually("a new worker", lambda: served.child("upkeep worker") != worker)
         eventually("a new web server", lambda: served.child("gunicorn") != web)
         assert eventually("an answer", lambda: served.get("/healthz") == 200)
         assert "a process died and is started again" in served.log.read_text()
+        # Each counts on in the files of the one whose place it took.
+        assert counts() == before
+
+
+def revised(database: Path, revision: str) -> str:
+    """Say of the tables that they are of another program's version; gives the one they were said to be of."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        ((before,),) = connection.execute("select version_num from alembic_version").fetchall()
+        connection.execute("update alembic_version set version_num = ?", (revision,))
+    return before
 
 
 def test_when_it_is_killed_itself_its_children_end_too(tmp_path: Path) -> None:

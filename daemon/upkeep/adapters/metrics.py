@@ -2,8 +2,10 @@
 
 In several processes that serve as one (`upkeep serve`, `upkeep web`) each writes its own numbers into files of one
 folder, and whichever is asked adds them up: https://prometheus.github.io/client_python/multiprocess/. The folder must
-be named in the environment before this module is imported. What rows can tell is read from them when somebody asks,
-so that no process has to remember it.
+be named in the environment before this module is imported. The files are named by the place that a process has, and
+not by its number as the client would: who takes the place of one that has died counts on in its files, so that a place
+has no more of them however often that happens. What rows can tell is read from them when somebody asks, so that no
+process has to remember it.
 """
 
 import logging
@@ -18,7 +20,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -244,9 +246,14 @@ def _counts(backlogs: Mapping[Labels, Backlog]) -> Mapping[Labels, float]:
     return {labels: backlog.count for labels, backlog in backlogs.items()}
 
 
-def forget_process(pid: int) -> None:
+def count_as(place: str) -> None:
+    """Let this process count in the files of a place that no other one has. To be called before it begins to."""
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+
+
+def forget_place(place: str) -> None:
     """Take back what a process that has ended said of its present; what it counted stays."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(place)  # type: ignore[no-untyped-call]
 
 
 def forget_all(folder: Path) -> None:

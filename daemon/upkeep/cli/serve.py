@@ -88,7 +88,7 @@ def _plan(desk: Desk) -> _Plan:
     from upkeep import settings, wiring
 
     chosen = desk.settings
-    wiring.webhook_secrets(chosen)
+    wiring.require_named(chosen)
     environment = {} if desk.config_path is None else {settings.CONFIG_VARIABLE: str(desk.config_path.absolute())}
     variable = wiring.METRICS_FOLDER_VARIABLE if chosen.metrics.readable else ""
     web, log = chosen.web, chosen.log

@@ -53,11 +53,14 @@ def _print(verdict: Verdict) -> None:
 
 def _verdicts(desk: Desk, stack: ExitStack) -> Iterator[Verdict]:
     """Each as soon as it is known. What others stand on comes first, and where that fails, they are not looked at."""
+    from upkeep import wiring
     from upkeep.cli.doctor import host, outside, records
 
     yield host.git()
     try:
         settings = desk.settings
+        wiring.require_named(settings)
+        wiring.doubt_of_database(settings)
     except SettingsError as error:
         for fault in error.faults:
             yield Verdict(FAIL, "config", fault)
