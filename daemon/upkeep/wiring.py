@@ -336,9 +336,9 @@ def open_passwords() -> Passwords:
 
 
 def open_web(settings: Settings, stack: ExitStack, place: str = "web") -> "Flask":
-    """The web application. Made in the process that serves it, after the fork; `place` is its own among those that serve
-    together. Nothing is asked of the database, so that one that is away keeps no process from taking the place of one
-    that has died: whoever forks them has prepared it."""
+    """The web application. Made in the process that serves it, after the fork; `place` is its own among those that
+    serve together. Nothing is asked of the database, so that one that is away keeps no process from taking the place of
+    one that has died: whoever forks them has prepared it."""
     from upkeep.chronicle import ChronicledStore
     from upkeep.web.app import create_app
     from upkeep.web.rooms import Headers, Rooms
