@@ -335,10 +335,18 @@ def open_passwords() -> Passwords:
     return Argon2Passwords()
 
 
-def open_web(settings: Settings, stack: ExitStack, place: str = "web") -> "Flask":
+def signing_key(settings: Settings) -> bytes:
+    """What the web application signs with. Read once, by whoever forks the processes that serve."""
+    from upkeep.web.app import signing_key
+
+    with ExitStack() as stack:
+        return signing_key(open_store(settings, stack))
+
+
+def open_web(settings: Settings, stack: ExitStack, place: str = "web", key: bytes | None = None) -> "Flask":
     """The web application. Made in the process that serves it, after the fork; `place` is its own among those that
-    serve together. Nothing is asked of the database, so that one that is away keeps no process from taking the place of
-    one that has died: whoever forks them has prepared it."""
+    serve together. With the key nothing is asked of the database, so that one that is away keeps no process from taking
+    the place of one that has died: whoever forks them has prepared it."""
     from upkeep.chronicle import ChronicledStore
     from upkeep.web.app import create_app
     from upkeep.web.rooms import Headers, Rooms
@@ -374,7 +382,8 @@ def open_web(settings: Settings, stack: ExitStack, place: str = "web") -> "Flask
             ),
             metrics=None if metrics is None else _metrics_page(settings, metrics, store),
             bounds=bounds(settings.limits),
-        )
+        ),
+        key,
     )
 
 

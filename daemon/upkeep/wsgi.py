@@ -30,6 +30,7 @@ LISTENER_VARIABLE = "UPKEEP_LISTENER_FD"
 
 _settings = settings.load(settings.find(None, os.environ, Path()), os.environ)
 _opened = ExitStack()
+_key: bytes | None = None
 _place = "web"
 _shared = ExitStack()
 """What the processes that serve have in common, and the one that has forked them closes."""
@@ -87,11 +88,13 @@ forwarder_headers = ""
 
 def on_starting(server: Any) -> None:
     """Prepare the database, and import what every worker process needs once, so that they share its memory."""
+    global _key
     end_with_parent()
     try:
         wiring.require_named(_settings)
         wiring.share_metrics(_settings, _shared)
         wiring.prepare(_settings)
+        _key = wiring.signing_key(_settings)
         if not wiring.anybody_may_sign_in(_settings):
             fix = "upkeep user add NAME --role admin"
             structlog.get_logger(__name__).warning("nobody can sign in yet", fix=fix)
@@ -138,4 +141,4 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 def application() -> "Flask":
     """What a worker process serves."""
-    return wiring.open_web(_settings, _opened, _place)
+    return wiring.open_web(_settings, _opened, _place, _key)

@@ -131,5 +131,5 @@ def test_the_configuration_has_no_fault_and_the_secret_holds_what_it_asks_for(tm
 
 
 def test_workers_without_a_folder_in_common_keep_no_stacks_in_one():
-    """One that is replaced, or not the first, would find another folder than its database knows, and would not start."""
+    """One that is not the first would find another folder than its database knows, and would not start."""
     assert loaded("kubernetes", "upkeep.yaml")["provisioner"] == "cloudformation"

@@ -1,5 +1,6 @@
 """`upkeep serve` as a real process tree on a throw-away state: it serves, heals itself, and leaves nothing behind."""
 
+import fcntl
 import http.client
 import os
 import re
@@ -150,12 +151,14 @@ def test_a_killed_worker_and_a_killed_web_server_are_started_again(tmp_path: Pat
         serves = children(web, "gunicorn")[0]
         # Whoever takes the place of one that served asks the database nothing: not whether it is there, and not whether
         # a newer program has changed its tables meanwhile.
-        ours = revised(tmp_path / "state" / "upkeep.db", "newer")
-        os.kill(serves, signal.SIGKILL)
-        eventually("a new process that serves", lambda: set(children(web, "gunicorn")) - {serves})
-        assert eventually("an answer", lambda: served.get("/healthz") == 200)
-        assert children(served.process.pid, "gunicorn") == [web]
-        revised(tmp_path / "state" / "upkeep.db", ours)
+        with (tmp_path / "state" / "upkeep.db.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ours = revised(tmp_path / "state" / "upkeep.db", "newer")
+            os.kill(serves, signal.SIGKILL)
+            eventually("a new process that serves", lambda: set(children(web, "gunicorn")) - {serves})
+            assert eventually("an answer", lambda: served.get("/healthz") == 200)
+            assert children(served.process.pid, "gunicorn") == [web]
+            revised(tmp_path / "state" / "upkeep.db", ours)
         os.kill(worker, signal.SIGKILL)
         os.kill(web, signal.SIGKILL)
         eventually("a new worker", lambda: served.child("upkeep worker") != worker)
