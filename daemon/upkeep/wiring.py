@@ -134,10 +134,10 @@ def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
 
 
 def require_named(settings: Settings) -> None:
-    """SettingsError with every fault of what the configuration names and a daemon cannot start without: secrets that
-    stand elsewhere, and what sends traces."""
+    """SettingsError with every fault of what the configuration names and a web server cannot start without: secrets
+    that stand elsewhere, and what sends traces."""
     faults: list[str] = []
-    for look in (database_url, webhook_secrets, _scrapers, _master, require_tracing):
+    for look in (database_url, webhook_secrets, _scrapers, _master, _github_secret, require_tracing):
         try:
             look(settings)
         except SettingsError as error:
@@ -154,7 +154,6 @@ def prepare(settings: Settings) -> None:
     """
     from upkeep.chronicle import ChronicledStore
 
-    webhook_secrets(settings)
     if doubt := doubt_of_database(settings):
         logging.getLogger("upkeep.store").warning("%s", doubt)
     _scrapers(settings)
@@ -572,6 +571,11 @@ def _master(settings: Settings) -> str | None:
         fault = f"proton.key: it is shorter than {SHORTEST_MASTER} letters (make one with `openssl rand -hex 32`)"
         raise SettingsError([fault])
     return master
+
+
+def _github_secret(settings: Settings) -> str:
+    chosen = settings.access.github
+    return "" if chosen is None else _revealed(chosen.kept, "access.github.client_secret")
 
 
 def _github(chosen: GitHub) -> "Entrance":
