@@ -167,8 +167,11 @@ class Readings(Collector):
                 except UpkeepError as failure:
                     logger.warning("the metrics come without numbers from rows: %s", failure)
                     self._last = None
-                took = time.monotonic() - began
-                self._until = began + max(KEPT_FOR, took / _SHARE)
+                    # It was waited for, not read: that it answers again shall be told soon.
+                    self._until = time.monotonic() + KEPT_FOR
+                else:
+                    took = time.monotonic() - began
+                    self._until = began + max(KEPT_FOR, took / _SHARE)
             return self._last
 
 
