@@ -1,5 +1,6 @@
 """What is told to Prometheus, and to whom."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.builders import a_source
 from tests.web.test_hooks import signature
 from upkeep import watch
-from upkeep.adapters.metrics import CONTENT_TYPE, KEPT_FOR, Build, Metrics, Readings
+from upkeep.adapters.metrics import CONTENT_TYPE, KEPT_FOR, Build, Metrics, Readings, listen
 from upkeep.chronicle import ChronicledStore
 from upkeep.domain.errors import TransientError
 from upkeep.domain.gauges import Backlog, Gauges, Scrapers
@@ -181,3 +182,22 @@ def test_a_database_that_kept_us_waiting_is_told_of_as_soon_as_it_answers(metric
     # What takes long to read, in turn, is not read again soon.
     asked = seconds[0]
     assert (up_after(300), seconds[0]) == (1, asked + 300)
+
+
+def test_a_reader_that_cannot_be_answered_is_a_line_of_the_log(capfd, caplog):
+    caplog.set_level("DEBUG", "upkeep.adapters.metrics")
+
+    def page() -> bytes:
+        raise RuntimeError("a bug")
+
+    server = listen("127.0.0.1", 0, Scrapers((ip_network("127.0.0.0/8"),)), page)
+    try:
+        with socket.create_connection(server.server_address[:2]) as reader:
+            reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert reader.recv(9) == b""
+    finally:
+        server.shutdown()
+        server.server_close()
+    (told,) = [line for line in caplog.records if line.message == "a reader was not answered"]
+    assert (told.levelname, "a bug" in told.exc_text) == ("ERROR", True)
+    assert capfd.readouterr().err == ""

@@ -11,6 +11,7 @@ process has to remember it.
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -292,6 +293,11 @@ def listen(host: str, port: int, scrapers: Scrapers, page: Callable[[], bytes]) 
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            # The library's own prints a trace of many lines.
+            gone = isinstance(sys.exception(), ConnectionError | TimeoutError)
+            logger.log(logging.DEBUG if gone else logging.ERROR, "a reader was not answered", exc_info=True)
 
     server = Server((host, port), Answer)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
