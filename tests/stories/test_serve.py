@@ -198,6 +198,20 @@ def test_a_faulty_configuration_ends_it_with_every_fault(tmp_path: Path) -> None
     ]
 
 
+def test_an_address_of_another_machine_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "upkeep.yaml").write_text("web: {host: 192.0.2.1}\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "upkeep", "serve"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stderr.splitlines()) == (
+        1,
+        [
+            "error: cannot listen on 192.0.2.1:8080: Cannot assign requested address",
+            "fix: set `web.host` to an address of this machine",
+        ],
+    )
+
+
 def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         port = served.address.partition(":")[2]
