@@ -115,7 +115,7 @@ def for_people(form: str, out: TextIO) -> bool:
 
 
 def _take_what_nobody_catches() -> None:
-    """Let the errors that end a program or a thread be lines like all others."""
+    """Let the errors that end a program or a thread, or that nobody could be told of, be lines like all others."""
 
     def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -129,8 +129,14 @@ def _take_what_nobody_catches() -> None:
             trace = (what.exc_type, what.exc_value, what.exc_traceback)
             _log.critical("the thread %s was ended by a bug", name, exc_info=trace)
 
+    def ignored(what: "sys.UnraisableHookArgs") -> None:
+        if what.exc_value is not None:
+            trace = (what.exc_type, what.exc_value, what.exc_traceback)
+            _log.error("%s %r", what.err_msg or "Exception ignored in", what.object, exc_info=trace)
+
     sys.excepthook = ended
     threading.excepthook = ended_thread
+    sys.unraisablehook = ignored
 
 
 def _name_what_it_is_about(logger: Any, method: str, event: EventDict) -> EventDict:

@@ -140,6 +140,13 @@ def _parse_url(text: object) -> object:
     return text
 
 
+def _check_root(url: str) -> str:
+    """Addresses on our pages begin at the root of their host."""
+    if urlsplit(url).path:
+        raise _fault(f"`{url}` leads to a folder of its host", "give Upkeep a host name of its own")
+    return url
+
+
 def _check_hour(text: str) -> str:
     if not _HOUR.fullmatch(text):
         raise _fault(f"`{text}` is no time of the day", 'write it like "09:30", in quotes')
@@ -290,7 +297,7 @@ class Web:
     port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
     workers: Annotated[Whole, Field(ge=1, le=64)] = 2
     threads: Annotated[Whole, Field(ge=1, le=256)] = 16
-    public_url: HttpUrl = ""
+    public_url: Annotated[HttpUrl, AfterValidator(_check_root)] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -1082,7 +1089,9 @@ def _contradictions(settings: Settings, place: _Place) -> list[_Fault]:
     routes += [(("owners", name), channel) for name, channel in notices.owners.items()]
     for key, channel in routes:
         if channel and channel not in notices.channels:
-            cure = _suggestion(channel, notices.channels) or "describe it under `notices.channels`"
+            # One that is the default stands nowhere in the file.
+            other = f", or name another as `notices.{key[0]}`" if len(key) == 1 else ""
+            cure = _suggestion(channel, notices.channels) or f"describe it under `notices.channels`{other}"
             faults.append(place.fault(("notices", *key), f"there is no channel `{channel}`", cure))
     return faults
 

@@ -135,6 +135,19 @@ def import_lines(settings: Settings, lines: Iterable[bytes], name: str) -> int:
     return store.rebuild(database_url(settings), lines, name, waits=_waits(settings), edited=True).total
 
 
+def require_named(settings: Settings) -> None:
+    """SettingsError with every fault of what the configuration names and a web server cannot start without: secrets
+    that stand elsewhere, and what sends traces."""
+    faults: list[str] = []
+    for look in (database_url, webhook_secrets, _scrapers, _master, _github_secret, require_tracing):
+        try:
+            look(settings)
+        except SettingsError as error:
+            faults += error.faults
+    if faults:
+        raise SettingsError(faults)
+
+
 def prepare(settings: Settings) -> None:
     """What a daemon does before it serves: check what it cannot do without, migrate, follow the declared sources,
     and try the channels again that failed.
@@ -143,7 +156,6 @@ def prepare(settings: Settings) -> None:
     """
     from upkeep.chronicle import ChronicledStore
 
-    webhook_secrets(settings)
     if doubt := doubt_of_database(settings):
         logging.getLogger("upkeep.store").warning("%s", doubt)
     _scrapers(settings)
@@ -157,7 +169,8 @@ def prepare(settings: Settings) -> None:
 
 
 def doubt_of_database(settings: Settings) -> StalledError | None:
-    """Why the database may come to harm where it stands; None when it will not."""
+    """Why the database may come to harm where it stands; None when it will not. SettingsError when its address names
+    none."""
     from upkeep.adapters.store import doubt
 
     return doubt(database_url(settings))
@@ -169,11 +182,11 @@ def anybody_may_sign_in(settings: Settings) -> bool:
         return bool(unit.people.list())
 
 
-def open_store(settings: Settings, stack: ExitStack) -> Store:
-    """The store of this configuration; SettingsError when it was never migrated."""
+def open_store(settings: Settings, stack: ExitStack, *, prepared: bool = False) -> Store:
+    """The store of this configuration; SettingsError when it was never migrated, unless that is known to be so."""
     from upkeep.adapters import store
 
-    opened = store.open_store(database_url(settings), state=settings.state)
+    opened = store.open_store(database_url(settings), state=settings.state, prepared=prepared)
     stack.callback(opened.close)
     return opened
 
@@ -323,16 +336,26 @@ def open_passwords() -> Passwords:
     return Argon2Passwords()
 
 
-def open_web(settings: Settings, stack: ExitStack) -> "Flask":
-    """The web application. Made in the process that serves it, after the fork."""
+def signing_key(settings: Settings) -> bytes:
+    """What the web application signs with. Read once, by whoever forks the processes that serve."""
+    from upkeep.web.app import signing_key
+
+    with ExitStack() as stack:
+        return signing_key(open_store(settings, stack))
+
+
+def open_web(settings: Settings, stack: ExitStack, place: str = "web", key: bytes | None = None) -> "Flask":
+    """The web application. Made in the process that serves it, after the fork; `place` is its own among those that
+    serve together. With the key nothing is asked of the database, so that one that is away keeps no process from taking
+    the place of one that has died: whoever forks them has prepared it."""
     from upkeep.chronicle import ChronicledStore
     from upkeep.web.app import create_app
     from upkeep.web.rooms import Headers, Rooms
 
     access = settings.access
-    metrics = _counting(settings, stack)
+    metrics = _counting(settings, stack, place)
     _trace(settings, stack)
-    store = ChronicledStore(open_store(settings, stack))
+    store = ChronicledStore(open_store(settings, stack, prepared=True))
     return create_app(
         Rooms(
             store=store,
@@ -360,7 +383,8 @@ def open_web(settings: Settings, stack: ExitStack) -> "Flask":
             ),
             metrics=None if metrics is None else _metrics_page(settings, metrics, store),
             bounds=bounds(settings.limits),
-        )
+        ),
+        key,
     )
 
 
@@ -388,24 +412,25 @@ def share_metrics(settings: Settings, stack: ExitStack) -> None:
         metrics.forget_all(folder)
 
 
-def forget_process(settings: Settings, pid: int) -> None:
+def forget_place(settings: Settings, place: str) -> None:
     """Take back what a process that has ended said of its present."""
     if settings.metrics.readable:
         from upkeep.adapters import metrics
 
-        metrics.forget_process(pid)
+        metrics.forget_place(place)
 
 
-def _counting(settings: Settings, stack: ExitStack) -> "Metrics | None":
+def _counting(settings: Settings, stack: ExitStack, place: str) -> "Metrics | None":
     """Count in this process from now on, if anybody may read it."""
     if not settings.metrics.readable:
         return None
     folder = os.environ.get(METRICS_FOLDER_VARIABLE)
     _metrics_into(Path(folder) if folder else None)
-    from upkeep.adapters.metrics import Metrics
+    from upkeep.adapters.metrics import Metrics, count_as
 
     if folder:
         stack.enter_context(scratch.using(Path(folder)))
+        count_as(place)
     metrics = Metrics()
     stack.enter_context(watch.watching(metrics))
     return metrics
@@ -527,17 +552,32 @@ def proton_model() -> "ServiceModel":
 
 def open_key_pairs(settings: Settings) -> Callable[[str], str]:
     """How the secret of a key pair is found from its access key."""
-    from upkeep.adapters.keypairs import SHORTEST_MASTER, DerivedSecrets, kept_master
+    from upkeep.adapters.keypairs import DerivedSecrets, kept_master
+
+    master = _master(settings)
+    if master is None:
+        make_state(settings)
+        return DerivedSecrets(kept_master(settings.state / "proton.key"))
+    return DerivedSecrets(master.encode())
+
+
+def _master(settings: Settings) -> str | None:
+    """The key that the configuration gives for key pairs; None when it gives none."""
+    from upkeep.adapters.keypairs import SHORTEST_MASTER
 
     kept = settings.proton.kept
     if kept is None:
-        make_state(settings)
-        return DerivedSecrets(kept_master(settings.state / "proton.key"))
+        return None
     master = _revealed(kept, "proton.key")
     if len(master) < SHORTEST_MASTER:
         fault = f"proton.key: it is shorter than {SHORTEST_MASTER} letters (make one with `openssl rand -hex 32`)"
         raise SettingsError([fault])
-    return DerivedSecrets(master.encode())
+    return master
+
+
+def _github_secret(settings: Settings) -> str:
+    chosen = settings.access.github
+    return "" if chosen is None else _revealed(chosen.kept, "access.github.client_secret")
 
 
 def _github(chosen: GitHub) -> "Entrance":
@@ -568,7 +608,7 @@ def open_worker(settings: Settings, stack: ExitStack) -> Crew:
     from upkeep.worker.schedule import Schedule
     from upkeep.worker.works import works
 
-    metrics = _counting(settings, stack)
+    metrics = _counting(settings, stack, "worker")
     _trace(settings, stack)
     store = ChronicledStore(open_store(settings, stack))
     repositories = open_repositories(settings)

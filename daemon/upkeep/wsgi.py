@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ LISTENER_VARIABLE = "UPKEEP_LISTENER_FD"
 
 _settings = settings.load(settings.find(None, os.environ, Path()), os.environ)
 _opened = ExitStack()
+_key: bytes | None = None
+_place = "web"
 _shared = ExitStack()
 """What the processes that serve have in common, and the one that has forked them closes."""
 
@@ -85,15 +88,18 @@ forwarder_headers = ""
 
 def on_starting(server: Any) -> None:
     """Prepare the database, and import what every worker process needs once, so that they share its memory."""
+    global _key
     end_with_parent()
     try:
+        wiring.require_named(_settings)
         wiring.share_metrics(_settings, _shared)
         wiring.prepare(_settings)
+        _key = wiring.signing_key(_settings)
         if not wiring.anybody_may_sign_in(_settings):
             fix = "upkeep user add NAME --role admin"
             structlog.get_logger(__name__).warning("nobody can sign in yet", fix=fix)
     except UpkeepError as error:
-        structlog.get_logger(__name__).critical("the web server cannot start", reason=str(error))
+        structlog.get_logger(__name__).error("the web server cannot start", reason=str(error))
         sys.exit(reaction(error).exit_code)
     for name in ("upkeep.web.app", "upkeep.adapters.store", "upkeep.adapters.jinja"):
         importlib.import_module(name)
@@ -111,9 +117,21 @@ def on_exit(server: Any) -> None:
     _shared.close()
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give a new worker process the first place that none has which is still there."""
+    taken = {each.place for each in server.WORKERS.values()}
+    worker.place = next(place for place in map("web{}".format, count()) if place not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """In the worker process: remember its place."""
+    global _place
+    _place = worker.place
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Forget what a worker process that is gone, however it went, said of its present."""
-    wiring.forget_process(_settings, worker.pid)
+    wiring.forget_place(_settings, worker.place)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
@@ -123,4 +141,4 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 def application() -> "Flask":
     """What a worker process serves."""
-    return wiring.open_web(_settings, _opened)
+    return wiring.open_web(_settings, _opened, _place, _key)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -88,6 +89,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installation(migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
     for name in [name for name in os.environ if name.startswith(("UPKEEP_", "AWS_")) or "proxy" in name.lower()]:
         monkeypatch.delenv(name)
+    # Whoever listens on this machine is none of ours.
+    monkeypatch.setenv("UPKEEP_WEB__PORT", "0")
     shutil.copytree(migrated, tmp_path / "state")
     return Installation(tmp_path)
 
@@ -97,6 +100,10 @@ def fronted(folder: Path, answers: dict[str, tuple[int, str]]) -> Iterator[str]:
     """A proxy with TLS that gives fixed answers; gives its address. Its certificate is in `folder`."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def do_GET(self) -> None:
             status, body = answers.get(self.path, (404, ""))
             self.send_response(status)
@@ -122,7 +129,10 @@ def fronted(folder: Path, answers: dict[str, tuple[int, str]]) -> Iterator[str]:
         server.server_close()
 
 
-UPKEEP_ANSWERS = {"/healthz": (200, '{"status": "alive"}')}
+UPKEEP_ANSWERS = {
+    "/healthz": (200, '{"status": "alive"}'),
+    "/hooks/github": (401, '{"message": "the signature fits none of the secrets known here"}'),
+}
 
 
 def test_of_a_healthy_installation_all_is_well(installation, tmp_path, monkeypatch):
@@ -161,12 +171,27 @@ def test_of_a_healthy_installation_all_is_well(installation, tmp_path, monkeypat
     assert {"git", "config", "state", "renderer", "database", "worker", "users", "webhooks", "proxy"} <= told.keys()
     assert told["source templates"][1].startswith("answers; synced ")
     assert told["public address"][1] == f"{url} leads here"
+    assert told["deliveries"][1] == f"they get through to {url}/hooks/github"
 
 
-def test_a_faulty_configuration_ends_it_with_2(installation):
-    installation.file.write_text("web: {port: many}\n")
-    level, reason, _ = installation.doctor(code=2)["config"]
-    assert (level, "`web.port` is not a whole number (write a whole number)" in reason) == ("fail", True)
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("git: {timeout: soon}\n", "`soon` is not a duration"),
+        ("proton: {key: short}\n", "proton.key: it is shorter than 32 letters"),
+        ("metrics: {token_file: lost}\n", "metrics.token: "),
+        (
+            "access: {github: {client_id: a, client_secret_file: lost, roles: {acme: viewer}}}\n",
+            "access.github.client_secret: ",
+        ),
+        ("database: {url: 'mysql://db/upkeep'}\n", "the database cannot be `mysql`"),
+    ],
+)
+def test_a_faulty_configuration_ends_it_with_2(installation, text, fault):
+    installation.file.write_text(text)
+    told = installation.doctor(code=2)
+    level, reason, _ = told["config"]
+    assert (level, fault in reason) == ("fail", True)
 
 
 def test_a_secret_that_comes_from_elsewhere_does_not_stand_in_the_file(tmp_path):
@@ -253,7 +278,8 @@ def test_templates_that_cannot_be_rendered(installation, monkeypatch):
 def test_a_database_that_does_not_answer(installation):
     installation.file.write_text(f"state: state\ndatabase: {{url: 'postgresql://127.0.0.1:{a_free_port()}/upkeep'}}\n")
     level, reason, cure = installation.doctor()["database"]
-    assert (level, reason) == ("fail", "upkeep on 127.0.0.1: the connection to the database broke")
+    assert (level, reason.startswith("upkeep on 127.0.0.1: ")) == ("fail", True)
+    assert reason.endswith(" failed: Connection refused: the connection to the database broke")
     assert cure.startswith("look at the database server")
 
 
@@ -308,7 +334,7 @@ def neglected(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         server.create("templates")
         channel = f"{{kind: slack_webhook, url: '{slack.url}/services/T0/B0/revoked'}}"
         installation.configuration += (
-            f"notices: {{default: alerts, operators: alerts, channels: {{alerts: {channel}}}}}\n"
+            f"web: {{port: 0}}\nnotices: {{default: alerts, operators: alerts, channels: {{alerts: {channel}}}}}\n"
         )
         long_ago = clock.now() - timedelta(hours=1)
         with installation.rows() as unit:
@@ -359,8 +385,9 @@ def test_a_repository_that_does_not_let_us_in(neglected):
 
 
 def test_a_repository_that_does_not_answer(neglected):
-    level, reason, _ = neglected["source gone"]
+    level, reason, cure = neglected["source gone"]
     assert (level, bool(reason)) == ("fail", True)
+    assert cure.startswith("try git ls-remote from this host")
 
 
 def test_an_address_of_slack_that_was_revoked(neglected):
@@ -416,6 +443,34 @@ def test_an_address_where_nobody_answers(tmp_path):
     ((level, reason, cure),) = address(f"web: {{public_url: '{url}'}}")["public address"]
     assert (level, reason.startswith(f"{url} does not answer as Upkeep: ")) == ("fail", True)
     assert "is Upkeep running?" in cure
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "cure"),
+    [
+        ((401, '{"message": "the delivery is not signed"}'), "the header X-Hub-Signature-256 is lost", "hand on"),
+        ((413, "<h1>Request Entity Too Large</h1>"), "takes no delivery of 2 MB", "bodies of 25 MB"),
+        ((302, ""), "answers them with HTTP 302", "without a sign-in"),
+        ((401, "who are you?"), "answers them with HTTP 401", "without a sign-in"),
+    ],
+)
+def test_a_proxy_that_keeps_deliveries_from_us(tmp_path, monkeypatch, answer, fault, cure):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    with fronted(tmp_path, {**UPKEEP_ANSWERS, "/hooks/github": answer}) as url:
+        ((level, reason, said),) = address(f"web: {{public_url: '{url}'}}")["deliveries"]
+    assert (level, fault in reason, cure in said) == ("fail", True, True), reason
+
+
+def test_a_port_that_somebody_else_has(tmp_path):
+    with FakeSlack() as slack:
+        ((level, reason, cure),) = address(f"web: {{port: {urlsplit(slack.url).port}}}")["web server"]
+    assert (level, reason.startswith(f"at {slack.url} somebody else answers: HTTP ")) == ("fail", True)
+    assert "`web.port`" in cure
+
+
+def test_a_web_server_that_does_not_run():
+    ((level, reason, cure),) = address(f"web: {{port: {a_free_port()}}}")["web server"]
+    assert (level, "nobody answers" in reason, cure) == ("warn", True, "start one: upkeep serve, or upkeep web")
 
 
 def test_a_certificate_that_nobody_trusts(tmp_path):

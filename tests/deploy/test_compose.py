@@ -6,6 +6,7 @@ import compose_spec
 import pytest
 
 from tests.deploy.shipped import DEPLOY, SECRETS, check_config, secrets_in
+from upkeep.domain import documents
 
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 CONFIGURATION = (DEPLOY / "compose" / "upkeep.yaml").read_text(encoding="utf-8")
@@ -67,3 +68,12 @@ def test_the_configuration_has_no_fault_and_believes_the_gateway_of_the_network(
     assert done.exit_code == 0, done.output
     (subnet,) = read["networks"]["upkeep"]["ipam"]["config"]
     assert f"- {subnet['gateway']}\n" in done.output
+
+
+def test_all_workers_share_one_folder_for_stacks_which_outlives_them(read):
+    """A worker refuses to start with another folder than the one that the stacks of its database stand in."""
+    folder = documents.load(CONFIGURATION, "upkeep.yaml").value["local"]["folder"]
+    assert f"stacks:{folder}" in read["services"]["worker"]["volumes"]
+    assert "stacks" in read["volumes"]
+    # A new volume has the owner of what the image has there.
+    assert re.search(rf"install -d -o 10001 -g 10001 .* {folder}$", (DEPLOY / "image" / "Dockerfile").read_text(), re.M)

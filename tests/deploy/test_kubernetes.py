@@ -128,3 +128,8 @@ def test_the_configuration_has_no_fault_and_the_secret_holds_what_it_asks_for(tm
     assert example["stringData"].keys() == secrets_in(CONFIGURATION, PLACE) == SECRETS.keys()
     (generated,) = loaded("kubernetes", "kustomization.yaml")["configMapGenerator"]
     assert generated == {"name": "upkeep", "files": ["upkeep.yaml"]}
+
+
+def test_workers_without_a_folder_in_common_keep_no_stacks_in_one():
+    """One that is not the first would find another folder than its database knows, and would not start."""
+    assert loaded("kubernetes", "upkeep.yaml")["provisioner"] == "cloudformation"

@@ -23,6 +23,8 @@ from tests.deploy.ports import a_free_port, answer
 from tests.deploy.shipped import DEPLOY
 from tests.web.page import Page
 from tests.web.test_hooks import SECRET, push_payload, signature
+from upkeep import settings
+from upkeep.cli.doctor import outside
 from upkeep.web.rooms import Bounds
 
 HOST = "upkeep.example.com"
@@ -211,3 +213,10 @@ def running(command: list[str | Path], said: Path, **environment: str) -> Iterat
         finally:
             process.terminate()
             process.wait(20)
+
+
+def test_the_doctor_hears_that_deliveries_get_through(behind):
+    url = f"http://127.0.0.1:{behind[0]}"
+    checked = settings.read(f"web: {{public_url: '{url}'}}", "upkeep.yaml", folder=behind[1], environ={})
+    told = {each.thing: (each.level, each.reason) for each in outside.public_address(checked)}
+    assert told["deliveries"] == ("ok", f"they get through to {url}/hooks/github")

@@ -79,6 +79,11 @@ updates:
             "upkeep.yaml:2: web.public_url: `upkeep` is not an http address (write it as https://upkeep.example.com)",
         ),
         (
+            "web:\n  public_url: https://infra.example.com/upkeep/\n",
+            "upkeep.yaml:2: web.public_url: `https://infra.example.com/upkeep` leads to a folder of its host "
+            "(give Upkeep a host name of its own)",
+        ),
+        (
             "git:\n  timeout: 90\n",
             "upkeep.yaml:2: git.timeout: `90` is not a duration "
             "(write a number and its unit, for example 30s, 5m, 1h30m or 2d)",
@@ -184,6 +189,11 @@ updates:
         (
             "notices:\n  owners:\n    payments: pay\n",
             "upkeep.yaml:3: there is no channel `pay` (describe it under `notices.channels`)",
+        ),
+        (
+            "notices:\n  default: pay\n  channels:\n    pay: {kind: console}\n",
+            "upkeep.yaml:1: there is no channel `console` "
+            "(describe it under `notices.channels`, or name another as `notices.operators`)",
         ),
         (
             "notices:\n  channels:\n    console: {kind: console}\n    pay: {kind: pigeon}\n",

@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
 from tests import builders
+from tests.deploy.ports import a_free_port
 from upkeep import logs, watch
 from upkeep.adapters.store import SqlStore
 from upkeep.chronicle import ChronicledStore
@@ -145,18 +147,39 @@ warnings.warn("an old name is used")
 thread = threading.Thread(target=lambda: 1 / 0, name="mine")
 thread.start()
 thread.join()
+
+
+class Careless:
+    def __del__(self):
+        raise OSError("nobody hears of it")
+
+
+Careless()
 raise LookupError("ghp_hiddenhiddenhiddenhidden is gone")
 """
 
 
 def test_what_ends_a_thread_or_the_program_is_a_line_like_all_others() -> None:
     ended = subprocess.run([sys.executable, "-c", ENDED], capture_output=True, text=True, check=False)
-    warned, thread, program = (json.loads(line) for line in ended.stderr.splitlines())
+    warned, thread, ignored, program = (json.loads(line) for line in ended.stderr.splitlines())
     assert (warned["level"], warned["logger"]) == ("warning", "py.warnings")
     assert (thread["level"], thread["event"]) == ("critical", "the thread mine was ended by a bug")
     assert "ZeroDivisionError" in thread["exception"]
+    assert (ignored["level"], "Careless.__del__" in ignored["event"]) == ("error", True)
+    assert "OSError: nobody hears of it" in ignored["exception"]
     assert program["level"] == "critical"
     assert "LookupError: ******** is gone" in program["exception"]
+
+
+def test_a_worker_that_cannot_start_says_so_in_a_line_like_all_others(tmp_path: Path) -> None:
+    url = f"postgresql://127.0.0.1:{a_free_port()}/upkeep"
+    (tmp_path / "upkeep.yaml").write_text(f"state: state\ndatabase: {{url: '{url}'}}\n")
+    command = [sys.executable, "-P", "-m", "upkeep", "worker"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    [line] = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert (line["level"], line["event"]) == ("error", "the worker cannot start")
+    assert "Connection refused" in line["reason"]
 
 
 def test_a_line_says_what_lasts_around_it_and_no_more_afterwards(written: io.StringIO) -> None:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -69,10 +70,15 @@ def promql() -> Iterator[str]:
     """Every expression of the rules and of the dashboard, without Grafana's variables."""
     for group in load(ALERTS.read_text(encoding="utf-8"), str(ALERTS)).value["groups"]:
         yield from (rule["expr"] for rule in group["rules"])
-    dashboard = json.loads((FOLDER / "dashboard.json").read_text(encoding="utf-8"))
-    drawn = [target for panel in dashboard["panels"] for target in panel.get("targets", ())]
-    for target in (*drawn, *dashboard["annotations"]["list"]):
+    for target in drawn():
         yield target["expr"].replace("$__rate_interval", "5m").replace("$job", "upkeep")
+
+
+def drawn() -> list[dict[str, Any]]:
+    """What the panels and annotations of the dashboard ask for."""
+    dashboard = json.loads((FOLDER / "dashboard.json").read_text(encoding="utf-8"))
+    panels = [target for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    return [*panels, *dashboard["annotations"]["list"]]
 
 
 def test_the_guide_has_every_metric_as_it_is(scrape):
@@ -92,8 +98,21 @@ def test_rules_and_dashboard_name_only_what_there_is(scrape):
     }
     named = {name for expression in promql() for name in NAMED.findall(expression)}
     assert named - scrape.keys() - parts == set()
-    labels = {label for expression in promql() for label in re.findall(r"(\w+)(?:=~|!=|!~|=)\"", expression)}
-    assert labels <= {"job"} | {label for _, names, _ in scrape.values() for label in names}
+    of = {
+        f"{name}{part}": labels for name, (_, labels, _) in scrape.items() for part in ("", "_bucket", "_count", "_sum")
+    }
+    for expression in promql():
+        for name, selector in re.findall(r"(upkeep_[a-z_]+)\{([^}]*)\}", expression):
+            assert set(re.findall(r"(\w+)(?:=~|!=|!~|=)\"", selector)) <= of[name] | {"job"}, expression
+        there = {"job", "le"}.union(*(of[name] for name in NAMED.findall(expression)))
+        for grouped in re.findall(r"\b(?:by|without|on) \(([^)]*)\)", expression):
+            assert set(grouped.split(", ")) <= there, expression
+
+
+def test_what_is_written_beside_a_line_of_the_dashboard_is_known_of_it():
+    for target in drawn():
+        written = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
+        assert written <= set(re.split(r"[ ,]+", " ".join(re.findall(r"\bby \(([^)]*)\)", target["expr"]))))
 
 
 def test_every_metric_is_drawn_or_alerted_of(scrape):

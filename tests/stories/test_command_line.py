@@ -538,8 +538,12 @@ def test_check_config_lists_every_fault_and_ends_with_2(shell: Shell) -> None:
         f"error: {shell.configuration}:1: ",
         f"error: {shell.configuration}:2: ",
     ]
-    shell.configuration.write_text("webhooks: {secrets_file: nowhere}\n")
-    assert "webhooks.secrets_file" in shell.refused("check-config", code=2)
+    shell.configuration.write_text("webhooks: {secrets_file: nowhere}\nproton: {key: short}\n")
+    said = shell.refused("check-config", code=2)
+    assert [line.partition(":")[2].partition(":")[0] for line in said.splitlines()] == [
+        " webhooks.secrets_file",
+        " proton.key",
+    ]
 
 
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(shell: Shell) -> None:

@@ -1,15 +1,17 @@
 """`upkeep serve` as a real process tree on a throw-away state: it serves, heals itself, and leaves nothing behind."""
 
+import fcntl
 import http.client
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -136,15 +138,43 @@ def test_it_serves_until_it_is_told_to_end_and_leaves_no_process(tmp_path: Path)
         assert not alive(everybody)
 
 
-def test_a_killed_worker_and_a_killed_web_server_are_started_again(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
+def test_a_killed_worker_and_a_killed_web_server_are_started_again(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving(tmp_path, "metrics: {networks: [127.0.0.1]}\n") as served:
         worker, web = served.child("upkeep worker"), served.child("gunicorn")
+
+        def counts() -> set[str]:
+            return {file.name for file in tmp_path.glob("upkeep-metrics-*/*.db")}
+
+        eventually("counts of both", lambda: {"counter_worker.db", "counter_web0.db"} <= counts())
+        before = counts()
+        serves = children(web, "gunicorn")[0]
+        # Whoever takes the place of one that served asks the database nothing: not whether it is there, and not whether
+        # a newer program has changed its tables meanwhile.
+        with (tmp_path / "state" / "upkeep.db.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ours = revised(tmp_path / "state" / "upkeep.db", "newer")
+            os.kill(serves, signal.SIGKILL)
+            eventually("a new process that serves", lambda: set(children(web, "gunicorn")) - {serves})
+            assert eventually("an answer", lambda: served.get("/healthz") == 200)
+            assert children(served.process.pid, "gunicorn") == [web]
+            revised(tmp_path / "state" / "upkeep.db", ours)
         os.kill(worker, signal.SIGKILL)
         os.kill(web, signal.SIGKILL)
         eventually("a new worker", lambda: served.child("upkeep worker") != worker)
         eventually("a new web server", lambda: served.child("gunicorn") != web)
         assert eventually("an answer", lambda: served.get("/healthz") == 200)
         assert "a process died and is started again" in served.log.read_text()
+        # Each counts on in the files of the one whose place it took.
+        assert counts() == before
+
+
+def revised(database: Path, revision: str) -> str:
+    """Say of the tables that they are of another program's version; gives the one they were said to be of."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        ((before,),) = connection.execute("select version_num from alembic_version").fetchall()
+        connection.execute("update alembic_version set version_num = ?", (revision,))
+    return before
 
 
 def test_when_it_is_killed_itself_its_children_end_too(tmp_path: Path) -> None:
@@ -166,6 +196,20 @@ def test_a_faulty_configuration_ends_it_with_every_fault(tmp_path: Path) -> None
         "error: upkeep.yaml:1",
         "error: upkeep.yaml:2",
     ]
+
+
+def test_an_address_of_another_machine_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "upkeep.yaml").write_text("web: {host: 192.0.2.1}\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "upkeep", "serve"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stderr.splitlines()) == (
+        1,
+        [
+            "error: cannot listen on 192.0.2.1:8080: Cannot assign requested address",
+            "fix: set `web.host` to an address of this machine",
+        ],
+    )
 
 
 def test_a_port_that_is_taken_is_told_at_once(tmp_path: Path) -> None:

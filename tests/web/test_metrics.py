@@ -1,9 +1,11 @@
 """What is told to Prometheus, and to whom."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,14 +13,29 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.builders import a_source
 from tests.web.test_hooks import signature
 from upkeep import watch
-from upkeep.adapters.metrics import CONTENT_TYPE, Build, Metrics, Readings
+from upkeep.adapters.metrics import CONTENT_TYPE, KEPT_FOR, Build, Metrics, Readings, listen
 from upkeep.chronicle import ChronicledStore
 from upkeep.domain.errors import TransientError
-from upkeep.domain.gauges import Scrapers
+from upkeep.domain.gauges import Backlog, Gauges, Scrapers
 from upkeep.domain.people import DAEMON
+from upkeep.domain.resources import Counters
 from upkeep.flows import follow
 from upkeep.web.app import create_app
 from upkeep.web.metrics import MetricsPage
+
+NOTHING = Gauges(
+    resources=Counters(0, 0, 0, 0, 0),
+    behind={},
+    drafts=Backlog(0),
+    work={},
+    outbox={},
+    deployments=Backlog(0),
+    stalled_deployments=Backlog(0),
+    sources=0,
+    stalled_sources=0,
+    failing_sources=0,
+    heard_at=None,
+)
 
 
 @pytest.fixture
@@ -140,3 +157,47 @@ def test_rows_that_cannot_be_read_leave_the_counters_and_say_so(rooms, metrics):
     found = samples(page.decode())
     assert found["upkeep_database_up"] == 0
     assert "upkeep_drafts" not in found
+
+
+def test_a_database_that_kept_us_waiting_is_told_of_as_soon_as_it_answers(metrics, clock, monkeypatch):
+    seconds = [100.0]
+    monkeypatch.setattr("upkeep.adapters.metrics.time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    answers = iter((TransientError("the database is away"), NOTHING, NOTHING))
+
+    def read(now):
+        seconds[0] += 20
+        match next(answers):
+            case TransientError() as failure:
+                raise failure
+            case gauges:
+                return gauges
+
+    readings = Readings(Build("1", "2", "postgresql"), read, clock)
+
+    def up_after(wait: float) -> float:
+        seconds[0] += wait
+        return samples(metrics.page(readings).decode())["upkeep_database_up"]
+
+    assert [up_after(0), up_after(KEPT_FOR - 1), up_after(1)] == [0, 0, 1]
+    # What takes long to read, in turn, is not read again soon.
+    asked = seconds[0]
+    assert (up_after(300), seconds[0]) == (1, asked + 300)
+
+
+def test_a_reader_that_cannot_be_answered_is_a_line_of_the_log(capfd, caplog):
+    caplog.set_level("DEBUG", "upkeep.adapters.metrics")
+
+    def page() -> bytes:
+        raise RuntimeError("a bug")
+
+    server = listen("127.0.0.1", 0, Scrapers((ip_network("127.0.0.0/8"),)), page)
+    try:
+        with socket.create_connection(server.server_address[:2]) as reader:
+            reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert reader.recv(9) == b""
+    finally:
+        server.shutdown()
+        server.server_close()
+    (told,) = [line for line in caplog.records if line.message == "a reader was not answered"]
+    assert (told.levelname, "a bug" in told.exc_text) == ("ERROR", True)
+    assert capfd.readouterr().err == ""

@@ -2,13 +2,16 @@
 
 In several processes that serve as one (`upkeep serve`, `upkeep web`) each writes its own numbers into files of one
 folder, and whichever is asked adds them up: https://prometheus.github.io/client_python/multiprocess/. The folder must
-be named in the environment before this module is imported. What rows can tell is read from them when somebody asks,
-so that no process has to remember it.
+be named in the environment before this module is imported. The files are named by the place that a process has, and
+not by its number as the client would: who takes the place of one that has died counts on in its files, so that a place
+has no more of them however often that happens. What rows can tell is read from them when somebody asks, so that no
+process has to remember it.
 """
 
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +21,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -165,8 +168,11 @@ class Readings(Collector):
                 except UpkeepError as failure:
                     logger.warning("the metrics come without numbers from rows: %s", failure)
                     self._last = None
-                took = time.monotonic() - began
-                self._until = began + max(KEPT_FOR, took / _SHARE)
+                    # It was waited for, not read: that it answers again shall be told soon.
+                    self._until = time.monotonic() + KEPT_FOR
+                else:
+                    took = time.monotonic() - began
+                    self._until = began + max(KEPT_FOR, took / _SHARE)
             return self._last
 
 
@@ -244,9 +250,14 @@ def _counts(backlogs: Mapping[Labels, Backlog]) -> Mapping[Labels, float]:
     return {labels: backlog.count for labels, backlog in backlogs.items()}
 
 
-def forget_process(pid: int) -> None:
+def count_as(place: str) -> None:
+    """Let this process count in the files of a place that no other one has. To be called before it begins to."""
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+
+
+def forget_place(place: str) -> None:
     """Take back what a process that has ended said of its present; what it counted stays."""
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(place)  # type: ignore[no-untyped-call]
 
 
 def forget_all(folder: Path) -> None:
@@ -282,6 +293,11 @@ def listen(host: str, port: int, scrapers: Scrapers, page: Callable[[], bytes]) 
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            # The library's own prints a trace of many lines.
+            gone = isinstance(sys.exception(), ConnectionError | TimeoutError)
+            logger.log(logging.DEBUG if gone else logging.ERROR, "a reader was not answered", exc_info=True)
 
     server = Server((host, port), Answer)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

@@ -14,8 +14,8 @@ def check_config(desk: Desk, form: str) -> None:
     from upkeep import settings, wiring
 
     checked = desk.settings
-    wiring.webhook_secrets(checked)
-    wiring.database_url(checked)
+    wiring.require_named(checked)
+    wiring.doubt_of_database(checked)
     if desk.config_path is None:
         click.echo("# no configuration file; these are the defaults", err=True)
     else:

@@ -1,5 +1,6 @@
 """`upkeep serve`: web server and worker as two child processes, kept alive and ended together."""
 
+import errno
 import json
 import os
 import select
@@ -31,6 +32,12 @@ _HOPELESS = (2, 5)
 """Exit codes that another start cannot change: a faulty configuration, or one that the database contradicts."""
 
 _BACKLOG = 2048
+
+_LISTENING = {
+    errno.EADDRINUSE: "end what listens there, or set `web.port` to another port (0 takes any free one)",
+    errno.EACCES: "set `web.port` to one above 1023, and let a proxy listen where people come",
+}
+"""What to do when the address cannot be had."""
 
 
 @click.command()
@@ -88,7 +95,7 @@ def _plan(desk: Desk) -> _Plan:
     from upkeep import settings, wiring
 
     chosen = desk.settings
-    wiring.webhook_secrets(chosen)
+    wiring.require_named(chosen)
     environment = {} if desk.config_path is None else {settings.CONFIG_VARIABLE: str(desk.config_path.absolute())}
     variable = wiring.METRICS_FOLDER_VARIABLE if chosen.metrics.readable else ""
     web, log = chosen.web, chosen.log
@@ -103,10 +110,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         # `create_server` writes the address behind the reason, which we name ourselves.
         reason = str(error.strerror or error).partition(" (while")[0]
-        raise CallerError(
-            f"cannot listen on {host}:{port}: {reason}",
-            cure="end what listens there, or set `web.port` to another port (0 takes any free one)",
-        ) from error
+        cure = _LISTENING.get(error.errno or 0, "set `web.host` to an address of this machine")
+        raise CallerError(f"cannot listen on {host}:{port}: {reason}", cure=cure) from error
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ def web(desk: Desk) -> None:
     """Serve pages and webhooks, without a worker. Becomes a gunicorn with the configuration's options."""
     from upkeep import settings, wiring
 
-    wiring.webhook_secrets(desk.settings)
+    wiring.require_named(desk.settings)
     if desk.config_path is not None:
         os.environ[settings.CONFIG_VARIABLE] = str(desk.config_path.absolute())
     sys.stdout.flush()

@@ -9,7 +9,7 @@ from threading import Thread
 import click
 
 from upkeep.cli.acting import Desk, pass_desk
-from upkeep.domain.errors import UpkeepError
+from upkeep.domain.errors import UpkeepError, reaction
 
 
 @click.command()
@@ -37,8 +37,9 @@ def worker(desk: Desk) -> None:
         try:
             wiring.prepare(settings)
             crew = wiring.open_worker(settings, stack)
-        except UpkeepError:
-            raise
+        except UpkeepError as error:
+            log.error("the worker cannot start", reason=str(error))
+            sys.exit(reaction(error).exit_code)
         except Exception:
             log.critical("the worker cannot start because of a bug", exc_info=True)
             sys.exit(1)

@@ -15,11 +15,12 @@ from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_input_stream
 
 from upkeep.domain.errors import CallerError
+from upkeep.flows.ports import Store
 from upkeep.web import api, faults, health, hooks, identity, kept, lines, live, metrics, pages, passage, wording
 from upkeep.web.proton import door as proton
 from upkeep.web.rooms import EXTENSION, Rooms
 
-__all__ = ["Rooms", "create_app"]
+__all__ = ["Rooms", "create_app", "signing_key"]
 
 
 class WholeRequest(Request):
@@ -38,14 +39,14 @@ class WholeRequest(Request):
         return io.BytesIO(body)
 
 
-def create_app(rooms: Rooms) -> Flask:
-    """An application that serves these rooms. Its signing key is the store's, so that all replicas share it."""
+def create_app(rooms: Rooms, key: bytes | None = None) -> Flask:
+    """An application that serves these rooms. Its signing key is the store's, read now unless it is given."""
     app = Flask("upkeep.web", root_path=str(Path(__file__).parent))
     app.request_class = WholeRequest
     app.extensions[EXTENSION] = rooms
     https = rooms.public_url.startswith("https://")
     app.config.update(
-        SECRET_KEY=_signing_key(rooms),
+        SECRET_KEY=key or signing_key(rooms.store),
         # Hooks have a limit of their own.
         MAX_CONTENT_LENGTH=rooms.bounds.request,
         MAX_FORM_MEMORY_SIZE=rooms.bounds.request,
@@ -85,8 +86,9 @@ def create_app(rooms: Rooms) -> Flask:
     return app
 
 
-def _signing_key(rooms: Rooms) -> bytes:
-    with rooms.store.write() as unit:
+def signing_key(store: Store) -> bytes:
+    """What cookies and forms are signed with. It stands in the store, so that all replicas share it."""
+    with store.write() as unit:
         return unit.people.secret("web", secrets.token_bytes(32))
 
 

@@ -38,6 +38,10 @@ blueprint.add_url_rule("/github/<source>", "github_source", methods=["POST"])
 logger = logging.getLogger("upkeep.web")
 
 _ADDRESS = re.compile(r"/hooks/github(?:/([^/]+))?")
+SIGNATURE = "X-Hub-Signature-256"
+"""The header that GitHub signs a delivery in."""
+UNSIGNED = "the delivery is not signed"
+"""What is said of one that has no signature at all."""
 _SIGNATURE = re.compile(r"sha256=([0-9a-f]{64})")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z._\-]{1,100}")
 _LONGEST_TEXT = 2000
@@ -147,14 +151,10 @@ def _claimed_signature(environ: "WSGIEnvironment") -> str:
     """The signature the sender claims; asked for before the body, so that an unsigned one costs nothing."""
     given = environ.get("HTTP_X_HUB_SIGNATURE_256", "")
     if not given:
-        raise SignedOut(
-            "the delivery is not signed", where="X-Hub-Signature-256", cure="set a secret in GitHub's webhook"
-        )
+        raise SignedOut(UNSIGNED, where=SIGNATURE, cure="set a secret in GitHub's webhook")
     found = _SIGNATURE.fullmatch(given.strip())
     if not found:
-        raise SignedOut(
-            "the signature is malformed", where="X-Hub-Signature-256", cure="send `sha256=` and 64 hexadecimal digits"
-        )
+        raise SignedOut("the signature is malformed", where=SIGNATURE, cure="send `sha256=` and 64 hexadecimal digits")
     return found[1]
 
 
@@ -214,7 +214,7 @@ def _signers(here: Rooms, sources: Iterable[Source], body: bytes, signature: str
     if not signers:
         raise SignedOut(
             "the signature fits none of the secrets known here",
-            where="X-Hub-Signature-256",
+            where=SIGNATURE,
             cure="make the secret in GitHub's webhook and the one configured here the same",
         )
     return signers

@@ -14,6 +14,7 @@ _WAIT = "it is tried again; if it lasts, look for a program that holds the datab
 _SPACE = "free space on the disk that holds the database; it goes on by itself"
 _READ_ONLY = "make the database writable again; it goes on by itself"
 _SERVER = "look at the database server; it goes on by itself when the server is back"
+_WAY = "look at the database server, and at its address in the configuration; it goes on by itself"
 _DOOR = "look at the database server, and at user, password and database in the configuration; it goes on by itself"
 _MIGRATE = "run `upkeep migrate`"
 
@@ -48,7 +49,11 @@ _POSTGRES: dict[str, tuple[type[UpkeepError], str, str]] = {
     "28": (StalledError, "the database does not let us in", "look at user and password in the configuration"),
     "3D000": (StalledError, "the database does not exist", "create it, then run `upkeep migrate`"),
     "40": (TransientError, "two transactions were in each other's way", "try again; a worker does so by itself"),
-    "42501": (StalledError, "the database's user may not do this", "grant it all rights on the tables"),
+    "42501": (
+        StalledError,
+        "the database's user may not do this",
+        "let it own the database, or grant it all rights on the schema and on its tables",
+    ),
     "42P01": (StalledError, "the database has no such table", _MIGRATE),
     "53100": (TransientError, "the disk of the database is full", _SPACE),
     "53": (TransientError, "the database has no room for more", _SERVER),
@@ -70,8 +75,9 @@ _MISWRITTEN = (
     "correct what stands behind its `?`: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS",
 )
 
-_CLOSED = "the database refuses the connection"
+_BROKE, _CLOSED = _POSTGRES["08"][1], "the database refuses the connection"
 _REFUSED = re.compile(r"FATAL:\s+(.+)")
+_FAILED = re.compile(r"(?:connection failed: |connection is bad: )?(.+)")
 
 
 @contextmanager
@@ -92,8 +98,9 @@ def translated(name: str) -> Iterator[None]:
         if ours is None:
             raise
         kind, message, cure = ours
-        # A server's reason names users, databases and addresses: it belongs to the place, which strangers are not told.
-        reason = _REFUSED.search(str(error)) if message == _CLOSED else None
+        # A reason names users, databases and addresses: it belongs to the place, which strangers are not told.
+        told = {_CLOSED: _REFUSED, _BROKE: _FAILED}.get(message)
+        reason = told.search(str(cause)) if told else None
         where = f"{name}: {reason[1].strip()}" if reason else name
         raise kind(message, where=None if kind is Conflict else where, cure=cure) from error
 
@@ -125,4 +132,4 @@ def _ours(error: BaseException | None) -> tuple[type[UpkeepError], str, str] | N
 def _unconnected(error: Exception) -> tuple[type[UpkeepError], str, str]:
     """The server did not answer, the connection was lost, or the server let us in no further than the door, which
     stands in the text only: no code comes with it."""
-    return (TransientError, _CLOSED, _DOOR) if _REFUSED.search(str(error)) else _POSTGRES["08"]
+    return TransientError, *((_CLOSED, _DOOR) if _REFUSED.search(str(error)) else (_BROKE, _WAY))

@@ -173,14 +173,15 @@ class SqlStore:
             self._thread.busy = False
 
 
-def open_store(url: str, *, state: Path) -> SqlStore:
+def open_store(url: str, *, state: Path, prepared: bool = False) -> SqlStore:
     """Open the store a URL names: `sqlite:///PATH`, `postgresql://USER@HOST/NAME`, or `sqlite://` for one in memory
     that ends with the object.
 
     Only a database that was migrated to exactly this program's tables is opened; SettingsError otherwise, saying
     to run `upkeep migrate`. Opening migrates nothing itself, because many processes open and one should migrate: the
-    daemon calls `migrate` once before it starts them. `state` is the folder of this host where processes find each
-    other to ring. TransientError when the database does not answer.
+    daemon calls `migrate` once before it starts them; whoever knows that says `prepared`, and nothing is asked of the
+    database. `state` is the folder of this host where processes find each other to ring. TransientError when the
+    database does not answer.
     """
     database = open_database(url)
     if isinstance(database, SqliteDatabase):
@@ -191,11 +192,12 @@ def open_store(url: str, *, state: Path) -> SqlStore:
         outside: Pipes | Notifications = Pipes(state / "bells")
     else:
         outside = Notifications(database)
-    try:
-        require_current(database)
-    finally:
-        # A process that is forked later shall not find a connection here.
-        database.close()
+    if not prepared:
+        try:
+            require_current(database)
+        finally:
+            # A process that is forked later shall not find a connection here.
+            database.close()
     return SqlStore(database, Bell(outside))
 
 

@@ -53,16 +53,21 @@ def _print(verdict: Verdict) -> None:
 
 def _verdicts(desk: Desk, stack: ExitStack) -> Iterator[Verdict]:
     """Each as soon as it is known. What others stand on comes first, and where that fails, they are not looked at."""
+    from upkeep import wiring
     from upkeep.cli.doctor import host, outside, records
 
     yield host.git()
     try:
         settings = desk.settings
+        wiring.doubt_of_database(settings)
     except SettingsError as error:
         for fault in error.faults:
             yield Verdict(FAIL, "config", fault)
         return
-    yield host.config(desk.config_path, settings)
+    file, missing = host.config(desk.config_path, settings), tuple(_missing(settings))
+    if not missing or file.level != OK:
+        yield file
+    yield from missing
     foreign = host.somebody_elses(settings.state)
     if foreign is not None:
         # Going on would leave files of ours where the daemon cannot write them: the very mistake.
@@ -77,7 +82,7 @@ def _verdicts(desk: Desk, stack: ExitStack) -> Iterator[Verdict]:
         store = _store(settings, stack)
     except SettingsError as error:
         for fault in error.faults:
-            yield Verdict(FAIL, "database", fault, "upkeep migrate")
+            yield Verdict(FAIL, "database", fault, "upkeep migrate" if "upkeep migrate" in fault else "")
         return
     except UpkeepError as error:
         yield failed("database", error)
@@ -90,6 +95,17 @@ def _verdicts(desk: Desk, stack: ExitStack) -> Iterator[Verdict]:
     yield from tried("aws", outside.aws(settings, store))
     yield from tried("users", records.users(desk, store))
     yield from tried("key pairs", records.key_pairs(desk, store))
+
+
+def _missing(settings: "Settings") -> Iterator[Verdict]:
+    """What the configuration names and is not there."""
+    from upkeep import wiring
+
+    try:
+        wiring.require_named(settings)
+    except SettingsError as error:
+        for fault in error.faults:
+            yield Verdict(FAIL, "config", fault)
 
 
 def _store(settings: "Settings", stack: ExitStack) -> "Store":

@@ -1,5 +1,6 @@
 """Records: what the rows of the store tell of the worker, the sources, the webhooks, and who may come in."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -102,12 +103,20 @@ def _source(source: Source, repositories: "Repositories") -> list[Verdict]:
     try:
         repositories.head(source)
     except UpkeepError as error:
-        return [failed(thing, error)]
+        verdict = failed(thing, error)
+        return [verdict if verdict.cure else replace(verdict, cure=_way_to(source.url))]
     if source.failures:
         return [Verdict(WARN, thing, f"answers, but failed {source.failures} times in a row: {source.failure}")]
     if source.synced_at is None:
         return [Verdict(WARN, thing, "answers, but is not synced yet", f"upkeep source sync {source.name}")]
     return [Verdict(OK, thing, f"answers; synced {source.synced_at:%Y-%m-%d %H:%M}Z")]
+
+
+def _way_to(url: str) -> str:
+    """What to do about a repository that does not answer and is tried again."""
+    if not url.startswith("http") and shutil.which("ssh") is None:
+        return "install an ssh client (openssh-client)"
+    return "try git ls-remote from this host: its name, a proxy or a firewall may stand between; or correct its address"
 
 
 def webhooks(desk: Desk, store: "Store") -> Iterator[Verdict]:
