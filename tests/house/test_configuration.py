@@ -11,6 +11,7 @@ import pytest
 from tests.house.rooms import ROOT
 from upkeep import settings
 from upkeep.domain import answers, documents, guesses, tallies
+from upkeep.domain.errors import SettingsError
 from upkeep.domain.records import Records
 
 FILE = ROOT / "config" / "upkeep.yaml"
@@ -52,7 +53,7 @@ def test_the_file_names_no_setting_that_is_unknown() -> None:
         name: f"https://{name}"
         for name in ("WEBHOOK_SECRET", "SLACK_WEBHOOK", "SLACK_TOKEN", "GITHUB_SECRET", "PROTON_KEY", "METRICS_TOKEN")
     }
-    with pytest.raises(settings.SettingsError) as caught:
+    with pytest.raises(SettingsError) as caught:
         settings.read(uncommented(), "upkeep.yaml", folder=FILE.parent, environ=environ)
     # The alternatives of one secret stand together in the file, which is the only fault a reader would make.
     assert [fault for fault in caught.value.faults if "given together" not in fault] == []

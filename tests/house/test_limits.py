@@ -12,6 +12,7 @@ import pytest
 
 from tests.house.rooms import ROOT
 from upkeep import settings, wiring
+from upkeep.domain.errors import SettingsError
 
 PAGE = ROOT / "docs" / "limits.md"
 SECTIONS = ("limits", "rendering", "git", "worker")
@@ -97,5 +98,5 @@ def test_what_a_limit_is_set_to_reaches_those_who_hold_it(tmp_path: Path) -> Non
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused_with_its_name(text: str, fault: str, tmp_path: Path) -> None:
-    with pytest.raises(settings.SettingsError, match=re.escape(fault)):
+    with pytest.raises(SettingsError, match=re.escape(fault)):
         settings.read(text, "upkeep.yaml", folder=tmp_path, environ={})
