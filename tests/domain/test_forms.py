@@ -159,8 +159,12 @@ def exactly(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+RETURNED = InputType(ValueType.OBJECT, properties={"end": InputType(ValueType.STRING, enum=("0\r", "1"))})
+
+
 @settings(max_examples=400, deadline=None)
 @given(forms())
+@example((RETURNED, {"end": "0\r"}))
 def test_a_form_that_is_sent_as_it_came_gives_what_was_given(case):
     kind, inputs = case
     assert exactly(filled_in(again(kind, inputs)).inputs, inputs)

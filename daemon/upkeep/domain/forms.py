@@ -393,7 +393,8 @@ def _offers(kind: InputType, base: Any) -> Mapping[str, Any]:
     if base is not NOTHING and not any(same(base, value) for value in values):
         values.append(base)
     spelled = [written(value) for value in values]
-    if len(set(spelled)) < len(spelled) or any(not text.strip() for text in spelled):
+    # A browser sends a carriage return back as a line's end.
+    if len(set(spelled)) < len(spelled) or any(not text.strip() or "\r" in text for text in spelled):
         spelled = [json.dumps(value, ensure_ascii=False) for value in values]
     return dict(zip(spelled, values, strict=True))
 
