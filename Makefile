@@ -17,7 +17,7 @@ test: $(VENV)/ready-to-test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --maxprocesses 8
+	$(BIN)/pytest -n auto
 
 # Every goal of docs/performance.md beside its floor: a table here, figures and drawings in docs. About 12 minutes on two
 # quiet cores; SIZE=full also takes the long curves. PARTS="intake push" measures only these.

@@ -16,18 +16,29 @@ from tests.emulator.harness import KEY, SECRET, CannotRun, Emulator
 from tests.trials.invariants import HEADCOUNTS
 from upkeep.adapters.store import SqlStore, open_store
 
-TOLD_TOGETHER = "tests/browser/stories/"
-"""Tests that share a daemon: one process tells them all, so that it starts once."""
+TOGETHER = (
+    "tests/browser/stories/",
+    "tests/browser/",
+    "tests/contracts/test_query_plans.py",
+    "tests/stories/test_seen.py",
+)
+"""Where tests share what takes long to begin, a daemon, a browser or large tables: one process runs all of a place."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests go wherever there is time for them, one by one, but for those that are told together."""
+    """Tests go wherever there is time for them, one by one, but for those that are run together."""
     from xdist.scheduler import LoadScopeScheduling
 
     scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = lambda nodeid: TOLD_TOGETHER if nodeid.startswith(TOLD_TOGETHER) else nodeid
+    scheduler._split_scope = lambda nodeid: next(filter(nodeid.startswith, TOGETHER), nodeid)
     return scheduler
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half as many more as there are cores, because many tests wait for the processes that they have started."""
+    return min(8, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def opened(folder: Path) -> Iterator[Rooms]:
 def serve(rooms: Rooms, folder: Path) -> Iterator[Served]:
     """Serve them on loopback."""
     server = make_server("127.0.0.1", 0, create_app(rooms), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     assert isinstance(rooms.store, SqlStore)
     assert isinstance(rooms.renderer, JinjaRenderer)
