@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Tests start hundreds of processes, each of which would compile every module for itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test bench screenshots audit trials
 .DELETE_ON_ERROR:
 
