@@ -10,9 +10,7 @@ from typing import IO
 
 from flask import Flask, Request, Response, g, request
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
-from werkzeug.wsgi import get_input_stream
 
 from upkeep.domain.errors import CallerError
 from upkeep.flows.ports import Store
@@ -24,8 +22,7 @@ __all__ = ["Rooms", "create_app", "signing_key"]
 
 
 class WholeRequest(Request):
-    """A request whose body is read whole or refused. Where no length was declared, Werkzeug cuts it off at the limit
-    and does not tell a body that ends there from one that goes on."""
+    """A request whose body is read whole or refused. Werkzeug cuts one without a declared length off at the limit."""
 
     @cached_property
     def stream(self) -> IO[bytes]:
@@ -33,10 +30,7 @@ class WholeRequest(Request):
         largest = self.max_content_length
         if largest is None or self.content_length is not None:
             return super().stream
-        body = get_input_stream(self.environ, max_content_length=largest + 1).read()
-        if len(body) > largest:
-            raise RequestEntityTooLarge
-        return io.BytesIO(body)
+        return io.BytesIO(passage.whole_body(self.environ, largest))
 
 
 def create_app(rooms: Rooms, key: bytes | None = None) -> Flask:

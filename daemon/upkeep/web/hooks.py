@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from flask import Blueprint
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.wsgi import get_content_length, get_input_stream
+from werkzeug.wsgi import get_content_length
 
 from upkeep import watch
 from upkeep.domain.deliveries import Push, parse_push
@@ -165,17 +165,13 @@ def _refuse_declared_length(environ: "WSGIEnvironment", largest: int) -> None:
 
 
 def _body(environ: "WSGIEnvironment", largest: int) -> bytes:
-    """All bytes of the body. Where no length was declared, the reading itself stops: one byte late, because Werkzeug
-    does not tell a body that ends at its limit from one that goes on."""
+    """All bytes of the body."""
     try:
-        body = get_input_stream(environ, max_content_length=largest + 1).read()
+        return passage.whole_body(environ, largest)
     except RequestEntityTooLarge as error:
         raise _too_large(largest) from error
     except ClientDisconnected as error:
         raise CallerError("the body ends before it is whole", cure="send all of it") from error
-    if len(body) > largest:
-        raise _too_large(largest)
-    return body
 
 
 def _refuse_costly(secrets: int, size: int) -> None:

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
 from upkeep import watch
 
 ABOUT = "upkeep.about"
@@ -44,6 +47,15 @@ def new_number() -> str:
     """The name by which the log and its answer speak of a request."""
     # No secret, and asking the kernel for it would cost each request a wait for Python's lock.
     return f"{random.getrandbits(32):08x}"
+
+
+def whole_body(environ: dict[str, Any], largest: int) -> bytes:
+    """All bytes of a body; RequestEntityTooLarge when there are more. Where no length was declared, one byte more is
+    asked for, because Werkzeug does not tell a body that ends at its limit from one that goes on."""
+    body: bytes = get_input_stream(environ, max_content_length=largest + 1).read()
+    if len(body) > largest:
+        raise RequestEntityTooLarge
+    return body
 
 
 @contextmanager
